@@ -1,0 +1,507 @@
+"""The command `orderbridge`: what people and scripts do by hand.
+
+Tables for people, `--json` for machines (then stdout carries the JSON alone), errors in one sentence on
+stderr. Exit codes: 0 done, 1 it failed, 2 the call or a setting is wrong, 3 there is nothing of that kind,
+4 not possible in the present state. A new command is added here and described in README.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import logs
+import settings
+from ledger import orders
+from ledger.database import Ledger, LedgerUnavailable, open_ledger
+from ledger.migrate import WrongLedger, identify, upgrade
+from mapping import problems, profile
+from mapping.source import from_text
+
+FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
+
+app = typer.Typer(
+    help="Carries orders from the shop into the CRM, and what the CRM decides back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+orders_app = typer.Typer(
+    help="See orders, and mend what holds them.", no_args_is_help=False, invoke_without_command=True
+)
+app.add_typer(orders_app, name="orders")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+Connection = Annotated[
+    str | None, typer.Option(help="Which shop; needed when several have this id.")
+]
+
+out = Console()
+err = Console(stderr=True)
+
+
+# --- starting ---------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    *,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live screen.")] = False,
+) -> None:
+    """Run the whole system: the sandbox, or the real systems when they are configured."""
+    from run import system  # noqa: PLC0415  only this command starts processes
+
+    raise SystemExit(system.run(settings.load(), screen=not plain, read=_overview))
+
+
+@app.command()
+def migrate(*, as_json: Json = False) -> None:
+    """Bring the ledger's tables to this version."""
+    chosen = settings.load()
+    upgrade(chosen.database_url, sandbox=chosen.sandbox)
+    _answer({"migrated": True}, "The ledger is at this version.", as_json=as_json)
+
+
+@app.command()
+def gateway(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve the HTTP doors."""
+    from gateway import server  # noqa: PLC0415  only this command serves
+
+    server.serve(settings.load(), host, port)
+
+
+# --- looking and fetching -----------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    *,
+    read_orders: Annotated[
+        bool,
+        typer.Option(
+            "--read-orders", help="Also read the shop's orders; in some shops that consumes them."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Test every configured connection, and say what is wrong and how to mend it."""
+    from tasks import checking, resources  # noqa: PLC0415  needs a broker, which others do not
+
+    found = checking.check(resources.build(settings.load()), read_orders=read_orders)
+    if as_json:
+        _print_json([dataclasses.asdict(line) for line in found])
+    else:
+        table = Table("connection", "what", "result", "what to do", box=None, header_style="bold")
+        for line in found:
+            mark = "[green]good[/]" if line.good else "[red]bad[/]"
+            table.add_row(line.connection, line.what, f"{mark} {line.result}", line.mend)
+        out.print(table)
+    raise typer.Exit(0 if all(line.good for line in found) else FAILED)
+
+
+@app.command()
+def fetch(
+    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Poll the shop once, now, and enqueue what is new. Waits up to 30 s for a poll that is running."""
+    from tasks import polling  # noqa: PLC0415  needs a broker, which others do not
+
+    polled = _poll(
+        connection, lambda r, ring: polling.poll_after(r, connection, ring, patience=30.0)
+    )
+    _answer(
+        _counts(polled),
+        f"{polled.orders} orders on {polled.pages} pages: {polled.stored} new or changed, "
+        f"{polled.known} known, {polled.aside} that are no orders.",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def backfill(
+    start: Annotated[datetime, typer.Option("--from", help="First day.", formats=["%Y-%m-%d"])],
+    end: Annotated[
+        datetime, typer.Option("--to", help="Last day, included.", formats=["%Y-%m-%d"])
+    ],
+    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Read the orders of past days; the live poll goes on where it stood."""
+    from tasks import polling  # noqa: PLC0415  needs a broker, which others do not
+
+    if end < start:
+        _stop("--to is before --from.", WRONG)
+    days = (end - start).days + 1
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} days"),
+        TimeElapsedColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    ) as progress:
+        bar = progress.add_task("Reading past orders", total=days)
+        total = _poll(
+            connection,
+            lambda r, ring: polling.backfill(
+                r, connection, ring, start.date(), end.date(), on_day=lambda: progress.advance(bar)
+            ),
+        )
+    _answer(
+        _counts(total),
+        f"{total.orders} orders in {days} days: {total.stored} new or changed.",
+        as_json=as_json,
+    )
+
+
+def _poll(connection: str, work: Callable[[Any, Any], Any]) -> Any:
+    from tasks import polling, resources  # noqa: PLC0415  needs a broker, which others do not
+    from tasks.doorbell import ring  # noqa: PLC0415  as above
+
+    r = resources.build(settings.load())
+    if connection not in r.sources:
+        _stop(f"There is no shop called {connection!r}.", WRONG)
+    try:
+        return work(r, ring)
+    except (polling.PollFailed, polling.PollRunning) as exc:
+        _stop(str(exc), FAILED)
+
+
+def _counts(polled: Any) -> dict[str, Any]:
+    return {
+        "pages": polled.pages,
+        "orders": polled.orders,
+        "stored": polled.stored,
+        "known": polled.known,
+        "not_orders": polled.aside,
+    }
+
+
+# --- orders -------------------------------------------------------------------------------------------
+
+
+@orders_app.callback()
+def orders_default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_orders()
+
+
+@orders_app.command("list")
+def list_orders(
+    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(orders.STATES)}.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List orders, the newest first."""
+    if state is not None and state not in orders.STATES:
+        _stop(f"--state must be one of {', '.join(orders.STATES)}.", WRONG)
+    with _ledger() as (ledger, _):
+        rows = orders.listing(ledger, _now(), state=state, limit=limit)
+    if as_json:
+        _print_json([_as_dict(row) for row in rows])
+        return
+    table = Table("order", "state", "OneBox", "received", "why", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(
+            row.order_id, _coloured(row), row.target_id or "", _moment(row.received_at), _why(row)
+        )
+    out.print(table if rows else "No orders yet." if state is None else f"No orders are {state}.")
+
+
+@orders_app.command("show")
+def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Json = False) -> None:
+    """Show one order: its state, what is wrong with it, and every try."""
+    with _ledger() as (ledger, _):
+        row = _find(ledger, order_id, connection)
+        tries = orders.attempts(ledger, row.pk)
+    if as_json:
+        _print_json(
+            {**_as_dict(row), "attempts": [_plain(dataclasses.asdict(tried)) for tried in tries]}
+        )
+        return
+    out.print(f"[bold]Order {row.order_id}[/] of {row.connection}: {_coloured(row)}")
+    if row.target_id:
+        out.print(f"OneBox process {row.target_id}, external id {row.external_id}")
+    if row.reason:
+        out.print(_why(row))
+    if row.state in orders.OPEN and not row.being_worked_on:
+        out.print(f"Next try {_moment(row.next_try_at)}")
+    _show_problems([problems.Problem(**problem) for problem in row.problems])
+    if tries:
+        table = Table(
+            "tried", "what", "took", "status", "outcome", "answer", box=None, header_style="bold"
+        )
+        for tried in tries:
+            table.add_row(
+                _moment(tried.started_at),
+                tried.kind,
+                f"{tried.duration_ms} ms",
+                str(tried.status or ""),
+                tried.outcome,
+                tried.excerpt,
+            )
+        out.print(table)
+
+
+@orders_app.command("retry")
+def retry_order(order_id: OrderId, connection: Connection = None, *, as_json: Json = False) -> None:
+    """Try an order again now, whatever it waits for or is held for."""
+    _mend(order_id, connection, orders.retry, "will be tried now", ring=True, as_json=as_json)
+
+
+@orders_app.command("release")
+def release_order(
+    order_id: OrderId, connection: Connection = None, *, as_json: Json = False
+) -> None:
+    """Send a held order on its way again, after what it was held for was put right."""
+    _mend(order_id, connection, orders.release, "is released", ring=True, as_json=as_json)
+
+
+@orders_app.command("ignore")
+def ignore_order(
+    order_id: OrderId, connection: Connection = None, *, as_json: Json = False
+) -> None:
+    """Never send an order."""
+    _mend(order_id, connection, orders.ignore, "will not be sent", ring=False, as_json=as_json)
+
+
+def _mend(
+    order_id: str,
+    connection: str | None,
+    change: Callable[[Ledger, int, datetime], None],
+    done: str,
+    *,
+    ring: bool,
+    as_json: bool,
+) -> None:
+    with _ledger() as (ledger, chosen):
+        row = _find(ledger, order_id, connection)
+        try:
+            change(ledger, row.pk, _now())
+        except orders.NotPossible as exc:
+            _stop(str(exc), IMPOSSIBLE)
+        rung = ring and chosen.redis_url is not None and _ring(row)
+        row = _find(ledger, order_id, row.connection)
+    later = " (within a minute: no broker answers now)" if ring and not rung else ""
+    _answer(_as_dict(row), f"Order {order_id} {done}{later}.", as_json=as_json)
+
+
+def _ring(row: orders.Row) -> bool:
+    from tasks.doorbell import ring  # noqa: PLC0415  needs a broker, which others do not
+
+    return bool(ring([orders.Due(row.pk, row.connection)]))
+
+
+@app.command()
+def preview(
+    what: Annotated[str, typer.Argument(metavar="ID_OR_FILE", help="An order id, or a JSON file.")],
+    connection: Annotated[str, typer.Option(help="Whose mapping.")] = "okliving",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Map an order without sending it: source, recipient before and after, target, problems."""
+    chosen = settings.load()
+    raw = _read_order(what, chosen)
+    mapped = _profile(chosen, connection).map(raw)
+    report: dict[str, Any] = {
+        "order_id": mapped.order_id,
+        "external_id": mapped.external_id,
+        "held": mapped.held,
+        "reasons": mapped.reasons,
+        "problems": [problem.to_dict() for problem in mapped.problems],
+        "recipient": {
+            "before": dataclasses.asdict(mapped.order.recipient) if mapped.order else None,
+            "after": dataclasses.asdict(mapped.recipient.person) if mapped.recipient else None,
+        },
+        "target": mapped.target if mapped.target is not None else mapped.draft,
+        "source": raw,
+    }
+    if as_json:
+        _print_json(report)
+        return
+    out.rule("what the shop sent")
+    out.print_json(data=_plain(raw))
+    out.rule("recipient")
+    _show_recipient(report["recipient"])
+    out.rule(
+        "what OneBox would get" if not mapped.held else "what OneBox would get, were it not held"
+    )
+    out.print_json(data=_plain(report["target"]))
+    _show_problems(mapped.problems)
+    out.print("[red]It would be held.[/]" if mapped.held else "[green]It would be sent.[/]")
+
+
+def _read_order(what: str, chosen: settings.Settings) -> object:
+    path = Path(what)
+    if path.is_file():
+        try:
+            return from_text(path.read_text())
+        except (ValueError, OSError) as exc:
+            _stop(f"{what} cannot be read as JSON: {exc}", WRONG)
+    with _ledger(chosen) as (ledger, _):
+        source = orders.source(ledger, _find(ledger, what, None).pk)
+    if not source:
+        _stop(f"Order {what} was purged: its data is not kept any more.", ABSENT)
+    return from_text(source)
+
+
+def _profile(chosen: settings.Settings, connection: str) -> profile.Profile:
+    if chosen.shops:
+        from tasks.resources import load_profile  # noqa: PLC0415  needs a broker, which others do not
+
+        return load_profile(chosen, connection)
+    parameters = {"workflow_id": "1", "status_id": "1", "source_id": None}
+    return profile.load(chosen.profile, parameters=parameters)
+
+
+def _show_recipient(recipient: dict[str, Any]) -> None:
+    table = Table("", "before", "after", box=None, header_style="bold")
+    before, after = recipient["before"] or {}, recipient["after"] or {}
+    for name in {**before, **after}:
+        old, new = str(before.get(name) or ""), str(after.get(name) or "")
+        table.add_row(name, old, new if old == new else f"[yellow]{new}[/]")
+    out.print(table)
+
+
+# --- the small things -----------------------------------------------------------------------------------
+
+
+class _ledger:  # noqa: N801  reads as the with-statement it is
+    """The ledger of the configured system, opened for one command."""
+
+    def __init__(self, chosen: settings.Settings | None = None) -> None:
+        self._chosen = chosen or settings.load()
+
+    def __enter__(self) -> tuple[Ledger, settings.Settings]:
+        self._open = open_ledger(self._chosen.database_url)
+        identify(self._open, sandbox=self._chosen.sandbox)
+        return self._open, self._chosen
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+
+def _find(ledger: Ledger, order_id: str, connection: str | None) -> orders.Row:
+    rows = [
+        row
+        for row in orders.listing(ledger, _now(), order_id=order_id)
+        if connection is None or row.connection == connection
+    ]
+    if not rows:
+        _stop(f"No order {order_id} is in the ledger.", ABSENT)
+    if len(rows) > 1:
+        names = ", ".join(row.connection for row in rows)
+        _stop(
+            f"Several connections have an order {order_id}: say which with --connection ({names}).",
+            WRONG,
+        )
+    return rows[0]
+
+
+def _overview(url: str) -> orders.Overview:
+    ledger = open_ledger(url)
+    try:
+        return orders.overview(ledger, _now())
+    finally:
+        ledger.close()
+
+
+def _why(row: orders.Row) -> str:
+    told = [problems.explain(code, lang="en") for code in row.reason.split(", ") if code]
+    details = [problem["detail"] for problem in row.problems if problem["code"] == "crm_refused"]
+    return " ".join([*told, *details])
+
+
+def _show_problems(found: list[problems.Problem]) -> None:
+    colours = {"held": "red", "warning": "yellow", "fixed": "cyan"}
+    for problem in found:
+        colour = colours[problem.level]
+        out.print(
+            f"[{colour}]{problem.level}[/] {problem.field}: {problems.explain(problem, lang='en')}"
+        )
+
+
+def _coloured(row: orders.Row) -> str:
+    colour = {"created": "green", "held": "red", "waiting": "yellow", "ignored": "dim"}.get(
+        row.state, "cyan"
+    )
+    changed = " (changed in the shop since)" if row.changed else ""
+    return f"[{colour}]{row.state}[/]{changed}"
+
+
+def _moment(value: datetime) -> str:
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _as_dict(row: orders.Row) -> dict[str, Any]:
+    return {key: value for key, value in _plain(dataclasses.asdict(row)).items() if key != "pk"}
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=_json_default))
+
+
+def _json_default(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal | timedelta | Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, default=_json_default, ensure_ascii=False, indent=2) + "\n")
+
+
+def _answer(machine: dict[str, Any], person: str, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(machine)
+    else:
+        out.print(person)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    err.print(f"[red]orderbridge:[/] {message}", highlight=False)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point: known trouble is one sentence, not a traceback."""
+    logs.configure()
+    try:
+        app()
+    except (settings.SettingsError, WrongLedger, profile.ProfileError) as exc:
+        err.print(f"[red]orderbridge:[/] {exc}", highlight=False)
+        sys.exit(WRONG)
+    except LedgerUnavailable as exc:
+        err.print(
+            f"[red]orderbridge:[/] {exc} Is the database running? {exc.__cause__}", highlight=False
+        )
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

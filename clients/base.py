@@ -1,0 +1,429 @@
+"""How a call travels: one HTTP connection pool, one total time limit, one translation of failures.
+
+Nothing here knows a remote system; what an answer means is judged in the client that asked.
+"""
+
+import contextlib
+import json
+import re
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from time import monotonic
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import httpcore
+import httpx
+import orjson
+
+from clients.errors import (
+    AuthFailed,
+    Dropped,
+    Forbidden,
+    Garbled,
+    Misconfigured,
+    RateLimited,
+    Rejected,
+    RemoteError,
+    ServerError,
+    TimedOut,
+    Unreachable,
+    masked,
+)
+
+USER_AGENT: Final = "orderbridge/0.1"
+MAX_BODY: Final = 64 * 1024 * 1024
+# Seconds; the longest pause of the retry policy (design, A task's life).
+RETRY_AFTER_CEILING: Final = 900.0
+# Seconds; an unreachable address is known long before a slow answer is.
+CONNECT_TIMEOUT: Final = 5.0
+# Seconds; below Apache's default of 5, since a connection that the remote closes just as we send
+# makes an order uncertain.
+KEEPALIVE: Final = 4.0
+# A call is not begun with less of its time left than this share: it would only end uncertain.
+_WORTH_STARTING: Final = 0.1
+_WRITE_CHUNK: Final = 64 * 1024
+
+_TLS_SPOKEN_TO_PLAIN_PORT = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+)
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+# What an httpx error says about the call. A class not named here is judged by its nearest base.
+_ERRORS: Final[dict[type[BaseException], tuple[type[RemoteError], str]]] = {
+    httpx.ConnectTimeout: (Unreachable, "no connection within the time-out; it is tried again"),
+    httpx.ConnectError: (Unreachable, "no connection could be made; it is tried again"),
+    httpx.PoolTimeout: (Unreachable, "every connection stayed busy; it is tried again"),
+    httpx.ProxyError: (Unreachable, "the proxy made no connection; it is tried again"),
+    httpx.TimeoutException: (TimedOut, "no whole answer within the time-out"),
+    httpx.DecodingError: (Garbled, "the answer's compression cannot be read"),
+    httpx.UnsupportedProtocol: (Misconfigured, "the URL must begin with https:// or http://"),
+    httpx.LocalProtocolError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
+    httpx.TooManyRedirects: (Misconfigured, "the address redirects in a circle; check the URL"),
+    httpx.InvalidURL: (Misconfigured, "the URL cannot be read; correct it"),
+    UnicodeError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
+    httpx.CookieConflict: (Dropped, "the answer could not be taken in"),
+    httpx.StreamError: (Dropped, "the answer could not be read to its end"),
+    httpx.HTTPError: (Dropped, "the connection broke before the whole answer came"),
+}
+
+_CAUGHT: Final = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    httpx.CookieConflict,
+    UnicodeError,
+)
+
+# 4xx that are not the order's fault; any other 4xx is.
+_STATUSES: Final[dict[int, tuple[type[RemoteError], str]]] = {
+    401: (AuthFailed, "the login is refused; correct the credentials"),
+    402: (Forbidden, "the remote asks for payment; settle the account"),
+    403: (Forbidden, "the login lacks a permission; grant it there"),
+    404: (Misconfigured, "the address does not exist; check the URL"),
+    405: (Misconfigured, "the address takes no POST; check the URL"),
+    407: (Misconfigured, "a proxy asks for a login"),
+    408: (TimedOut, "the remote waited too long for the request"),
+    410: (Misconfigured, "the address is gone; check the URL"),
+    421: (Misconfigured, "the host does not serve this address; check the URL"),
+    425: (RateLimited, "the remote asks to try later"),
+    426: (Misconfigured, "the remote asks for another protocol; check the URL"),
+    429: (RateLimited, "too many calls; it is tried again when the remote allows"),
+    451: (Forbidden, "the remote refuses for legal reasons"),
+}
+
+
+class Deadline(float):
+    """Seconds that a call may take altogether, counted from now.
+
+    It is a float, so that any transport can take it as an ordinary time-out, and our own connection
+    asks it before every read how much is left: a slow drip cannot outlive it.
+    """
+
+    __slots__ = ("at",)
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.at = monotonic() + seconds
+
+    def left(self) -> float:
+        return self.at - monotonic()
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole answer: any status, the body decoded, `json` None where the body is not JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    json: Any
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def masked(self, text: str) -> str:
+        return masked(text, self.secrets)
+
+    @property
+    def excerpt(self) -> str:
+        body = self.body[:8192]
+        if len(self.body) == len(body) and self.json is not None:
+            # Written anew, since PHP escapes every Ukrainian letter.
+            with contextlib.suppress(TypeError):
+                body = orjson.dumps(self.json)
+        return self.masked(body.decode("utf-8", "replace"))
+
+
+class HttpTransport:
+    """POSTs to one base URL over one keep-alive pool; safe to share between threads.
+
+    In: base URL, pool size, the secrets to mask in whatever is quoted. Out: an `Answer` for every
+    status. Fails with `Misconfigured` for a URL that cannot be right, otherwise with what `_ERRORS`
+    says. Called by the clients only; make it after a fork, never before. Proxies from the
+    environment are not used, `SSL_CERT_FILE` is.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        pool_size: int = 20,
+        secrets: Iterable[str] = (),
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._base = base_url.strip().rstrip("/")
+        self.host = _checked_host(self._base)
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._urls: dict[str, httpx.URL] = {}
+        self._client = httpx.Client(
+            transport=_DeadlineTransport(pool_size) if transport is None else transport,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def post_json(
+        self, path: str, payload: object, headers: Mapping[str, str], deadline: Deadline
+    ) -> Answer:
+        """Post the payload as JSON; `Rejected` when it cannot be written as JSON."""
+        try:
+            content = orjson.dumps(payload)
+        except TypeError as exc:
+            raise Rejected(f"the order cannot be written as JSON: {masked(str(exc))}") from exc
+        return self._post(path, content, "application/json", headers, deadline)
+
+    def post_form(
+        self, path: str, fields: Mapping[str, str], headers: Mapping[str, str], deadline: Deadline
+    ) -> Answer:
+        """Post the fields as an HTML form does."""
+        content = urlencode(fields).encode()
+        return self._post(path, content, "application/x-www-form-urlencoded", headers, deadline)
+
+    def _post(
+        self, path: str, content: bytes, kind: str, headers: Mapping[str, str], deadline: Deadline
+    ) -> Answer:
+        if deadline.left() < deadline * _WORTH_STARTING:
+            raise Unreachable(f"{self.host}: no time was left to make the call; nothing was sent")
+        sent = (value.removeprefix("Bearer ") for value in headers.values())
+        secrets = (*self._secrets, *sent)
+        status: int | None = None
+        try:
+            response = self._client.send(
+                self._request(path, content, kind, headers, deadline), stream=True
+            )
+            try:
+                status = response.status_code
+                body = self._read(response, deadline)
+            finally:
+                response.close()
+        except _CAUGHT as exc:
+            raise translated(exc, self.host, secrets, status) from exc
+        return Answer(status, response.headers, body, parsed(body), secrets)
+
+    def _request(
+        self, path: str, content: bytes, kind: str, headers: Mapping[str, str], deadline: Deadline
+    ) -> httpx.Request:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx.URL(self._base + path)
+        return httpx.Request(
+            "POST",
+            url,
+            headers=[
+                ("User-Agent", USER_AGENT),
+                ("Accept", "application/json"),
+                ("Accept-Encoding", "gzip"),
+                ("Content-Type", kind),
+                *headers.items(),
+            ],
+            content=content,
+            extensions={
+                "timeout": {
+                    "connect": deadline,
+                    "read": deadline,
+                    "write": deadline,
+                    "pool": deadline,
+                }
+            },
+        )
+
+    def _read(self, response: httpx.Response, deadline: Deadline) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise Garbled(
+                    f"{self.host}: the answer is larger than {MAX_BODY >> 20} MiB",
+                    status=response.status_code,
+                )
+            if deadline.left() <= 0:
+                raise TimedOut(
+                    f"{self.host}: no whole answer within {float(deadline):g} s",
+                    status=response.status_code,
+                )
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def parsed(body: bytes) -> Any:
+    """The body as JSON, None when it is not JSON.
+
+    Takes what PHP shops really send beside clean JSON: a byte order mark, an emoji cut in half
+    (becomes U+FFFD), NaN (becomes null).
+    """
+    with contextlib.suppress(ValueError):
+        return orjson.loads(body)
+    with contextlib.suppress(ValueError, RecursionError):
+        text = _LONE_SURROGATE.sub(rb"\\ufffd", body).decode("utf-8-sig")
+        return json.loads(text, parse_constant=lambda _: None)
+    return None
+
+
+def translated(
+    exc: Exception, host: str, secrets: Iterable[str] = (), status: int | None = None
+) -> RemoteError:
+    """Our error for an httpx one: total, what is unknown counts as uncertain."""
+    kind, text = next(_ERRORS[base] for base in type(exc).__mro__ if base in _ERRORS)
+    if kind is Unreachable and _certificate_fault(exc):
+        kind, text = Misconfigured, "the TLS certificate is not accepted; check the URL's host"
+    if status is not None and not issubclass(kind, Garbled):
+        kind = TimedOut if kind is TimedOut else Dropped
+    return kind(f"{host}: {text}", status=status, excerpt=masked(str(exc), secrets))
+
+
+def status_error(answer: Answer, host: str) -> RemoteError:
+    """Our error for an HTTP status that is no success: total over 300 to 599.
+
+    A client looks for the domain's own meaning first; this is what the status alone says.
+    """
+    status, retry_after = answer.status, retry_after_of(answer.headers)
+    kind: type[RemoteError]
+    if status == 503 and retry_after is not None:
+        kind, text = RateLimited, "down for a while; it is tried again when the remote allows"
+    elif status >= 500:
+        kind, text = ServerError, "the remote failed"
+    elif status < 400:
+        kind, text = Misconfigured, "the address redirects; set the URL to where it leads"
+    else:
+        kind, text = _STATUSES.get(status, (Rejected, "the remote refused the request"))
+    return kind(
+        f"{host}: HTTP {status}: {text}",
+        status=status,
+        retry_after=retry_after,
+        excerpt=answer.excerpt,
+    )
+
+
+def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds of a Retry-After header (number or HTTP date), 0 to the ceiling; None without one."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value, re.ASCII):
+        return min(float(value), RETRY_AFTER_CEILING)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    return min(max(seconds, 0.0), RETRY_AFTER_CEILING)
+
+
+def _checked_host(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as exc:
+        raise Misconfigured("the URL cannot be read; correct it") from exc
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise Misconfigured("the URL must be https://host/... or http://host/...; correct it")
+    if any(len(label) > 63 for label in url.host.split(".")):
+        raise Misconfigured("the URL's host name cannot exist; correct it")
+    return url.host
+
+
+def _certificate_fault(exc: BaseException) -> bool:
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(cause, ssl.SSLError) and cause.reason in _TLS_SPOKEN_TO_PLAIN_PORT:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+class _DeadlineTransport(httpx.HTTPTransport):
+    """httpx's own transport over connections that keep the call's `Deadline`.
+
+    httpx has no parameter for the network backend, so the pool it made is replaced by the same one
+    with ours.
+    """
+
+    def __init__(self, pool_size: int) -> None:
+        super().__init__()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(),
+            max_connections=pool_size,
+            max_keepalive_connections=pool_size,
+            keepalive_expiry=KEEPALIVE,
+            network_backend=_DeadlineBackend(),
+        )
+
+
+class _DeadlineBackend(httpcore.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            left = _left(timeout, httpcore.ConnectTimeout)
+            seconds = CONNECT_TIMEOUT if left is None else min(left, CONNECT_TIMEOUT)
+            stream = super().connect_tcp(host, port, seconds, local_address, socket_options)
+        except UnicodeError as exc:
+            raise httpcore.ConnectError(str(exc)) from exc
+        return _DeadlineStream(stream)
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _WRITE_CHUNK):
+            chunk = buffer[start : start + _WRITE_CHUNK]
+            self._stream.write(chunk, _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        seconds = _left(timeout, httpcore.ConnectTimeout)
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None, expired: type[Exception]) -> float | None:
+    if not isinstance(timeout, Deadline):
+        return timeout
+    seconds = timeout.left()
+    if seconds <= 0:
+        raise expired("the call's time is over")
+    return seconds

@@ -1,0 +1,59 @@
+"""Flower's settings: loopback, a password always, nothing can be changed through it.
+
+In: FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH ("user:password"), FLOWER_COOKIE_SECRET, or what
+`orderbridge run` keeps in the data folder. Out: plain names, which Flower reads as its options; they
+win over Flower's own reading of the environment. Fails with SystemExit when there is no password.
+Read by `celery -A tasks flower` started in the project's root. Flower answers /metrics and
+/healthcheck without a password, whatever stands here: both show counts alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import settings
+from run.private import kept_secret
+
+if TYPE_CHECKING:
+    from celery.events.state import Task
+
+USER = "orderbridge"
+PASSWORD_FILE = settings.current().data / "flower-password"
+
+
+def _credentials() -> list[str]:
+    given = os.environ.get("FLOWER_BASIC_AUTH", "")
+    if given:
+        user, _, password = given.partition(":")
+        if not (user and password):
+            sys.exit("FLOWER_BASIC_AUTH must be user:password.")
+        return [given]
+    if PASSWORD_FILE.is_file():
+        return [f"{USER}:{kept_secret(PASSWORD_FILE)}"]
+    sys.exit(
+        "Flower shows every task and never starts without a password: "
+        "set FLOWER_BASIC_AUTH to user:password."
+    )
+
+
+def _without_note(task: Task) -> Task:
+    """Hide the arguments that may hold a note: design, invariant 7. All others are ids."""
+    if task.name == "updates.enqueue":
+        task.args = task.kwargs = "(not shown)"
+    return task
+
+
+address = os.environ.get("FLOWER_ADDRESS") or "127.0.0.1"
+port = int(os.environ.get("FLOWER_PORT") or 5555)
+basic_auth = _credentials()
+cookie_secret = os.environ.get("FLOWER_COOKIE_SECRET") or kept_secret(
+    settings.current().data / "flower-cookie-secret"
+)
+format_task = _without_note
+read_only = True
+# Nothing of Flower's is worth keeping: the ledger is the truth.
+persistent = False
+# Flower's own 100,000 is memory spent on a history that the ledger keeps better.
+max_tasks = 5000

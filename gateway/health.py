@@ -1,0 +1,57 @@
+"""Says whether the system is alive and ready, to supervisors, load balancers and people.
+
+In: nothing. Out: `/healthz`, 200 while this process serves; `/readyz`, 200 when the ledger and Redis answer,
+a worker was seen lately and every shop was read lately, else 503 with what is missing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint, current_app, jsonify
+from flask.typing import ResponseReturnValue
+from redis.exceptions import RedisError
+
+from ledger import connections
+from ledger.database import LedgerUnavailable
+from tasks.resources import Resources
+from tasks.upkeep import SEEN_KEY
+
+# A successful poll this many intervals ago, or this many seconds if that is longer, is too old.
+LATE_INTERVALS = 5
+LATE_SECONDS = 300
+
+health = Blueprint("health", __name__)
+
+
+@health.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    return jsonify(status="alive")
+
+
+@health.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    missing = not_ready(current_app.config["RESOURCES"], datetime.now(UTC))
+    return jsonify(ready=not missing, missing=missing), 503 if missing else 200
+
+
+def not_ready(r: Resources, now: datetime) -> list[str]:
+    """What keeps the system from being ready, in words; empty when it is."""
+    missing: list[str] = []
+    try:
+        polled = {row.connection: row.polled_at for row in connections.cursors(r.ledger)}
+    except LedgerUnavailable:
+        return ["the ledger does not answer"]
+    late = timedelta(seconds=max(LATE_INTERVALS * r.settings.fetch_interval, LATE_SECONDS))
+    for name in r.sources:
+        last = polled.get(name)
+        if last is None:
+            missing.append(f"{name} was not read yet")
+        elif now - last > late:
+            missing.append(f"{name} was last read at {last:%Y-%m-%d %H:%M:%S} UTC")
+    try:
+        if not r.redis.exists(SEEN_KEY):
+            missing.append("no worker was seen lately")
+    except RedisError:
+        missing.append("Redis does not answer")
+    return missing

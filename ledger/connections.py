@@ -1,0 +1,233 @@
+"""What the ledger knows of a connection: how far its shop was read, and whether its gate is open.
+
+The cursor rows serve tasks/orders.fetch, the gate rows tasks/gate.py. In and out: aware UTC times.
+Raises `LedgerUnavailable` when the database cannot be reached.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.database import Ledger
+from ledger.models import Cursor, Gate
+
+CURSORS = cast("Table", Cursor.__table__)
+GATES = cast("Table", Gate.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """The right to read one shop, and where the last reading ended (None: never read)."""
+
+    connection: str
+    token: str
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CursorRow:
+    """How the reading of one shop stands."""
+
+    connection: str
+    watermark: datetime | None
+    polled_at: datetime | None
+    failed_at: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """How the gate of one connection stands; open when `closed_by` is None."""
+
+    connection: str
+    failures: int = 0
+    closed_by: str | None = None
+    closed_at: datetime | None = None
+    reason: str = ""
+    probe_at: datetime | None = None
+
+
+def _ensure(db: Connection, table: Table, connection: str, **values: Any) -> None:
+    new = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(table)
+    db.execute(new.values(connection=connection, **values).on_conflict_do_nothing())
+
+
+# --- the cursor -------------------------------------------------------------------------------------
+
+
+def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> Poll | None:
+    """Take the shop for `lease` seconds, or None when a poll of it is running, whoever started it."""
+    token = secrets.token_hex(8)
+
+    def unit(db: Connection) -> Poll | None:
+        _ensure(db, CURSORS, connection, error="")
+        row = db.execute(
+            update(CURSORS)
+            .where(
+                CURSORS.c.connection == connection,
+                or_(CURSORS.c.lease_until.is_(None), CURSORS.c.lease_until < now),
+            )
+            .values(lease_until=now + timedelta(seconds=lease), lease_token=token)
+            .returning(CURSORS.c.watermark)
+        ).first()
+        return None if row is None else Poll(connection, token, row.watermark)
+
+    return ledger.write(unit)
+
+
+def keep_poll(ledger: Ledger, poll: Poll, now: datetime, lease: float) -> bool:
+    """Prolong the lease by another `lease` seconds; False when it was lost."""
+    return _update_held(ledger, poll, lease_until=now + timedelta(seconds=lease))
+
+
+def end_poll(ledger: Ledger, poll: Poll, now: datetime, watermark: datetime | None) -> bool:
+    """Move the cursor and give the shop back; False when the lease was lost: then nothing moves."""
+    return _update_held(
+        ledger,
+        poll,
+        watermark=watermark,
+        polled_at=now,
+        failed_at=None,
+        error="",
+        lease_until=None,
+        lease_token=None,
+    )
+
+
+def fail_poll(ledger: Ledger, poll: Poll, now: datetime, error: str) -> None:
+    """Give the shop back with what went wrong; the cursor stays where it was."""
+    _update_held(ledger, poll, failed_at=now, error=error, lease_until=None, lease_token=None)
+
+
+def _update_held(ledger: Ledger, poll: Poll, **values: Any) -> bool:
+    statement = (
+        update(CURSORS)
+        .where(CURSORS.c.connection == poll.connection, CURSORS.c.lease_token == poll.token)
+        .values(**values)
+    )
+    return ledger.write(lambda db: bool(db.execute(statement).rowcount))
+
+
+def cursors(ledger: Ledger) -> list[CursorRow]:
+    query = select(
+        CURSORS.c.connection,
+        CURSORS.c.watermark,
+        CURSORS.c.polled_at,
+        CURSORS.c.failed_at,
+        CURSORS.c.error,
+    ).order_by(CURSORS.c.connection)
+    with ledger.read() as db:
+        return [CursorRow(*row) for row in db.execute(query)]
+
+
+# --- the gate ---------------------------------------------------------------------------------------
+
+_GATE = (
+    GATES.c.connection,
+    GATES.c.failures,
+    GATES.c.closed_by,
+    GATES.c.closed_at,
+    GATES.c.reason,
+    GATES.c.probe_at,
+)
+
+
+def gate(ledger: Ledger, connection: str) -> GateRow:
+    with ledger.read() as db:
+        row = db.execute(select(*_GATE).where(GATES.c.connection == connection)).first()
+    return GateRow(connection) if row is None else GateRow(*row)
+
+
+def gates(ledger: Ledger) -> list[GateRow]:
+    with ledger.read() as db:
+        return [GateRow(*row) for row in db.execute(select(*_GATE).order_by(GATES.c.connection))]
+
+
+def take_probe(ledger: Ledger, connection: str, now: datetime, every: float) -> bool:
+    """Whether the caller may send the one call that this closed gate lets through every so often."""
+    statement = (
+        update(GATES)
+        .where(
+            GATES.c.connection == connection,
+            GATES.c.closed_by.is_not(None),
+            GATES.c.probe_at <= now,
+        )
+        .values(probe_at=now + timedelta(seconds=every))
+    )
+    return ledger.write(lambda db: bool(db.execute(statement).rowcount))
+
+
+def count_failure(
+    ledger: Ledger, connection: str, now: datetime, limit: int, probe_after: float, reason: str
+) -> GateRow:
+    """One more failure in a row; at `limit` the breaker closes the gate."""
+
+    def unit(db: Connection) -> GateRow:
+        _ensure(db, GATES, connection, failures=0, reason="")
+        row = GateRow(
+            *db.execute(
+                update(GATES)
+                .where(GATES.c.connection == connection)
+                .values(failures=GATES.c.failures + 1)
+                .returning(*_GATE)
+            ).one()
+        )
+        if row.closed_by is not None or row.failures < limit:
+            return row
+        return _close(db, connection, "breaker", now, probe_after, reason)
+
+    return ledger.write(unit)
+
+
+def close(
+    ledger: Ledger, connection: str, by: str, now: datetime, probe_after: float, reason: str
+) -> GateRow:
+    """Close the gate for a fault of the connection; a person's closing is never weakened."""
+
+    def unit(db: Connection) -> GateRow:
+        _ensure(db, GATES, connection, failures=0, reason="")
+        return _close(db, connection, by, now, probe_after, reason)
+
+    return ledger.write(unit)
+
+
+def _close(
+    db: Connection, connection: str, by: str, now: datetime, probe_after: float, reason: str
+) -> GateRow:
+    db.execute(
+        update(GATES)
+        .where(
+            GATES.c.connection == connection,
+            or_(GATES.c.closed_by.is_(None), GATES.c.closed_by != by),
+        )
+        .values(
+            closed_by=by,
+            closed_at=now,
+            reason=reason,
+            probe_at=now + timedelta(seconds=probe_after),
+        )
+    )
+    return GateRow(*db.execute(select(*_GATE).where(GATES.c.connection == connection)).one())
+
+
+def open_gate(ledger: Ledger, connection: str) -> bool:
+    """A call went through: no failures any more, and the gate is open. True when it had been closed."""
+
+    def unit(db: Connection) -> bool:
+        was = db.execute(
+            select(GATES.c.closed_by).where(GATES.c.connection == connection)
+        ).scalar_one_or_none()
+        db.execute(
+            update(GATES)
+            .where(GATES.c.connection == connection)
+            .values(failures=0, closed_by=None, closed_at=None, reason="", probe_at=None)
+        )
+        return was is not None
+
+    return ledger.write(unit)

@@ -1,0 +1,172 @@
+"""Opens the ledger and commits to it, many callers in one transaction.
+
+In: a database URL. Out: a `Ledger` whose `write(unit)` runs a unit of statements and returns its
+result once it is committed, and whose `read()` gives a connection for queries. Fails with
+`LedgerUnavailable` when the database cannot be reached: our own passing fault, never an order's.
+Called by tasks, the gateway and the command line.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+T = TypeVar("T")
+
+# Seconds that a writer waits for another process's transaction on SQLite.
+BUSY_SECONDS = 30
+# Units in one transaction: enough to share a disk flush, few enough to be quick.
+BATCH = 200
+
+
+class LedgerUnavailable(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The database could not be reached or refused the transaction; nothing was committed for sure."""
+
+
+class _Entry(Generic[T]):
+    __slots__ = ("done", "error", "result", "unit")
+
+    def __init__(self, unit: Callable[[Connection], T]) -> None:
+        self.unit = unit
+        self.done = False
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+
+class Ledger:
+    """The open database of one process; thread-safe, opened after a fork, never before."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._waiting: deque[_Entry[Any]] = deque()
+        self._writing = threading.Lock()
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for queries; raises LedgerUnavailable."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as exc:
+            raise LedgerUnavailable("The ledger could not be read.") from exc
+
+    def write(self, unit: Callable[[Connection], T]) -> T:
+        """Run `unit` in a transaction shared with whoever else is waiting, and return its result.
+
+        Whoever gets the lock commits for all that queued up behind it: one disk flush serves many
+        threads, and no thread polls a busy database. Raises what the unit raised, or LedgerUnavailable.
+        """
+        entry = _Entry(unit)
+        self._waiting.append(entry)
+        with self._writing:
+            if not entry.done:
+                self._commit_waiting(entry)
+        if entry.error is not None:
+            raise entry.error
+        return entry.result  # type: ignore[return-value]  # done without error has its result
+
+    def close(self) -> None:
+        with self._writing:
+            self._drop_connection()
+            self.engine.dispose()
+
+    def _commit_waiting(self, entry: _Entry[Any]) -> None:
+        while not entry.done:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            try:
+                self._commit(batch)
+            except Exception as exc:  # noqa: BLE001  whatever it is, its owner must get it
+                self._commit_apart(batch, exc)
+            for done in batch:
+                done.done = True
+
+    def _commit_apart(self, batch: list[_Entry[Any]], error: Exception) -> None:
+        """One unit of the batch failed and took the others with it: each on its own now."""
+        for entry in batch:
+            if len(batch) > 1 and not _is_outage(error):
+                try:
+                    self._commit([entry])
+                except Exception as exc:  # noqa: BLE001  as above
+                    entry.error = _translated(exc)
+                else:
+                    continue
+            else:
+                entry.error = _translated(error)
+
+    def _commit(self, batch: list[_Entry[Any]]) -> None:
+        try:
+            connection = self._open()
+            with connection.begin():
+                for entry in batch:
+                    entry.result = entry.unit(connection)
+        except DBAPIError:
+            self._drop_connection()
+            raise
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = self.engine.connect().execution_options(writes=True)
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+def _translated(error: Exception) -> Exception:
+    if not _is_outage(error):
+        return error
+    unavailable = LedgerUnavailable("The ledger could not be written.")
+    unavailable.__cause__ = error
+    return unavailable
+
+
+def open_ledger(url: str, *, durable: bool = False) -> Ledger:
+    """Open the database at `url`.
+
+    `durable`: on SQLite every commit reaches the disk before it is answered (synchronous=FULL), for
+    doors that promise something to a caller. Workers do without: what a power cut takes back is polled
+    again and looked up.
+    """
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+        _prepare_sqlite(engine, durable=durable)
+    else:
+        engine = create_engine(
+            url,
+            pool_size=10,
+            max_overflow=10,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5},
+        )
+    return Ledger(engine)
+
+
+def _prepare_sqlite(engine: Engine, *, durable: bool) -> None:
+    def on_connect(raw: Any, _record: object) -> None:
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        # A writer says so at once: a transaction that starts as a reader cannot wait for its turn.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)

@@ -1,0 +1,638 @@
+"""What one may do to orders in the ledger: store a page, claim one, record how it went, list, mend.
+
+In: plain values and aware UTC times. Out: small frozen rows. Every rule about who may work on an order
+stands here as a conditional UPDATE, so that it holds on SQLite and PostgreSQL alike. Statements are
+built once; three at most are run for an order that goes through (claim, outcome, attempt).
+Called by tasks, gateway and cli; raises `LedgerUnavailable` when the database cannot be reached.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import (
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.database import Ledger
+from ledger.models import Attempt, Intake, Order
+
+ORDERS = cast("Table", Order.__table__)
+ATTEMPTS = cast("Table", Attempt.__table__)
+INTAKE = cast("Table", Intake.__table__)
+
+OPEN = ("received", "waiting")
+STATES = ("received", "waiting", "created", "held", "ignored")
+# A doorbell may ring a little before its time: clocks and roundings differ by less than this.
+EARLY = timedelta(seconds=0.5)
+
+
+class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The order is not in a state in which this may be done; the message says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One order as it came from a shop."""
+
+    order_id: str
+    external_id: str
+    source: str
+    content_hash: str
+    shop_updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one order until `lease_until`, held by `token`."""
+
+    pk: int
+    token: str
+    lease_until: datetime
+    connection: str
+    target: str
+    order_id: str
+    external_id: str
+    source: str
+    content_hash: str
+    tries: int
+    uncertain_since: datetime | None
+    lookups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What one attempt was: `kind` is create, look-up or map, `excerpt` masked."""
+
+    kind: str
+    started_at: datetime
+    duration_ms: int
+    outcome: str
+    status: int | None = None
+    excerpt: str = ""
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where an order stands after a try. `counts` is whether the try is one in its back-off."""
+
+    state: str
+    reason: str = ""
+    problems: list[dict[str, Any]] | None = None
+    target_id: str | None = None
+    next_try_at: datetime | None = None
+    uncertain_since: datetime | None = None
+    lookups: int = 0
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An order to ring for."""
+
+    pk: int
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An order as people and machines are shown it."""
+
+    pk: int
+    connection: str
+    order_id: str
+    external_id: str
+    state: str
+    reason: str
+    problems: list[dict[str, Any]]
+    target: str
+    target_id: str | None
+    changed: bool
+    tries: int
+    received_at: datetime
+    state_at: datetime
+    next_try_at: datetime
+    uncertain_since: datetime | None
+    being_worked_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The ledger at a glance: orders by state, the newest ones, age of the oldest that is due."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    latest: list[Row] = field(default_factory=list)
+    oldest_due_at: datetime | None = None
+
+
+# --- a page comes in ---------------------------------------------------------------------------
+
+
+def store(
+    ledger: Ledger, connection: str, target: str, orders: Sequence[Arrived], now: datetime
+) -> list[int]:
+    """Insert new orders and take over changed ones; return the keys of those to ring for.
+
+    A changed order that is not yet created is mapped anew, also when it was held; one already created
+    is marked. An older copy never replaces a newer one. Source: design, "A task's life".
+    """
+    if not orders:
+        return []
+    values = [
+        {
+            "connection": connection,
+            "order_id": o.order_id,
+            "target": target,
+            "external_id": o.external_id,
+            "source": o.source,
+            "content_hash": o.content_hash,
+            "shop_updated_at": o.shop_updated_at,
+            "received_at": now,
+            "state": "received",
+            "state_at": now,
+            "next_try_at": now,
+        }
+        for o in {o.order_id: o for o in orders}.values()
+    ]
+
+    def unit(db: Connection) -> list[int]:
+        statement = _UPSERT[db.dialect.name]
+        return [row.id for row in db.execute(statement, values) if row.state in OPEN]
+
+    return ledger.write(unit)
+
+
+def _upsert(dialect: Any) -> Any:
+    new = dialect.insert(ORDERS)
+    was_held = ORDERS.c.state == "held"
+    return new.on_conflict_do_update(
+        index_elements=[ORDERS.c.connection, ORDERS.c.order_id],
+        set_={
+            "source": new.excluded.source,
+            "content_hash": new.excluded.content_hash,
+            "shop_updated_at": new.excluded.shop_updated_at,
+            "state": case((was_held, "waiting"), else_=ORDERS.c.state),
+            "reason": case((was_held, ""), else_=ORDERS.c.reason),
+            "state_at": case((was_held, new.excluded.state_at), else_=ORDERS.c.state_at),
+            "next_try_at": case((was_held, new.excluded.next_try_at), else_=ORDERS.c.next_try_at),
+            "changed": case((ORDERS.c.state == "created", True), else_=ORDERS.c.changed),
+        },
+        where=and_(
+            ORDERS.c.content_hash != new.excluded.content_hash,
+            or_(
+                ORDERS.c.shop_updated_at.is_(None),
+                new.excluded.shop_updated_at.is_(None),
+                ORDERS.c.shop_updated_at <= new.excluded.shop_updated_at,
+            ),
+        ),
+    ).returning(ORDERS.c.id, ORDERS.c.state)
+
+
+_UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+
+
+def keep_aside(
+    ledger: Ledger, connection: str, items: Sequence[tuple[str, str]], now: datetime
+) -> int:
+    """Keep (hash, raw text) of what is no order; return how many were not kept before."""
+    values = [
+        {"connection": connection, "content_hash": digest, "raw": raw, "received_at": now}
+        for digest, raw in dict(items).items()
+    ]
+
+    def unit(db: Connection) -> int:
+        new = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(INTAKE)
+        statement = new.on_conflict_do_nothing().returning(INTAKE.c.id)
+        return len(db.execute(statement, values).all())
+
+    return ledger.write(unit) if values else 0
+
+
+# --- a worker takes one, and tells how it went -----------------------------------------------------
+
+_TAKEN_OVER = ORDERS.c.lease_until.is_not(None)
+_FREE = or_(ORDERS.c.lease_until.is_(None), ORDERS.c.lease_until < bindparam("now"))
+
+_CLAIM = (
+    update(ORDERS)
+    .where(
+        ORDERS.c.id == bindparam("pk"),
+        ORDERS.c.state.in_(OPEN),
+        ORDERS.c.next_try_at <= bindparam("soon"),
+        _FREE,
+    )
+    .values(
+        lease_until=bindparam("until"),
+        lease_token=bindparam("token"),
+        claimed_at=bindparam("now"),
+        uncertain_since=case((_TAKEN_OVER, ORDERS.c.claimed_at), else_=ORDERS.c.uncertain_since),
+        lookups=case((_TAKEN_OVER, 0), else_=ORDERS.c.lookups),
+        reason=case((_TAKEN_OVER, "lost_lease"), else_=ORDERS.c.reason),
+    )
+    .returning(
+        ORDERS.c.connection,
+        ORDERS.c.target,
+        ORDERS.c.order_id,
+        ORDERS.c.external_id,
+        ORDERS.c.source,
+        ORDERS.c.content_hash,
+        ORDERS.c.tries,
+        ORDERS.c.uncertain_since,
+        ORDERS.c.lookups,
+        ORDERS.c.reason,
+    )
+)
+
+
+def claim(
+    ledger: Ledger, pk: int, now: datetime, lease: float, task_id: str | None = None
+) -> Claim | None:
+    """Take the order for `lease` seconds, or None: someone else has it, or it is not due, or done.
+
+    A lease that ran out counts as a try that began when it was taken and whose fate is unknown.
+    """
+    token = secrets.token_hex(8)
+    until = now + timedelta(seconds=lease)
+
+    def unit(db: Connection) -> Claim | None:
+        row = db.execute(
+            _CLAIM, {"pk": pk, "now": now, "soon": now + EARLY, "until": until, "token": token}
+        ).first()
+        if row is None:
+            return None
+        if row.reason == "lost_lease" and row.lookups == 0 and row.uncertain_since is not None:
+            lost = int((now - row.uncertain_since).total_seconds() * 1000)
+            _insert_attempt(
+                db,
+                pk,
+                row.target,
+                Try("create", row.uncertain_since, lost, "lost", task_id=task_id),
+            )
+        return Claim(pk, token, until, *row[:-1])
+
+    return ledger.write(unit)
+
+
+_RECORD = (
+    update(ORDERS)
+    .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.lease_token == bindparam("token"))
+    .values(
+        # What changed while a worker held it back is mapped anew, not held for its old content.
+        state=case(
+            (
+                and_(
+                    ORDERS.c.content_hash != bindparam("claimed_hash"),
+                    bindparam("new_state") == "held",
+                ),
+                "waiting",
+            ),
+            else_=bindparam("new_state"),
+        ),
+        changed=case(
+            (
+                and_(
+                    ORDERS.c.content_hash != bindparam("claimed_hash"),
+                    bindparam("new_state") == "created",
+                ),
+                True,
+            ),
+            else_=ORDERS.c.changed,
+        ),
+        reason=bindparam("new_reason"),
+        problems=bindparam("new_problems"),
+        target_id=func.coalesce(bindparam("new_target_id"), ORDERS.c.target_id),
+        state_at=bindparam("now"),
+        tries=ORDERS.c.tries + bindparam("counted"),
+        next_try_at=bindparam("new_next_try_at"),
+        uncertain_since=bindparam("new_uncertain_since"),
+        lookups=bindparam("new_lookups"),
+        lease_until=None,
+        lease_token=None,
+    )
+)
+
+# An id that the CRM gave is kept even when the lease was lost meanwhile: it is the truth.
+_ADOPT_LATE = (
+    update(ORDERS)
+    .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.target_id.is_(None))
+    .values(
+        state="created",
+        reason="",
+        target_id=bindparam("new_target_id"),
+        state_at=bindparam("now"),
+        lease_until=None,
+        lease_token=None,
+        uncertain_since=None,
+    )
+)
+
+
+def record(
+    ledger: Ledger, claim: Claim, outcome: Outcome, tried: Try | None, now: datetime
+) -> bool:
+    """Commit the outcome of a claim and give the order back; False when the lease was lost and the
+    outcome was of no more use (someone else has gone on with the order).
+    """
+
+    def unit(db: Connection) -> bool:
+        kept = bool(
+            db.execute(
+                _RECORD,
+                {
+                    "pk": claim.pk,
+                    "token": claim.token,
+                    "claimed_hash": claim.content_hash,
+                    "new_state": outcome.state,
+                    "new_reason": outcome.reason,
+                    "new_problems": outcome.problems,
+                    "new_target_id": outcome.target_id,
+                    "new_next_try_at": outcome.next_try_at or now,
+                    "new_uncertain_since": outcome.uncertain_since,
+                    "new_lookups": outcome.lookups,
+                    "counted": int(outcome.counts),
+                    "now": now,
+                },
+            ).rowcount
+        )
+        if not kept and outcome.target_id is not None:
+            values = {"pk": claim.pk, "new_target_id": outcome.target_id, "now": now}
+            kept = bool(db.execute(_ADOPT_LATE, values).rowcount)
+        if tried is not None:
+            _insert_attempt(db, claim.pk, claim.target, tried)
+        return kept
+
+    return ledger.write(unit)
+
+
+_GIVE_BACK = (
+    update(ORDERS)
+    .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.lease_token == bindparam("token"))
+    .values(lease_until=None, lease_token=None, next_try_at=bindparam("new_next_try_at"))
+)
+
+
+def give_back(ledger: Ledger, claim: Claim, next_try_at: datetime) -> None:
+    """Let go of an order with which nothing was done: no try is counted, no state changes."""
+    values = {"pk": claim.pk, "token": claim.token, "new_next_try_at": next_try_at}
+    ledger.write(lambda db: db.execute(_GIVE_BACK, values))
+
+
+_INSERT_ATTEMPT = insert(ATTEMPTS)
+
+
+def _insert_attempt(db: Connection, pk: int, target: str, tried: Try) -> None:
+    db.execute(
+        _INSERT_ATTEMPT,
+        {
+            "order_pk": pk,
+            "kind": tried.kind,
+            "target": target,
+            "task_id": tried.task_id,
+            "started_at": tried.started_at,
+            "duration_ms": tried.duration_ms,
+            "status": tried.status,
+            "outcome": tried.outcome,
+            "excerpt": tried.excerpt,
+        },
+    )
+
+
+# --- what is due, and what makes it due -------------------------------------------------------------
+
+_DUE = (
+    select(ORDERS.c.id, ORDERS.c.connection)
+    .where(
+        ORDERS.c.state.in_(OPEN),
+        ORDERS.c.target == bindparam("target"),
+        ORDERS.c.next_try_at <= bindparam("before"),
+        _FREE,
+    )
+    .order_by(ORDERS.c.next_try_at, ORDERS.c.id)
+    .limit(bindparam("most"))
+)
+
+
+def due(ledger: Ledger, target: str, now: datetime, most: int, grace: float = 0.0) -> list[Due]:
+    """Orders nobody works on whose time came `grace` seconds ago or more, the longest due first."""
+    before = now - timedelta(seconds=grace)
+    values = {"target": target, "before": before, "now": now, "most": most}
+    with ledger.read() as db:
+        return [Due(*row) for row in db.execute(_DUE, values)]
+
+
+def wake(ledger: Ledger, target: str, now: datetime) -> int:
+    """Make due at once what waits for this target, uncertain ones excepted: their wait is for the CRM."""
+
+    def unit(db: Connection) -> int:
+        return db.execute(
+            update(ORDERS)
+            .where(
+                ORDERS.c.target == target,
+                ORDERS.c.state == "waiting",
+                ORDERS.c.uncertain_since.is_(None),
+                ORDERS.c.next_try_at > now,
+            )
+            .values(next_try_at=now)
+        ).rowcount
+
+    return ledger.write(unit)
+
+
+def leave_shadow(ledger: Ledger, now: datetime) -> int:
+    """Make due what shadow mode mapped and did not send; returns how many orders that are."""
+
+    def unit(db: Connection) -> int:
+        return db.execute(
+            update(ORDERS)
+            .where(ORDERS.c.state == "waiting", ORDERS.c.reason == "shadow")
+            .values(reason="", next_try_at=now)
+        ).rowcount
+
+    return ledger.write(unit)
+
+
+def refused_alike(ledger: Ledger, target: str, excerpt: str, count: int) -> list[int]:
+    """The orders of the last `count` answers of this target, if all were refusals of different orders
+    with this same text; else an empty list. Source: contract onebox, Errors that matter.
+    """
+    with ledger.read() as db:
+        rows = db.execute(
+            select(ATTEMPTS.c.order_pk, ATTEMPTS.c.outcome, ATTEMPTS.c.excerpt)
+            .where(ATTEMPTS.c.target == target, ATTEMPTS.c.kind == "create")
+            .order_by(ATTEMPTS.c.id.desc())
+            .limit(count)
+        ).all()
+    orders = {row.order_pk for row in rows}
+    alike = all(row.outcome == "refused" and row.excerpt == excerpt for row in rows)
+    return sorted(orders) if alike and len(orders) == count else []
+
+
+def wait_again(ledger: Ledger, pks: Sequence[int], reason: str, now: datetime) -> None:
+    """Orders that were held for what turned out to be the connection's fault go back to waiting."""
+    ledger.write(
+        lambda db: db.execute(
+            update(ORDERS)
+            .where(ORDERS.c.id.in_(pks), ORDERS.c.state == "held")
+            .values(state="waiting", reason=reason, state_at=now, next_try_at=now)
+        )
+    )
+
+
+# --- people look and mend ---------------------------------------------------------------------------
+
+
+def listing(
+    ledger: Ledger,
+    now: datetime,
+    *,
+    state: str | None = None,
+    order_id: str | None = None,
+    limit: int | None = None,
+) -> list[Row]:
+    """Orders, the newest first."""
+    query = select(ORDERS).order_by(ORDERS.c.received_at.desc(), ORDERS.c.id.desc())
+    if state is not None:
+        query = query.where(ORDERS.c.state == state)
+    if order_id is not None:
+        query = query.where(ORDERS.c.order_id == order_id)
+    if limit is not None:
+        query = query.limit(limit)
+    with ledger.read() as db:
+        return [_row(found, now) for found in db.execute(query)]
+
+
+def attempts(ledger: Ledger, pk: int) -> list[Try]:
+    """Every try at one order, the oldest first."""
+    query = select(ATTEMPTS).where(ATTEMPTS.c.order_pk == pk).order_by(ATTEMPTS.c.id)
+    with ledger.read() as db:
+        return [
+            Try(r.kind, r.started_at, r.duration_ms, r.outcome, r.status, r.excerpt, r.task_id)
+            for r in db.execute(query)
+        ]
+
+
+def source(ledger: Ledger, pk: int) -> str:
+    """The shop's JSON of one order, as text; empty when it was purged."""
+    with ledger.read() as db:
+        return str(db.execute(select(ORDERS.c.source).where(ORDERS.c.id == pk)).scalar_one())
+
+
+def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:
+    """Counts by state, the newest orders and the oldest due one."""
+    with ledger.read() as db:
+        counted = db.execute(select(ORDERS.c.state, func.count()).group_by(ORDERS.c.state))
+        counts = {str(state): int(number) for state, number in counted}
+        newest = db.execute(
+            select(ORDERS).order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
+        )
+        rows = [_row(found, now) for found in newest]
+        oldest = db.execute(
+            select(func.min(ORDERS.c.next_try_at)).where(
+                ORDERS.c.state.in_(OPEN), ORDERS.c.next_try_at <= now
+            )
+        ).scalar_one()
+    return Overview({state: counts.get(state, 0) for state in STATES}, rows, oldest)
+
+
+def retry(ledger: Ledger, pk: int, now: datetime) -> None:
+    """A person asks for a try now: held and ignored orders go back to work, waiting ones become due.
+
+    An uncertain order keeps its wait: it is looked up now, and not sent before its time. Raises
+    NotPossible for a created one.
+    """
+    _mend(ledger, pk, now, ("received", "waiting", "held", "ignored"), "waiting", "released")
+
+
+def release(ledger: Ledger, pk: int, now: datetime) -> None:
+    """A person has dealt with what an order was held for. Raises NotPossible for any other state."""
+    _mend(ledger, pk, now, ("held",), "waiting", "released")
+
+
+def ignore(ledger: Ledger, pk: int, now: datetime) -> None:
+    """A person decides that an order shall not be sent. Raises NotPossible when it is created or is
+    being sent at this moment.
+    """
+    _mend(ledger, pk, now, ("received", "waiting", "held"), "ignored", "ignored")
+
+
+def _mend(
+    ledger: Ledger, pk: int, now: datetime, allowed: tuple[str, ...], state: str, reason: str
+) -> None:
+    def unit(db: Connection) -> None:
+        done = db.execute(
+            update(ORDERS)
+            .where(
+                ORDERS.c.id == pk,
+                ORDERS.c.state.in_(allowed),
+                or_(ORDERS.c.lease_until.is_(None), ORDERS.c.lease_until < now),
+            )
+            .values(state=state, reason=reason, state_at=now, next_try_at=now)
+        ).rowcount
+        if not done:
+            found = db.execute(select(ORDERS).where(ORDERS.c.id == pk)).one()
+            if found.lease_until is not None and found.lease_until >= now:
+                raise NotPossible(
+                    f"Order {found.order_id} is being worked on; try again in a minute."
+                )
+            raise NotPossible(f"Order {found.order_id} is {found.state}.")
+
+    ledger.write(unit)
+
+
+def _row(found: Any, now: datetime) -> Row:
+    return Row(
+        pk=found.id,
+        connection=found.connection,
+        order_id=found.order_id,
+        external_id=found.external_id,
+        state=found.state,
+        reason=found.reason,
+        problems=found.problems or [],
+        target=found.target,
+        target_id=found.target_id,
+        changed=found.changed,
+        tries=found.tries,
+        received_at=found.received_at,
+        state_at=found.state_at,
+        next_try_at=found.next_try_at,
+        uncertain_since=found.uncertain_since,
+        being_worked_on=found.lease_until is not None and found.lease_until >= now,
+    )
+
+
+# --- time passes ------------------------------------------------------------------------------------
+
+
+def purge(ledger: Ledger, before: datetime) -> int:
+    """Blank personal data of orders that were finished before that moment; ids and states stay."""
+
+    def unit(db: Connection) -> int:
+        finished = and_(
+            ORDERS.c.state.in_(("created", "ignored")),
+            ORDERS.c.state_at < before,
+            ORDERS.c.source != "",
+        )
+        ids = select(ORDERS.c.id).where(finished)
+        db.execute(update(ATTEMPTS).where(ATTEMPTS.c.order_pk.in_(ids)).values(excerpt=""))
+        blanked = db.execute(
+            update(ORDERS).where(finished).values(source="", problems=None)
+        ).rowcount
+        db.execute(INTAKE.delete().where(INTAKE.c.received_at < before))
+        return blanked
+
+    return ledger.write(unit)

@@ -1,0 +1,55 @@
+"""How this house logs: structlog, JSON lines off a terminal, static event names, ids as fields.
+
+Called once by each process at start. Neither personal data nor secrets are ever passed to a logger;
+what may be a field is listed in docs/operations.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+# Chatter that costs a line per task or per request; ours says the same with the order's id in it.
+QUIET = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore", "kombu", "alembic")
+
+SHARED: tuple[structlog.typing.Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Send everything, the standard library's records included, to stderr in one format."""
+    people = sys.stderr.isatty()
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*SHARED, structlog.stdlib.ExtraAdder(allow=())],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

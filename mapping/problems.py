@@ -1,0 +1,98 @@
+"""What is wrong with an order, as data, and the sentences a clerk reads about it.
+
+A new code needs its sentence in texts/uk.yaml and texts/en.yaml; tests hold the files together.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "shown"]
+
+Level = Literal["fixed", "warning", "held"]
+Language = Literal["uk", "en"]
+LANGUAGES: tuple[Language, ...] = ("uk", "en")
+SHOWN_LENGTH = 200
+
+_TEXTS = Path(__file__).parent / "texts"
+_INDEX = re.compile(r"\[\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding about one field; `before` and `after` may hold personal data: never log them.
+
+    Levels are those of contract recipient: fixed, warning, held.
+    """
+
+    code: str
+    level: Level
+    field: str
+    before: str | None = None
+    after: str | None = None
+    detail: str = ""
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Give the problem as plain JSON."""
+        return asdict(self)
+
+
+def shown(value: object) -> str:
+    """Give a value as text that any store and any page can hold, at most 200 characters.
+
+    Any JSON value goes in; nothing fails. Called wherever a problem keeps what was found.
+    """
+    if isinstance(value, str):
+        text = value[: SHOWN_LENGTH + 1]
+    elif value is None or isinstance(value, bool | float):
+        text = {None: "null", True: "true", False: "false"}.get(value, repr(value))
+    elif isinstance(value, int):
+        text = str(value) if value.bit_length() < 640 else "…"
+    else:
+        text = "[…]" if isinstance(value, list) else "{…}"
+    text = "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
+
+
+def codes(language: Language = "uk") -> frozenset[str]:
+    """Give every code that has a sentence in that language."""
+    return frozenset(_texts(language)["problems"])
+
+
+def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
+    """Say to a clerk what happened, to which order and what to do.
+
+    In: a problem or a bare code, and what the sentence may name, such as `order="300167757"`.
+    A code without a sentence is given back as it is: an error page must not fail in turn.
+    """
+    texts = _texts(lang)
+    values: dict[str, object] = {}
+    code = problem
+    if isinstance(problem, Problem):
+        code = problem.code
+        values = {name: value for name, value in problem.to_dict().items() if value is not None}
+        field = _INDEX.sub("", problem.field)
+        values["field"] = texts["fields"].get(field, field)
+    sentence = texts["problems"].get(code)
+    if sentence is None:
+        return str(code)
+    filled = sentence.format_map(_Blank(values | params))
+    return re.sub(r" +(?=[,.:;)]|$)", "", re.sub(r"  +|\(\)|«»", " ", filled)).strip()
+
+
+class _Blank(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+@cache
+def _texts(language: Language) -> Mapping[str, Mapping[str, str]]:
+    loaded: Any = yaml.safe_load((_TEXTS / f"{language}.yaml").read_text(encoding="utf-8"))
+    return loaded  # type: ignore[no-any-return]  # our own file, its form is tested

@@ -1,0 +1,340 @@
+"""How a target's body is composed from an order: the forms a profile's `target:` may use.
+
+A form has one word that says what it is (from, constant, template, lookup, parameter, fields,
+list); a new form is one function in FORMS.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from mapping.order import Line, Order, Payment, Person, Shipping
+from mapping.paths import Getter, PathError, compile_path, is_dotted
+from mapping.problems import Problem, shown
+
+__all__ = ["Compose", "Context", "FormError", "compile_form", "plain_money", "view"]
+
+View = dict[str, Any]
+Compose = Callable[[View, list[Problem]], Any]
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+class FormError(ValueError):
+    """A form of the profile cannot be understood; the message names its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a form may refer to: look-up tables and the parameters that settings give."""
+
+    lookups: Mapping[str, Mapping[str, Any]]
+    parameters: Mapping[str, Any]
+
+
+def plain_money(amount: Decimal) -> str:
+    """Give an amount as plain text with at least two decimals: 1249.00, never 1.2E+3."""
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent > -2:
+        return f"{amount:.2f}"
+    text = f"{amount:f}"
+    return text if exponent == -2 else _without_zeros(text)
+
+
+def _without_zeros(text: str) -> str:
+    whole, _, part = text.partition(".")
+    return f"{whole}.{part.rstrip('0'):0<2}"
+
+
+def plain_quantity(quantity: Decimal) -> int | str:
+    """Give a whole quantity as a number, any other as exact plain text."""
+    whole = int(quantity)
+    return whole if whole == quantity else f"{quantity:f}".rstrip("0")
+
+
+def view(
+    order: Order, external_id: str, recipient: Person, buyer: Person, note: str, zone: ZoneInfo
+) -> View:
+    """Give what a target's paths may name, JSON-plain: money as text, times as shop time.
+
+    In: the order, both people as prepared (an unusable phone is empty), the comment with what
+    was cut from phone and name. Called by Profile.map for each order.
+    """
+    return {
+        "external_id": external_id,
+        "order": _order_view(order, zone),
+        "recipient": _person_view(recipient),
+        "buyer": _person_view(buyer),
+        "shipping": _shipping_view(order.shipping),
+        "payment": _payment_view(order.payment),
+        "lines": [_line_view(line) for line in order.lines],
+        "note": note,
+    }
+
+
+def _order_view(order: Order, zone: ZoneInfo) -> View:
+    created = order.created_at
+    return {
+        "id": order.id,
+        "number": order.number,
+        "currency": order.currency,
+        "total": plain_money(order.total),
+        "status": order.status,
+        "delivery_status": order.delivery_status,
+        "do_not_call": order.do_not_call,
+        "recipient_is_other": order.recipient_is_other,
+        "created_at": created.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if created else "",
+    }
+
+
+def _person_view(person: Person) -> View:
+    return {
+        "first": person.first,
+        "last": person.last,
+        "middle": person.middle,
+        "full": person.full,
+        "phone": person.phone,
+        "email": person.email,
+    }
+
+
+def _shipping_view(shipping: Shipping) -> View:
+    return {
+        "carrier": shipping.carrier,
+        "type": shipping.type,
+        "city": shipping.city,
+        "city_ref": shipping.city_ref,
+        "region": shipping.region,
+        "warehouse": shipping.warehouse,
+        "warehouse_number": shipping.warehouse_number,
+        "warehouse_ref": shipping.warehouse_ref,
+        "street": shipping.street,
+        "house": shipping.house,
+        "flat": shipping.flat,
+        "postcode": shipping.postcode,
+        "address": shipping.address,
+        "cost": plain_money(shipping.cost) if shipping.cost else "",
+        "tracking_number": shipping.tracking_number,
+    }
+
+
+def _payment_view(payment: Payment) -> View:
+    return {
+        "code": payment.code,
+        "title": payment.title,
+        "paid": payment.paid,
+        "amount": "" if payment.amount is None else plain_money(payment.amount),
+    }
+
+
+def _line_view(line: Line) -> View:
+    return {
+        "id": line.id,
+        "sku": line.sku,
+        "name": line.name,
+        "quantity": plain_quantity(line.quantity),
+        "price": plain_money(line.price),
+        "total": plain_money(line.total),
+        "type": line.type,
+    }
+
+
+_NOTHING = Decimal(0)
+_SAMPLE = view(
+    Order(
+        id="",
+        currency="",
+        total=_NOTHING,
+        buyer=Person(),
+        recipient=Person(),
+        recipient_is_other=False,
+        shipping=Shipping(),
+        payment=Payment(),
+        lines=(Line("", Decimal(1), _NOTHING, _NOTHING),),
+        number="",
+        note="",
+        do_not_call=False,
+        status="",
+        delivery_status="",
+        created_at=None,
+        updated_at=None,
+        raw={},
+    ),
+    "",
+    Person(),
+    Person(),
+    "",
+    ZoneInfo("UTC"),
+)
+_SAMPLE["item"] = _SAMPLE["lines"][0]
+
+
+def compile_form(spec: object, place: str, context: Context) -> Compose:
+    """Compile one form of a profile's target.
+
+    Out: a function from the view to the field's value (None or empty: the field is left out),
+    which adds what it found to the problems. Raises FormError naming the place.
+    """
+    if not isinstance(spec, dict):
+        raise FormError(f"{place}: a form such as {{from: order.id}} is needed, not {spec!r}")
+    found = [word for word in FORMS if word in spec]
+    # {lookup: payment, from: ...} has both words; the table is what it is about.
+    word = "lookup" if "lookup" in found else found[0] if len(found) == 1 else None
+    if word is None:
+        raise FormError(f"{place}: exactly one of {', '.join(FORMS)} is needed")
+    compile_one, options = FORMS[word]
+    unknown = spec.keys() - options - {word, "when", "required"}
+    if unknown:
+        raise FormError(f"{place}: unknown key {', '.join(sorted(map(str, unknown)))}")
+    compose = compile_one(spec, place, context)
+    if "when" in spec:
+        compose = _only_when(_path(spec["when"], f"{place}.when"), compose)
+    return _required(compose, place) if spec.get("required") else compose
+
+
+def _path(expression: object, place: str) -> Getter:
+    if not isinstance(expression, str):
+        raise FormError(f"{place}: a path is text, not {expression!r}")
+    try:
+        path = compile_path(expression)
+    except PathError as error:
+        raise FormError(f"{place}: {error}") from error
+    if is_dotted(expression) and path(_SAMPLE) is None:
+        raise FormError(f"{place}: an order has no field {expression!r}")
+    return path
+
+
+def _only_when(condition: Getter, compose: Compose) -> Compose:
+    return lambda seen, problems: compose(seen, problems) if condition(seen) else None
+
+
+def _required(compose: Compose, place: str) -> Compose:
+    field = place.removeprefix("target.")
+
+    def checked(seen: View, problems: list[Problem]) -> Any:
+        value = compose(seen, problems)
+        if value in (None, "", [], {}):
+            problems.append(Problem("target_field_missing", "held", field))
+        return value
+
+    return checked
+
+
+def _from(spec: dict[str, Any], place: str, _: Context) -> Compose:
+    path = _path(spec["from"], f"{place}.from")
+    return lambda seen, _: path(seen)
+
+
+def _constant(spec: dict[str, Any], _place: str, _: Context) -> Compose:
+    value = spec["constant"]
+    return lambda _seen, _problems: value
+
+
+def _parameter(spec: dict[str, Any], place: str, context: Context) -> Compose:
+    if not isinstance(spec["parameter"], str):
+        raise FormError(f"{place}: a parameter's name is text")
+    value = context.parameters.get(spec["parameter"])
+    return lambda _seen, _problems: value
+
+
+def _template(spec: dict[str, Any], place: str, _: Context) -> Compose:
+    text = spec["template"]
+    if not isinstance(text, str):
+        raise FormError(f"{place}: a template is text, not {text!r}")
+    for name in _PLACEHOLDER.findall(text):
+        if not is_dotted(name):
+            raise FormError(f"{place}: {{{name}}} is no field such as {{order.id}}")
+    pieces = _PLACEHOLDER.split(text)
+    paths = [_path(name, place) for name in pieces[1::2]]
+    texts = pieces[::2]
+    if any("{" in piece or "}" in piece for piece in texts):
+        raise FormError(f"{place}: a brace without its pair in {text!r}")
+
+    def fill(seen: View, _: list[Problem]) -> str:
+        filled = texts[0]
+        for path, following in zip(paths, texts[1:], strict=True):
+            filled += f"{path(seen)}{following}"
+        return filled
+
+    return fill
+
+
+def _lookup(spec: dict[str, Any], place: str, context: Context) -> Compose:
+    table = context.lookups.get(spec["lookup"]) if isinstance(spec["lookup"], str) else None
+    if table is None:
+        raise FormError(f"{place}: there is no look-up table {spec['lookup']!r}")
+    if "from" not in spec:
+        raise FormError(f"{place}: a look-up needs `from`")
+    path = _path(spec["from"], f"{place}.from")
+    default = spec.get("default")
+    field = place.removeprefix("target.")
+
+    def look_up(seen: View, problems: list[Problem]) -> Any:
+        key = path(seen)
+        value = table.get(str(key), default)
+        # An empty table is a shop that does not use it, not a finding on every order.
+        if value is None and table and key not in (None, "") and not spec.get("required"):
+            problems.append(Problem("lookup_missing", "warning", field, before=shown(key)))
+        return value
+
+    return look_up
+
+
+def _fields(spec: dict[str, Any], place: str, context: Context) -> Compose:
+    inner = spec["fields"]
+    if not isinstance(inner, dict):
+        raise FormError(f"{place}: `fields` is a table of fields")
+    composers = [(str(n), compile_form(s, f"{place}.{n}", context)) for n, s in inner.items()]
+
+    def compose_all(seen: View, problems: list[Problem]) -> dict[str, Any]:
+        body = {}
+        for name, compose in composers:
+            value = compose(seen, problems)
+            if value is not None and value != "" and value != [] and value != {}:
+                body[name] = value
+        return body
+
+    if "each" not in spec:
+        return compose_all
+    each = _path(spec["each"], f"{place}.each")
+
+    def compose_each(seen: View, problems: list[Problem]) -> list[Any]:
+        items = each(seen)
+        if not isinstance(items, list):
+            return []
+        return [compose_all(seen | {"item": item}, problems) for item in items]
+
+    return compose_each
+
+
+def _list(spec: dict[str, Any], place: str, context: Context) -> Compose:
+    inner = spec["list"]
+    if not isinstance(inner, list):
+        raise FormError(f"{place}: `list` is a list of forms")
+    composers = [compile_form(s, f"{place}[{i}]", context) for i, s in enumerate(inner)]
+
+    def compose_list(seen: View, problems: list[Problem]) -> list[Any]:
+        items: list[Any] = []
+        for compose in composers:
+            value = compose(seen, problems)
+            if isinstance(value, list):
+                items += value
+            elif value not in (None, "", {}):
+                items.append(value)
+        return items
+
+    return compose_list
+
+
+FORMS: dict[str, tuple[Callable[[dict[str, Any], str, Context], Compose], set[str]]] = {
+    "from": (_from, set()),
+    "constant": (_constant, set()),
+    "template": (_template, set()),
+    "parameter": (_parameter, set()),
+    "lookup": (_lookup, {"from", "default"}),
+    "fields": (_fields, {"each"}),
+    "list": (_list, set()),
+}

@@ -1,0 +1,60 @@
+"""The two tasks of an order's way: `orders.fetch` reads a shop, `orders.create` carries one order on.
+
+Thin: they call tasks/polling and tasks/creating, ring, and say when to come back. Enqueued by beat, by
+each other, by the sweeper and by the command line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from ledger.database import LedgerUnavailable
+from tasks import creating, polling, retry
+from tasks.app import app
+from tasks.doorbell import ring
+from tasks.resources import resources
+
+log = structlog.get_logger()
+
+
+@app.task(name="orders.fetch", queue="fetch", ignore_result=True, acks_late=True)
+def fetch(connection: str) -> None:
+    """Poll one shop. No retry: the next tick is the retry. Raises PollFailed, so that Flower shows it."""
+    structlog.contextvars.bind_contextvars(connection=connection)
+    try:
+        polled = polling.poll(resources(), connection, ring)
+    except polling.PollRunning:
+        log.info("poll_already_running")
+        return
+    log.info(
+        "shop_polled",
+        pages=polled.pages,
+        orders=polled.orders,
+        stored=polled.stored,
+        aside=polled.aside,
+    )
+
+
+@app.task(
+    name="orders.create",
+    queue="create",
+    bind=True,
+    ignore_result=True,
+    acks_late=True,
+    max_retries=None,
+)
+def create(self: Any, order_pk: int, connection: str) -> None:
+    """Carry one order into the CRM. A lost message costs delay only: the ledger knows what is due."""
+    try:
+        step = creating.create(resources(), order_pk, connection, self.request.id)
+    except LedgerUnavailable:
+        log.warning("ledger_unavailable")
+        raise self.retry(countdown=5) from None
+    if step.ring:
+        ring(step.ring)
+    if step.woke:
+        app.send_task("upkeep.sweep", kwargs={"grace": 0.0}, queue="upkeep", retry=False)
+    if step.wait is not None and step.wait <= retry.IN_CELERY:
+        raise self.retry(countdown=step.wait)

@@ -1,0 +1,79 @@
+"""What keeps the house in order: the sweeper, the pulse and the purge.
+
+In: the ledger. Out: doorbells for what is due, and blanked personal data. Beat runs them; each is safe
+to run twice and costs little when there is nothing to do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from redis.exceptions import RedisError
+
+from ledger import orders
+from tasks.app import app
+from tasks.creating import due_of
+from tasks.doorbell import ring
+from tasks.resources import Resources, Target, resources
+
+# Messages that may wait in the queue after a sweep: enough for minutes of work, bounded after an outage.
+MOST_WAITING = 5000
+# An order this fresh in its state has its message on the way, in seconds.
+GRACE = 10.0
+# Seconds that a worker counts as seen; /readyz asks.
+SEEN = 30
+SEEN_KEY = "ob:worker:seen"
+
+log = structlog.get_logger()
+
+
+@app.task(name="upkeep.sweep", queue="upkeep", ignore_result=True, acks_late=True)
+def sweep(grace: float = GRACE) -> None:
+    """Ring for every order that has been due for `grace` seconds and that nobody works on, the oldest
+    first.
+    """
+    r = resources()
+    if r.settings.mode == "live":
+        orders.leave_shadow(r.ledger, _now())
+    for target in r.targets.values():
+        rung = _sweep(r, target, grace)
+        if rung:
+            log.info("swept", target=target.name, rung=rung)
+
+
+def _sweep(r: Resources, target: Target, grace: float) -> int:
+    if target.gate.row().closed_by is not None:
+        return 0  # the pulse lets it be tried; when it opens, everything is rung for
+    waiting = r.redis.llen("create") + target.slots.parked()
+    most = max(MOST_WAITING - waiting, 20)
+    return ring(orders.due(r.ledger, target.name, _now(), most, grace))
+
+
+@app.task(name="upkeep.pulse", queue="upkeep", ignore_result=True, acks_late=True)
+def pulse() -> None:
+    """Every few seconds: say that a worker lives, let closed gates be tried, and free the parked."""
+    r = resources()
+    try:
+        r.redis.set(SEEN_KEY, "1", ex=SEEN)
+    except RedisError:
+        log.warning("pulse_not_kept")
+    now = _now()
+    for target in r.targets.values():
+        row = target.gate.row()
+        if row.closed_by is None:
+            ring(due_of(member) for member in target.slots.unpark(100))
+        elif row.probe_at is not None and row.probe_at <= now:
+            ring(orders.due(r.ledger, target.name, now, 1))
+
+
+@app.task(name="upkeep.purge", queue="upkeep", ignore_result=True, acks_late=True)
+def purge() -> None:
+    """Blank personal data of orders finished longer ago than the retention setting; ids stay."""
+    r = resources()
+    blanked = orders.purge(r.ledger, _now() - timedelta(days=r.settings.retention_days))
+    log.info("purged", orders=blanked)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

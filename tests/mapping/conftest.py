@@ -1,0 +1,27 @@
+"""The shipped profile and the contract's reference order, for all tests of mapping."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mapping.profile import load
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def profile():
+    parameters = {"workflow_id": "3", "status_id": "17", "source_id": None}
+    return load(ROOT / "mapping/profiles/okliving-onebox.yaml", parameters)
+
+
+@pytest.fixture
+def reference():
+    return json.loads((GOLDEN / "reference-order.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def golden():
+    return json.loads((GOLDEN / "reference-process.json").read_text(encoding="utf-8"))

