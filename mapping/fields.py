@@ -157,13 +157,12 @@ class Text(Sloppy):
 
     def read(self, value: Any) -> str:
         """Read text; raises ValidationError: text_too_long, control_characters, unreadable."""
-        if not isinstance(value, str):
-            value = _number_text(value)
-        if len(value) > self.longest:
+        text = value if isinstance(value, str) else _number_text(value)
+        if len(text) > self.longest:
             raise ValidationError("text_too_long")
-        if not value.isprintable() and FORBIDDEN.search(value):
+        if not text.isprintable() and FORBIDDEN.search(text):
             raise ValidationError("control_characters")
-        return value.strip()
+        return text.strip()
 
 
 def _number_text(value: object) -> str:
@@ -216,7 +215,8 @@ class Money(Sloppy):
         if value is False or (isinstance(value, str) and not value.strip()):
             if self.required:
                 raise ValidationError(MISSING)
-            return self.load_default  # type: ignore[return-value]  # what we declared it with
+            absent: Decimal | None = self.load_default
+            return absent
         try:
             number = money(value)
         except ValueError:

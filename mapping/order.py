@@ -3,10 +3,11 @@
 A field that a target needs and no shop path can give directly belongs here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
@@ -126,7 +127,7 @@ class Order:
 class Lenient(Schema):
     """Base of what is read: what we do not know is left alone, also inside."""
 
-    error_messages: ClassVar[dict[str, str]] = {"type": UNREADABLE}
+    error_messages = {"type": UNREADABLE}  # noqa: RUF012  marshmallow's own declaration
 
     class Meta:
         """Marshmallow's settings of a schema."""
@@ -202,7 +203,7 @@ class OrderSchema(Lenient):
     shipping = fields.Nested(ShippingSchema)
     payment = fields.Nested(PaymentSchema)
     lines = fields.List(
-        fields.Nested(LineSchema),
+        fields.Nested(LineSchema, error_messages={"null": UNREADABLE}),
         required=True,
         validate=validate.Length(min=1, error=MISSING),
         error_messages={"invalid": UNREADABLE, "required": MISSING},
@@ -210,7 +211,7 @@ class OrderSchema(Lenient):
 
 
 _SCHEMA = OrderSchema()
-_PLAIN = {
+_PLAIN: dict[type[Schema], tuple[tuple[str, Callable[[Any], Any], Any], ...]] = {
     schema: tuple(
         (name, field.read, field.load_default)
         for name, field in schema().fields.items()
@@ -241,7 +242,8 @@ def _load(values: dict[str, Any]) -> dict[str, Any]:
             return data
     except (ValidationError, KeyError, AttributeError, TypeError):
         pass
-    return _SCHEMA.load(values)  # type: ignore[return-value]  # one, not many
+    data = _SCHEMA.load(values)
+    return data
 
 
 def _read_fields(schema: type[Schema], values: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ SHOWN_LENGTH = 200
 
 _TEXTS = Path(__file__).parent / "texts"
 _INDEX = re.compile(r"\[\d+\]")
+_HOLE = re.compile(r":? ?(?:«»|“”|\(\))(?=[.,;:)]|$)|«»|“”|\(\)")
+_GAP = re.compile(r" {2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,10 @@ def shown(value: object) -> str:
     """
     if isinstance(value, str):
         text = value[: SHOWN_LENGTH + 1]
-    elif value is None or isinstance(value, bool | float):
-        text = {None: "null", True: "true", False: "false"}.get(value, repr(value))
+    elif value is None:
+        text = "null"
+    elif isinstance(value, bool | float):
+        text = repr(value).lower()
     elif isinstance(value, int):
         text = str(value) if value.bit_length() < 640 else "…"
     else:
@@ -74,17 +78,16 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
     """
     texts = _texts(lang)
     values: dict[str, object] = {}
-    code = problem
     if isinstance(problem, Problem):
-        code = problem.code
         values = {name: value for name, value in problem.to_dict().items() if value is not None}
         field = _INDEX.sub("", problem.field)
         values["field"] = texts["fields"].get(field, field)
-    sentence = texts["problems"].get(code)
+        problem = problem.code
+    sentence = texts["problems"].get(problem)
     if sentence is None:
-        return str(code)
+        return problem
     filled = sentence.format_map(_Blank(values | params))
-    return re.sub(r" +(?=[,.:;)]|$)", "", re.sub(r"  +|\(\)|«»", " ", filled)).strip()
+    return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":").strip()
 
 
 class _Blank(dict[str, object]):

@@ -75,13 +75,10 @@ class Crm(Remote):
 
     def __post_init__(self) -> None:
         self.name = "crm"
-        self.workflows = {
-            self.workflow_id: {
-                "name": "Замовлення інтернет-магазину",
-                "stages": self._stages(),
-            },
-            "9": {"name": "Повернення", "stages": {"91": "Заявка", "92": "Гроші повернуто"}},
-        }
+        returns = {"name": "Повернення", "stages": {"91": "Заявка", "92": "Гроші повернуто"}}
+        sales = {"name": "Замовлення інтернет-магазину", "stages": self._stages()}
+        self.workflows = {self.workflow_id: sales}
+        self.workflows.setdefault("9", returns)
         self.open_journal()
 
     def _stages(self) -> dict[str, str]:

@@ -67,8 +67,13 @@ def test_a_rate_that_cannot_be_kept_is_refused(store, wrong):
 
 def test_no_more_slots_than_the_limit_are_taken_by_fifty_threads(store, in_threads):
     slots = Slots(store, "box", 4, 60)
-    numbers = iter(range(50))
-    taken = in_threads(lambda: (lambda n: slots.acquire(f"h{n}", f"w{n}"))(next(numbers)))
+    names = iter([f"order-{number}" for number in range(50)])
+
+    def take():
+        name = next(names)
+        return slots.acquire(name, name)
+
+    taken = in_threads(take)
     assert taken.count(True) == 4
     assert (slots.in_use(), slots.parked()) == (4, 46)
 

@@ -13,10 +13,14 @@ from mapping.recipient import Rules, _mobile, email, name, phone, prepare
 
 RULES = Rules()
 TYPED = st.text(
-    st.sampled_from("0123456789+ -()ОоOo.,;доб т.Viberextx380") | st.characters(exclude_categories=("Cs",)),
+    st.sampled_from("0123456789+ -()ОоOo.,;доб т.Viberextx380")
+    | st.characters(exclude_categories=("Cs",)),
     max_size=40,
 )
-SPELLED = st.from_regex(r"(\+?38)?[ (]?0(67|50|39|99|44|89|80)[) -]*\d{3}[ -]?\d{2}[ -]?\d{2}( доб \d\d)?", fullmatch=True)
+SPELLED = st.from_regex(
+    r"(\+?38)?[ (]?0(67|50|39|99|44|89|80)[) -]*\d{3}[ -]?\d{2}[ -]?\d{2}( доб \d\d)?",
+    fullmatch=True,
+)
 
 
 def levels(problems):
@@ -109,7 +113,11 @@ def test_a_phone_is_ukrainian_and_valid_or_held_and_preparing_it_again_changes_n
         assert phone(found.value, RULES).value == found.value
 
 
-@given(st.sampled_from(RULES.mobile_prefixes), st.from_regex(r"\d{7}", fullmatch=True), st.sampled_from(["+380", "380", "0"]))
+@given(
+    st.sampled_from(RULES.mobile_prefixes),
+    st.from_regex(r"\d{7}", fullmatch=True),
+    st.sampled_from(["+380", "380", "0"]),
+)
 def test_the_short_cut_for_mobiles_agrees_with_phonenumbers(prefix, rest, before):
     rest = rest.translate({ord(c): str(int(c)) for c in rest})
     number = phonenumbers.parse(before + prefix + rest, "UA")
@@ -213,7 +221,8 @@ def test_a_doubtful_name_is_kept_with_a_warning(typed, code):
 
 
 NAMES = st.text(
-    st.sampled_from("ІванДяченко'’ʼ´`\"  -.()0123456789@aeioAEIO🙂\u0306\u0308\u200bФОП") | st.characters(exclude_categories=("Cs",)),
+    st.sampled_from("ІванДяченко'’ʼ´`\"  -.()0123456789@aeioAEIO🙂\u0306\u0308\u200bФОП")
+    | st.characters(exclude_categories=("Cs",)),
     max_size=30,
 )
 
@@ -242,7 +251,10 @@ def test_an_email_is_tidied(typed, value):
     assert all(problem.level == "fixed" for problem in found.problems)
 
 
-@pytest.mark.parametrize("typed", ["no@no.no", "-", "немає", "a@", "@", "a b", "пошта@ukr.net", "x@privaterelay.appleid.com"])
+@pytest.mark.parametrize(
+    "typed",
+    ["no@no.no", "-", "немає", "a@", "@", "a b", "пошта@ukr.net", "x@privaterelay.appleid.com"],
+)
 def test_a_bad_email_is_absent_and_never_holds(typed):
     found = email(typed, RULES)
     assert found.value == ""
@@ -252,7 +264,12 @@ def test_a_bad_email_is_absent_and_never_holds(typed):
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("a@gmail.con", "a@gmail.com"), ("a@gmial.com", "a@gmail.com"), ("a@ukr.ne", "a@ukr.net"), ("a@gmail.co", "a@gmail.com")],
+    [
+        ("a@gmail.con", "a@gmail.com"),
+        ("a@gmial.com", "a@gmail.com"),
+        ("a@ukr.ne", "a@ukr.net"),
+        ("a@gmail.co", "a@gmail.com"),
+    ],
 )
 def test_a_typo_is_suggested_never_applied(typed, meant):
     found = email(typed, RULES)

@@ -16,7 +16,9 @@ from mapping.paths import PathError, compile_path, is_dotted
 KYIV = ZoneInfo("Europe/Kyiv")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
 )
 
 
@@ -66,7 +68,9 @@ AMOUNTS = st.decimals(min_value="-9999999.99", max_value="9999999.99", places=2)
 
 @given(
     AMOUNTS,
-    st.sampled_from([("", "."), ("", ","), (",", "."), (".", ","), (" ", ","), ("\u00a0", ","), ("'", ".")]),
+    st.sampled_from(
+        [("", "."), ("", ","), (",", "."), (".", ","), (" ", ","), ("\u00a0", ","), ("'", ".")]
+    ),
     st.sampled_from(["", " грн", " ₴", " UAH"]),
 )
 def test_money_reads_back_what_people_format(amount, separators, currency):
@@ -91,7 +95,23 @@ def test_one_order_has_one_key_however_written(value):
 
 @pytest.mark.parametrize(
     "value",
-    [True, False, None, {}, [], "", "  ", "a" * 65, "a\nb", "a\x00", "\ud800", 1.5, float("nan"), 1e300, 10**100],
+    [
+        True,
+        False,
+        None,
+        {},
+        [],
+        "",
+        "  ",
+        "a" * 65,
+        "a\nb",
+        "a\x00",
+        "\ud800",
+        1.5,
+        float("nan"),
+        1e300,
+        10**100,
+    ],
 )
 def test_what_can_be_no_id_has_no_key(value):
     assert order_key(value) is None
@@ -145,7 +165,14 @@ def test_neither_yes_nor_no_is_refused(value):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("  а ", "а"), (5, "5"), (380671234567.0, "380671234567"), (1.5, "1.5"), (False, ""), ("a\nb\tc", "a\nb\tc")],
+    [
+        ("  а ", "а"),
+        (5, "5"),
+        (380671234567.0, "380671234567"),
+        (1.5, "1.5"),
+        (False, ""),
+        ("a\nb\tc", "a\nb\tc"),
+    ],
 )
 def test_text_is_read(value, text):
     assert Text().read(value) == text

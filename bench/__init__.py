@@ -1,0 +1,1 @@
+"""The benchmark: `make bench`. Each figure is set against its limit or a bare rival in the same run."""
