@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 export UV_LINK_MODE ?= copy
+# Compiled modules are kept in .venv: without them every start costs seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run setup test check bench lock clean
 

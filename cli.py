@@ -63,7 +63,11 @@ def run(
     """Run the whole system: the sandbox, or the real systems when they are configured."""
     from run import system  # noqa: PLC0415  only this command starts processes
 
-    raise SystemExit(system.run(settings.load(), screen=not plain, read=_overview))
+    try:
+        code = system.run(screen=not plain)
+    except system.RunError as exc:
+        _stop(str(exc), FAILED)
+    raise SystemExit(code)
 
 
 @app.command()
@@ -415,14 +419,6 @@ def _find(ledger: Ledger, order_id: str, connection: str | None) -> orders.Row:
             WRONG,
         )
     return rows[0]
-
-
-def _overview(url: str) -> orders.Overview:
-    ledger = open_ledger(url)
-    try:
-        return orders.overview(ledger, _now())
-    finally:
-        ledger.close()
 
 
 def _why(row: orders.Row) -> str:

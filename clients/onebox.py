@@ -34,31 +34,32 @@ RENEW_AHEAD: Final = 300.0
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
+    return re.compile("|".join(patterns), re.IGNORECASE)
 
 
 # What a failure's text means, the first that matches; Ukrainian, Russian, English. Kept tight: a
 # match wrongly taken for the connection's fault would stop every order because of one.
+# Several texts are joined by "; ", over which no pattern reaches.
 _MEANINGS: Final[dict[type[RemoteError], re.Pattern[str]]] = {
     PhoneTaken: _any_of(
         r"#12903\b",
         r"#4765\b",
-        r"номер\w* телефон\w*\s.{0,20}(вже зареєстрован|уже зарегистрирован)",
-        r"phone( number)? .{0,20}already (registered|taken|exists)",
+        r"номер\w* телефон\w*\s[^;]{0,20}(вже зареєстрован|уже зарегистрирован)",
+        r"phone( number)? [^;]{0,20}already (registered|taken|exists)",
     ),
     TokenLost: _any_of(
         r"token in header not found",
         r"\b(invalid|expired|wrong|missing|unknown|bad) token\b",
-        r"\btoken\b.{0,30}\b(not found|invalid|expired|missing|required|revoked)",
-        r"токен\w*.{0,30}(не знайден|недійсн|невірн|застар|закінчи|протерм)",
-        r"токен\w*.{0,30}(не найден|недейств|неверн|устарел|ист[её]к|просроч)",
+        r"\btoken\b[^;]{0,30}\b(not found|invalid|expired|missing|required|revoked)",
+        r"токен\w*[^;]{0,30}(не знайден|недійсн|невірн|застар|закінчи|протерм)",
+        r"токен\w*[^;]{0,30}(не найден|недейств|неверн|устарел|ист[её]к|просроч)",
         r"(недійсн|невірн|протермінован|недейств|неверн|просрочен)\w* токен",
     ),
     AuthFailed: _any_of(
-        r"(невірн|неправильн|некоректн|неверн|некорректн)\w*\s.{0,20}(логін|логин|парол)",
-        r"(логін|логин|парол)\w*.{0,20}(невірн|неправильн|неверн|не підходит|не подходит)",
+        r"(невірн|неправильн|некоректн|неверн|некорректн)\w*\s[^;]{0,20}(логін|логин|парол)",
+        r"(логін|логин|парол)\w*[^;]{0,20}(невірн|неправильн|неверн|не підходит|не подходит)",
         r"\b(wrong|invalid|incorrect|bad) (rest ?api ?)?(login|password|credentials)\b",
-        r"\b(login|password|credentials)\b.{0,20}\b(wrong|invalid|incorrect)\b",
+        r"\b(login|password|credentials)\b[^;]{0,20}\b(wrong|invalid|incorrect)\b",
         r"помилка авторизації|ошибка авторизации|не авторизован",
         r"(authori[sz]ation|authentication) failed|\bunauthori[sz]ed\b",
     ),
@@ -69,12 +70,12 @@ _MEANINGS: Final[dict[type[RemoteError], re.Pattern[str]]] = {
         r"(access|permission) denied|(no|insufficient|not enough) permission|\bforbidden\b",
     ),
     Misconfigured: _any_of(
-        r"\b(workflow|workflowid|status ?id|stage)\b.{0,40}"
+        r"\b(workflow|workflowid|status ?id|stage)\b[^;]{0,40}"
         r"\b(not found|invalid|wrong|unknown|does not exist|incorrect|missing)",
         r"\b(invalid|wrong|unknown|incorrect|missing|no) (workflow|workflowid|status ?id|stage)\b",
-        r"(бізнес.?процес|бизнес.?процесс|етап|этап|статус|workflowid|statusid).{0,40}"
+        r"(бізнес.?процес|бизнес.?процесс|етап|этап|статус|workflowid|statusid)[^;]{0,40}"
         r"(не знайден|не існу|не належ|невірн|неправильн|не найден|не существ|неверн)",
-        r"(не знайден|не існу|невірн|неправильн|не найден|не существ|неверн)\w*\s.{0,20}"
+        r"(не знайден|не існу|невірн|неправильн|не найден|не существ|неверн)\w*\s[^;]{0,20}"
         r"(бізнес.?процес|бизнес.?процесс|етап|этап|статус|workflowid|statusid)",
     ),
 }

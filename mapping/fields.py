@@ -5,7 +5,6 @@ that is clear to a person belongs here.
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -44,8 +43,6 @@ _OFFSET = re.compile(r"(?:[zZ]|[+-]\d\d:?\d\d)$")
 _YES = frozenset({"1", "true", "yes", "on", "так", "y", "t"})
 _NO = frozenset({"", "0", "false", "no", "off", "ні", "n", "f", "none", "null"})
 
-Data = Mapping[str, Any] | None
-
 
 def money(value: object) -> Decimal:
     """Read an amount in any usual spelling: 1249, 1249.5, "1 249,00", "1,249.00", "70 грн".
@@ -55,7 +52,7 @@ def money(value: object) -> Decimal:
     Reference order.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise ValueError(UNREADABLE)
+        raise ValueError(UNREADABLE)  # noqa: TRY004  one error for all that is no amount
     if isinstance(value, int):
         if value.bit_length() > 64:
             raise ValueError(UNREADABLE)
@@ -144,7 +141,7 @@ class Sloppy(fields.Field[Any]):
         """Read a value that is not null; raises ValidationError with a problem's code."""
         raise NotImplementedError
 
-    def _deserialize(self, value: Any, attr: str | None, data: Data, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return self.read(value)
 
 

@@ -242,8 +242,8 @@ def _load(values: dict[str, Any]) -> dict[str, Any]:
             return data
     except (ValidationError, KeyError, AttributeError, TypeError):
         pass
-    data = _SCHEMA.load(values)
-    return data
+    loaded: dict[str, Any] = _SCHEMA.load(values)
+    return loaded
 
 
 def _read_fields(schema: type[Schema], values: dict[str, Any]) -> dict[str, Any]:

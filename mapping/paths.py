@@ -51,6 +51,8 @@ def _dotted(names: list[str]) -> Getter:
     if len(names) == 1:
         (only,) = names
         return lambda value: value.get(only) if isinstance(value, dict) else None
+    if len(names) == 2:
+        return _two(*names)
 
     def walk(value: object) -> object:
         for name in names:
@@ -60,3 +62,13 @@ def _dotted(names: list[str]) -> Getter:
         return value
 
     return walk
+
+
+def _two(outer: str, inner: str) -> Getter:
+    def find(value: object) -> object:
+        if not isinstance(value, dict):
+            return None
+        group = value.get(outer)
+        return group.get(inner) if isinstance(group, dict) else None
+
+    return find

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta
-from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,17 @@ import orjson
 import yaml
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from mapping.fields import UNREADABLE, instant, money, order_key
-from mapping.order import CENT, Order, read_order
-from mapping.order import LineSchema, OrderSchema, PaymentSchema, PersonSchema, ShippingSchema
+from mapping.fields import Sloppy, instant, money, order_key
+from mapping.order import (
+    CENT,
+    LineSchema,
+    Order,
+    OrderSchema,
+    PaymentSchema,
+    PersonSchema,
+    ShippingSchema,
+    read_order,
+)
 from mapping.paths import Getter, PathError, compile_path
 from mapping.problems import Problem, shown
 from mapping.recipient import Prepared, Rules, prepare
@@ -218,7 +225,7 @@ class Profile:
                 values[name] = group.read(found)
             else:
                 # PHP writes an empty object as [] or false.
-                values[name] = found if found else {}
+                values[name] = found or {}
         found = self._groups["recipient"].at(raw)
         values["recipient_is_blank"] = _is_blank(found, values["recipient"])
         is_other = self._is_other(found)
@@ -355,8 +362,8 @@ class _Strict(Schema):
         unknown = RAISE
 
 
-class _PathField(fields.Field[Getter]):
-    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> Getter:
+class _PathField(Sloppy):
+    def read(self, value: Any) -> Getter:
         if not isinstance(value, str):
             raise ValidationError("a path is text")
         try:
@@ -365,16 +372,16 @@ class _PathField(fields.Field[Getter]):
             raise ValidationError(str(error)) from error
 
 
-class _Zone(fields.Field[ZoneInfo]):
-    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
+class _Zone(Sloppy):
+    def read(self, value: Any) -> ZoneInfo:
         try:
             return ZoneInfo(str(value))
         except (KeyError, ValueError, OSError) as error:
             raise ValidationError(f"no time zone {value!r}") from error
 
 
-class _Body(fields.Field[Any]):
-    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> Any:
+class _Body(Sloppy):
+    def read(self, value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValidationError("a body is a table")
         try:

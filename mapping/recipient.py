@@ -17,6 +17,10 @@ from mapping.problems import Problem, shown
 
 __all__ = ["Email", "Name", "Phone", "Prepared", "Rules", "email", "name", "phone", "prepare"]
 
+_NAME = "recipient.name"
+_PHONE = "recipient.phone"
+_EMAIL = "recipient.email"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -27,8 +31,9 @@ class Rules:
     latin_name: Literal["warning", "held"] = "warning"
     apostrophe: str = "'"
     name_part_max: int = 36
-    mobile_prefixes: tuple[str, ...] = tuple(
-        "39 50 63 66 67 68 71 72 73 75 77 91 92 93 94 95 96 97 98 99".split()
+    mobile_prefixes: tuple[str, ...] = (
+        *("39", "50", "63", "66", "67", "68", "71", "72", "73", "75", "77"),
+        *("91", "92", "93", "94", "95", "96", "97", "98", "99"),
     )
     filler_names: frozenset[str] = frozenset(
         {
@@ -121,13 +126,15 @@ _UKRAINIAN = re.compile(r"(?:\+?38)?0([0-9]{2})([0-9]{7})")
 _ZERO_RUN = re.compile(rf"(?<!{_LETTERS})[0-9ОоOo]*[0-9][0-9ОоOo]*(?!{_LETTERS})")
 _ZERO = str.maketrans("ОоOo", "0000")
 _EXTENSION = re.compile(
-    r"[,;\s]*(?:\(\s*)?\b(?:доб|дод|внутр|вн|ext|x)[а-яіїєґa-z]*[.:]?\s*([0-9]{1,6})(?![0-9])\s*\)?",
+    r"[,;\s]*(?:\(\s*)?(?:(?<![^\W\d_])(?:доб|дод|внутр|вн|ext|x)[а-яіїєґa-z]*[.:]?|#)\s*([0-9]{1,6})(?![0-9])\s*\)?",
     re.IGNORECASE,
 )
 _SEPARATOR = re.compile(r"[,;/|\\\n\r]+|\s(?:та|або|і|или|и|or|and)\s", re.IGNORECASE)
 _LABEL = re.compile(r"\b(?:т|тел|телефон|моб|мобільний|phone|tel|mob)\b[.:]*", re.IGNORECASE)
 _WORDS = re.compile(rf"[(\[]*{_LETTERS}(?:[^0-9+]*{_LETTERS})?[)\].:]*")
 _LOCAL = re.compile(rf"(?:(?:\+|00)?{_APART}3{_APART}8|8)?{_APART}0(?:{_APART}[0-9]){{9}}(?![0-9])")
+# After a whole number: a word, or the next number.
+_GOES_ON = re.compile(rf"[\s().,:-]*(?:{_LETTERS}|\+|{_LOCAL.pattern})")
 
 
 def phone(text: str, rules: Rules) -> Phone:
@@ -158,9 +165,6 @@ def phone(text: str, rules: Rules) -> Phone:
     return Phone(value, problems, rest)
 
 
-_PHONE = "recipient.phone"
-
-
 def _mobile(text: str, rules: Rules) -> str:
     """Give +380… for a mobile number written without any dirt: what nearly every shop sends.
 
@@ -186,17 +190,21 @@ def _first_number(typed: str) -> tuple[str, str]:
     """Split what was typed into the first number and the rest, which is for the note."""
     text = _ZERO_RUN.sub(lambda run: run[0].translate(_ZERO), typed)
     rest = [f"доб. {found[1]}" for found in _EXTENSION.finditer(text)]
-    text = _LABEL.sub(" ", _EXTENSION.sub(" ", text))
-    pieces = [piece for piece in _SEPARATOR.split(text) if _count(piece) >= 9]
-    if not pieces:
-        pieces = [text]
-    several = _LOCAL.findall(pieces[0])
-    if len(several) > 1:
-        pieces[:1] = several
-    rest += [piece.strip(" .()") for piece in pieces[1:]]
-    words = [word.strip(" .:()[]") for word in _WORDS.findall(pieces[0])]
-    rest += [word for word in words if word]
-    return _WORDS.sub(" ", pieces[0]), ", ".join(rest)
+    pieces = _SEPARATOR.split(_LABEL.sub(" ", _EXTENSION.sub(" ", text)))
+    at = next((at for at, piece in enumerate(pieces) if _count(piece) >= 9), None)
+    chosen = " ".join(pieces) if at is None else pieces.pop(at)
+    number = _LOCAL.search(chosen)
+    if number and _GOES_ON.match(chosen, number.end()):
+        rest.append(chosen[number.end() :])
+        chosen = chosen[: number.end()]
+    rest += _WORDS.findall(chosen) + ([] if at is None else pieces)
+    return _WORDS.sub(" ", chosen), ", ".join(bare for piece in rest if (bare := _bare(piece)))
+
+
+def _bare(text: str) -> str:
+    """Strip what surrounded a cut piece."""
+    text = text.strip(" .,:;-")
+    return text[1:-1].strip() if text[:1] == "(" and text[-1:] == ")" else text
 
 
 def _count(text: str) -> int:
@@ -242,7 +250,7 @@ def _unusual(digits: str, rules: Rules) -> tuple[str, list[Problem]]:
 # E-mail: a text as typed goes in, an address or nothing comes out; it never holds an order.
 
 _LOOKALIKE_CYRILLIC = "АВСЕНІКМОРТХаіеорсухїЅѕЈј"
-_LOOKALIKE_LATIN = "ABCEHIKMOPTXaieopcyxїSsJj".replace("ї", "i")
+_LOOKALIKE_LATIN = "ABCEHIKMOPTXaieopcyxiSsJj"
 _TO_LATIN = str.maketrans(_LOOKALIKE_CYRILLIC, _LOOKALIKE_LATIN)
 _KNOWN_DOMAINS = (
     "gmail.com",
@@ -267,7 +275,6 @@ def email(text: str, rules: Rules) -> Email:
     """
     if not text or (_PLAIN_EMAIL.fullmatch(text) and text not in rules.filler_emails):
         return Email(text, [])
-    place = "recipient.email"
     tidy = re.sub(r"^.*<([^<>]*)>.*$", r"\1", text.strip()).strip("<> ")
     tidy = re.sub(r"^mailto:", "", tidy, flags=re.IGNORECASE)
     tidy = next((part for part in _SEVERAL.split(tidy) if part), "")
@@ -276,19 +283,19 @@ def email(text: str, rules: Rules) -> Email:
         tidy = latin
     lower = tidy.lower()
     if lower in rules.filler_emails or lower.rpartition("@")[2] in rules.masked_email_domains:
-        return Email("", [Problem("email_filler", "warning", place, before=shown(text))])
+        return Email("", [Problem("email_filler", "warning", _EMAIL, before=shown(text))])
     try:
         found = validate_email(tidy, check_deliverability=False, allow_smtputf8=rules.unicode_email)
     except EmailNotValidError:
-        return Email("", [Problem("email_unusable", "warning", place, before=shown(text))])
+        return Email("", [Problem("email_unusable", "warning", _EMAIL, before=shown(text))])
     value = found.normalized
     problems = []
     if value != text:
-        problems.append(Problem("email_fixed", "fixed", place, before=shown(text), after=value))
+        problems.append(Problem("email_fixed", "fixed", _EMAIL, before=shown(text), after=value))
     meant = _meant_domain(found.domain)
     if meant:
         suggested = f"{found.local_part}@{meant}"
-        problems.append(Problem("email_typo", "warning", place, before=value, after=suggested))
+        problems.append(Problem("email_typo", "warning", _EMAIL, before=value, after=suggested))
     return Email(value, problems)
 
 
@@ -332,6 +339,7 @@ _CUT = re.compile(
 _SOLE_TRADER = re.compile(r"\b(?:ФОП|ФЛП|СПД)\b\.?", re.IGNORECASE)
 _COMPANY = re.compile(r"^\W*(?:ТОВ|ПП|ООО|ТзОВ|ПАТ|АТ|ПрАТ|LLC)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['’ʼ][^\W\d_]+)*")
+_TWO_LETTERS = re.compile(r"[^\W\d_]['’ʼ]?[^\W\d_]")
 _PATRONYMIC = ("ович", "йович", "івна", "ївна", "ич", "овна", "евна")
 _EDGES = " .,-'’ʼ"
 
@@ -352,7 +360,7 @@ def name(person: Person, rules: Rules) -> Name:
     first, last, middle = (_tidy(part, rules, cut) for part in parts)
     problems: list[Problem] = []
     if not (first and last):
-        first, last, middle = _split(_joined(first, last, middle))
+        first, last, middle = _split(_tidy(_joined(first, last, middle), rules, cut))
         if last:
             after = _joined(first, last, middle)
             problems.append(
@@ -371,9 +379,6 @@ def name(person: Person, rules: Rules) -> Name:
     return Name(first, last, middle, problems + _name_doubts(first, last, middle, rules), rest)
 
 
-_NAME = "recipient.name"
-
-
 def _joined(first: str, last: str, middle: str) -> str:
     return " ".join(part for part in (last, first, middle) if part)
 
@@ -390,9 +395,14 @@ def _tidy_once(text: str, rules: Rules, cut: list[str]) -> str:
     # Before NFKC, which would break U+00B4 into a space and an accent.
     text = _APOSTROPHES.sub(rules.apostrophe, text)
     text = _SOLE_TRADER.sub(" ", unicodedata.normalize("NFKC", text))
-    cut += [found for match in _CUT.finditer(text) if (found := match[0].strip(" ()"))]
+    cut += [found for match in _CUT.finditer(text) if _says(found := match[0].strip(" ()"))]
     words = (word.strip(_EDGES) for word in _CUT.sub(" ", text).split())
     return " ".join(_word(word) for word in words if word)
+
+
+def _says(cut: str) -> bool:
+    """Tell whether a cut piece is worth keeping: words, digits, emoji, not bare punctuation."""
+    return any(sign.isalnum() or unicodedata.category(sign) == "So" for sign in cut)
 
 
 def _word(word: str) -> str:
@@ -420,9 +430,10 @@ def _name_doubts(first: str, last: str, middle: str, rules: Rules) -> list[Probl
     if not full:
         return [Problem("recipient_name_missing", "held", _NAME)]
     doubts: list[Problem] = []
-    if any(part.lower() in rules.filler_names or _one_letter_repeated(part) for part in parts):
+    words = full.lower().split()
+    if any(word in rules.filler_names or _one_letter_repeated(word) for word in words):
         doubts.append(Problem("recipient_name_filler", "held", _NAME, before=shown(full)))
-    elif len(last) < 2 or len(first) < 2:
+    elif not (_TWO_LETTERS.search(last) and _TWO_LETTERS.search(first)):
         doubts.append(Problem("recipient_name_one_word", "held", _NAME, before=shown(full)))
     if any(len(part) > rules.name_part_max for part in parts):
         doubts.append(
@@ -443,5 +454,5 @@ def _name_doubts(first: str, last: str, middle: str, rules: Rules) -> list[Probl
     return doubts
 
 
-def _one_letter_repeated(part: str) -> bool:
-    return len(part) > 1 and len(set(part.lower())) == 1
+def _one_letter_repeated(word: str) -> bool:
+    return len(word) > 1 and len(set(word)) == 1

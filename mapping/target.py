@@ -293,7 +293,7 @@ def _fields(spec: dict[str, Any], place: str, context: Context) -> Compose:
         body = {}
         for name, compose in composers:
             value = compose(seen, problems)
-            if value is not None and value != "" and value != [] and value != {}:
+            if value is not None and value not in ("", [], {}):
                 body[name] = value
         return body
 

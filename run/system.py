@@ -427,7 +427,8 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             LatestOrder(
                 order_id=row.order_id,
                 state=row.state,
-                reason=row.reason.replace(",", ", ").replace("_", " "),
+                # The codes read as words and fit a column; `orders show` has the sentences.
+                reason=row.reason.replace("_", " "),
                 target_id=row.target_id,
                 received_at=row.received_at,
                 changed_at=row.state_at,

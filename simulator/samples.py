@@ -98,11 +98,16 @@ def many(
                 "id": str(start + number),
                 "created_at": at,
                 "updated_at": at,
-                "customer": REFERENCE["customer"] | {"phone": f"+38067{number % 10_000_000:07d}"},
-                "recipient": REFERENCE["recipient"] | {"phone": f"+38050{number % 10_000_000:07d}"},
+                "customer": REFERENCE["customer"] | {"phone": f"+38067{_digits(number)}"},
+                "recipient": REFERENCE["recipient"] | {"phone": f"+38050{_digits(number)}"},
             }
         )
     return orders
+
+
+def _digits(number: int) -> str:
+    # Seven digits that are no filler: 0000000 is no phone.
+    return f"{(2_345_678 + number) % 10_000_000:07d}"
 
 
 def shop_time(moment: datetime) -> str:

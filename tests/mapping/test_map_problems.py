@@ -12,12 +12,24 @@ import mapping
 from mapping.problems import LANGUAGES, Problem, codes, explain, shown
 
 PACKAGE = Path(mapping.__file__).parent
-TASK_CODES = (
-    "total_mismatch unreadable recipient_phone_missing recipient_phone_unusable "
-    "recipient_name_missing recipient_name_filler recipient_name_one_word crm_refused "
-    "connection_paused crm_unavailable uncertain shadow changed_after_create lost_lease released "
-    "ignored"
-).split()
+TASK_CODES = [
+    "total_mismatch",
+    "unreadable",
+    "recipient_phone_missing",
+    "recipient_phone_unusable",
+    "recipient_name_missing",
+    "recipient_name_filler",
+    "recipient_name_one_word",
+    "crm_refused",
+    "connection_paused",
+    "crm_unavailable",
+    "uncertain",
+    "shadow",
+    "changed_after_create",
+    "lost_lease",
+    "released",
+    "ignored",
+]
 
 
 def texts(language):

@@ -62,6 +62,14 @@ def test_a_clean_phone_is_left_alone():
         ("0671234567 доб. 12", "доб. 12"),
         ("0671234567 ext 12", "доб. 12"),
         ("0671234567 Марія", "Марія"),
+        ("+380671234567 дзвонити після 18", "дзвонити після 18"),
+        ("+380 (67) 123-45-67, Viber", "Viber"),
+        ("067 123 45 67 Іван 050 123 45 67", "Іван 050 123 45 67"),
+        ("(067)1234567 (050)7654321", "(050)7654321"),
+        ("+380671234567+380501234567", "+380501234567"),
+        ("0671234567доб12", "доб. 12"),
+        ("067-123-45-67 #12", "доб. 12"),
+        ("0671234567x12", "доб. 12"),
     ],
 )
 def test_the_first_number_is_the_recipients_and_the_rest_goes_to_the_note(text, rest):
@@ -87,7 +95,8 @@ def test_a_foreign_phone_is_held_or_warned_about_as_the_profile_chooses():
     "text",
     [
         "1111111", "380000000000", "0670000000", "+380670000000", "0000000000", "9999999999", "0999999999",
-        "89161234567", "891234567", "800123456", "0800123456", "900123456", "0900123456", "немає", "-", "067123456",
+        "89161234567", "891234567", "800123456", "0800123456", "900123456",
+        "0900123456", "немає", "-", "067123456",
         "+3806712345678", "+", "067-ABC-1234", "1" * 101, "06712345670671", "0441111111",
     ],
 )  # fmt: skip
@@ -176,7 +185,9 @@ def test_a_whole_name_in_one_field_is_split_with_a_warning(typed, parts):
         (Person("Іван"), "recipient_name_one_word"),
         (Person("", "Дяченко"), "recipient_name_one_word"),
         (Person("І", "Дяченко"), "recipient_name_one_word"),
+        (Person("І.П.", "Дяченко"), "recipient_name_one_word"),
         (Person("Тест", "Тест"), "recipient_name_filler"),
+        (Person("тест Іван", "Дяченко"), "recipient_name_filler"),
         (Person("test"), "recipient_name_filler"),
         (Person("asd", "asd"), "recipient_name_filler"),
         (Person("Іван", "клієнт"), "recipient_name_filler"),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
@@ -19,6 +20,7 @@ from ledger import orders
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 from simulator.crm import Crm
+from simulator.samples import many
 from simulator.server import start
 from simulator.shop import Shop
 
@@ -31,15 +33,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until(condition, seconds=30.0, what=""):
-    """Wait for a condition; fail with what it last gave."""
+# Seconds that a test waits for what should happen soon: ample, since two cores may serve many at once.
+PATIENCE = 100.0
+
+
+def wait_until(condition, seconds=PATIENCE, what=""):
+    """Wait for a condition; fail with `what` (a text, or a function that gives one)."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what or condition}; last {condition()!r}")
+    said = what() if callable(what) else what
+    raise AssertionError(f"not within {seconds} s: {said or condition}; last {condition()!r}")
 
 
 class Valkey:
@@ -69,6 +76,7 @@ class Valkey:
             return False
 
     def kill(self):
+        self.client.close()
         self.process.kill()
         self.process.wait()
 
@@ -84,8 +92,8 @@ class System:
     def __init__(self, folder, database_url, *, shop=None, crm=None, **environment):
         self.folder = Path(folder)
         self.database_url = database_url
-        self.shop = shop or Shop(client_secret=secrets.token_hex(4))
-        self.crm = crm or Crm(password=secrets.token_hex(4))
+        self.shop = shop or Shop(client_secret=secrets.token_hex(8))
+        self.crm = crm or Crm(password=secrets.token_hex(8))
         self.extra = environment
         self.processes = []
         self.stack = ExitStack()
@@ -132,11 +140,43 @@ class System:
             **{name: str(value) for name, value in self.extra.items()},
         }
 
+    # --- processes ------------------------------------------------------------------------------
+
     def celery(self, *arguments, log="celery"):
+        return self._start(["-m", "celery", "-A", "tasks", *arguments], log)
+
+    def worker(self, *arguments, threads=10):
+        name = f"w{len(self.processes)}@%h"
+        # Mingling with other workers costs a second at each start and decides nothing here.
+        return self.celery(
+            "worker", "-c", str(threads), "-n", name, "--without-mingle", *arguments, log="worker"
+        )
+
+    def beat(self):
+        schedule = self.folder / f"beat-{len(self.processes)}"
+        return self.celery("beat", "-s", str(schedule), "--pidfile=", log="beat")
+
+    def cli(self, *arguments):
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def start_cli(self, *arguments):
+        """Start a command; its output goes to a log like every process's."""
+        return self._start(["-m", "cli", *arguments], "cli")
+
+    def _start(self, arguments, log):
         path = self.folder / f"{log}-{len(self.processes)}.log"
         with path.open("wb") as written:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+                [sys.executable, *arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=written,
@@ -146,32 +186,68 @@ class System:
         self.processes.append(process)
         return process
 
-    def worker(self, *arguments, threads=10):
-        name = f"w{len(self.processes)}@%h"
-        return self.celery("worker", "-c", str(threads), "-n", name, *arguments, log="worker")
-
-    def beat(self):
-        schedule = self.folder / f"beat-{len(self.processes)}"
-        return self.celery("beat", "-s", str(schedule), "--pidfile=", log="beat")
-
     def kill(self, process, how=signal.SIGKILL):
         if process.poll() is None:
             os.killpg(process.pid, how)
             process.wait(20)
 
-    def cli(self, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=90, check=False,
-        )
+    def signal(self, process, number):
+        os.killpg(process.pid, number)
+
+    # --- what came of it --------------------------------------------------------------------------
+
+    def give(self, count, **options):
+        """Put so many good orders into the shop; their ids."""
+        return [self.shop.add(order) for order in many(count, **options)]
 
     def logs(self):
-        return "\n".join(path.read_text(errors="replace") for path in self.folder.glob("*.log"))
+        return "\n".join(
+            path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log"))
+        )
+
+    def report(self):
+        """What a failed wait is explained with."""
+        return f"states {self.states()}\n{self.logs()[-6000:]}"
 
     def states(self):
-        from datetime import UTC, datetime  # noqa: PLC0415
+        counts = orders.overview(self.ledger, datetime.now(UTC)).counts
+        return {name: n for name, n in counts.items() if n}
 
-        return {name: n for name, n in orders.overview(self.ledger, datetime.now(UTC)).counts.items() if n}
+    def rows(self):
+        return orders.listing(self.ledger, datetime.now(UTC))
+
+    def row(self, order_id):
+        (found,) = orders.listing(self.ledger, datetime.now(UTC), order_id=order_id)
+        return found
+
+    def outcomes(self):
+        """The outcome of every try of every order."""
+        return [t.outcome for row in self.rows() for t in orders.attempts(self.ledger, row.pk)]
+
+    def sent(self):
+        """When each order was sent to the CRM: external id to the times of its order/set calls."""
+        times = {}
+        for entry in list(self.crm.requests):
+            if entry.path == self.crm.ORDER_SET:
+                for external_id in self.crm.ids_in(entry.body):
+                    times.setdefault(external_id, []).append(entry.time)
+        return times
 
     def all_created(self, count):
         return self.states().get("created", 0) == count
+
+    def wait_until(self, condition, seconds=PATIENCE):
+        """As the function, explained by states and logs when it does not come about."""
+        wait_until(condition, seconds, self.report)
+
+    def wait_created(self, count, seconds=PATIENCE):
+        self.wait_until(lambda: self.all_created(count), seconds)
+
+    def assert_each_once(self, order_ids):
+        """Each of these orders has exactly one process, the ledger knows its id, nothing else is there."""
+        assert self.crm.doubled() == []
+        made = {order_id: self.crm.find(f"okl-{order_id}") for order_id in order_ids}
+        assert {order_id for order_id, found in made.items() if len(found) != 1} == set()
+        assert len(self.crm.processes) == len(order_ids)
+        known = {row.order_id: row.target_id for row in self.rows() if row.state == "created"}
+        assert known == {order_id: str(found[0]["id"]) for order_id, found in made.items()}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from simulator.samples import many
-from whole.system import System, wait_until
+from whole.system import System
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_every_order_arrives_once(tmp_path, database_url):
     with System(tmp_path, database_url) as system:
-        for order in many(30):
-            system.shop.add(order)
+        given = system.give(30)
         system.worker()
         system.beat()
-        wait_until(lambda: system.all_created(30), 40, system.logs)
-        assert len(system.crm.processes) == 30
-        assert system.crm.doubled() == []
+        system.wait_created(30)
+        system.assert_each_once(given)

@@ -1,0 +1,136 @@
+"""Workers, Valkey and the database are killed, frozen or locked at work: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+from simulator.faults import Fault
+from whole.system import System
+
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+
+both_databases = pytest.mark.parametrize(
+    "database_url", ["sqlite", "postgresql"], indirect=True
+)
+# A lost lease is noticed after 2 * 1 + 10 seconds, so that a test of it is done within half a minute.
+QUICK = {"ONEBOX_TIMEOUT": 1, "UNCERTAIN_WAIT": 3}
+
+
+def outage(seconds):
+    """Let time pass: the length of the outage is what is tested."""
+    threading.Event().wait(seconds)
+
+
+@both_databases
+def test_five_workers_killed_in_the_middle_of_calls(tmp_path, database_url):
+    with System(tmp_path, database_url, **QUICK) as system:
+        given = system.give(200)
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.15, up_to=0.25))
+        system.beat()
+        for _ in range(5):
+            worker = system.worker(threads=5)
+            before = len(system.crm.processes)
+            system.wait_until(
+            lambda before=before: len(system.crm.processes) >= before + 12
+                and system.crm.in_flight >= 3
+            )
+            system.kill(worker)
+        system.worker(threads=20)
+        system.wait_created(200)
+        system.assert_each_once(given)
+        assert "lost" in system.outcomes(), "no worker was killed in the middle of a call"
+
+
+@both_databases
+def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
+    with System(tmp_path, database_url) as system:
+        given = system.give(80)
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.2))
+        system.beat()
+        system.worker(threads=4)
+        queue = system.valkey.client
+        wait_until(
+            lambda: queue.llen("create") > 30 and len(system.crm.processes) > 5
+        )
+        queue.flushall()
+        system.crm.faults.reset()
+        system.wait_created(80)
+        system.assert_each_once(given)
+
+
+def test_valkey_killed_at_work_and_back_after_two_seconds(tmp_path, database_url):
+    with System(tmp_path, database_url) as system:
+        given = system.give(100)
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.2))
+        system.beat()
+        system.worker(threads=5)
+        system.wait_until(lambda: len(system.crm.processes) > 10)
+        system.valkey.kill()
+        outage(2)
+        system.valkey.start()
+        system.wait_created(100)
+        given += system.give(5, start=400_000_001)
+        system.wait_created(105)
+        system.assert_each_once(given)
+        assert system.shop.max_in_flight == 1
+
+
+def test_worker_frozen_beyond_its_lease(tmp_path, database_url):
+    """Another worker takes the orders over; what the first one holds when it wakes up is let go."""
+    with System(tmp_path, database_url, **QUICK) as system:
+        given = system.give(30)
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.3))
+        system.beat()
+        frozen = system.worker(threads=6)
+        system.wait_until(
+            lambda: len(system.crm.processes) >= 6 and system.crm.in_flight >= 3
+        )
+        system.signal(frozen, signal.SIGSTOP)
+        system.worker(threads=6)
+        system.wait_created(30)
+        assert "lost" in system.outcomes()
+        calls = system.crm.counts[system.crm.ORDER_SET]
+        system.signal(frozen, signal.SIGCONT)
+        given += system.give(20, start=400_000_001)
+        system.wait_created(50)
+        system.assert_each_once(given)
+        assert system.crm.counts[system.crm.ORDER_SET] == calls + 20
+
+
+def test_locked_sqlite_for_three_seconds(tmp_path, database_url):
+    with System(tmp_path, database_url) as system:
+        given = system.give(60)
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.1))
+        system.beat()
+        system.worker(threads=5)
+        system.wait_until(lambda: len(system.crm.processes) > 5)
+        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
+            other.execute("PRAGMA busy_timeout=5000")
+            other.execute("BEGIN EXCLUSIVE")
+            outage(3)
+            other.execute("COMMIT")
+        system.wait_created(60)
+        system.assert_each_once(given)
+        assert {row.tries for row in system.rows()} == {1}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_stopped_postgresql(tmp_path, database_url, postgres):
+    with System(tmp_path, database_url, **QUICK) as system:
+        given = system.give(80)
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.2))
+        system.beat()
+        system.worker(threads=5)
+        system.wait_until(lambda: len(system.crm.processes) > 10)
+        system.ledger.close()
+        postgres.stop()
+        outage(3)
+        postgres.ensure_postgres_running()
+        system.wait_created(80)
+        system.assert_each_once(given)
+        assert set(system.outcomes()) <= {"created", "lost", "adopted", "not_found"}
+        assert max(row.tries for row in system.rows()) == 1
