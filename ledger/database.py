@@ -142,7 +142,11 @@ def open_ledger(url: str, *, durable: bool = False) -> Ledger:
     again and looked up.
     """
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+        engine = create_engine(
+            url,
+            hide_parameters=True,  # an order's text must not reach a log through an error
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        )
         _prepare_sqlite(engine, durable=durable)
     else:
         engine = create_engine(
@@ -150,6 +154,7 @@ def open_ledger(url: str, *, durable: bool = False) -> Ledger:
             pool_size=10,
             max_overflow=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # as above
             connect_args={"connect_timeout": 5},
         )
     return Ledger(engine)

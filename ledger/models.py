@@ -177,3 +177,100 @@ class Identity(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     sandbox: Mapped[bool]
+
+
+class UpdateQueue(Base):
+    """The updates of one order as a queue, and what we know of that order in the shop.
+
+    One drain at a time holds the lease. `certain` says whether the two states are known for sure;
+    `settled_at` is when a call whose answer was lost can no longer take effect.
+    """
+
+    __tablename__ = "update_queues"
+
+    connection: Mapped[str] = mapped_column(String(64), primary_key=True)
+    order_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last_seq: Mapped[int] = mapped_column(default=0)
+    open: Mapped[bool] = mapped_column(default=True)
+    next_try_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None]
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    settled_at: Mapped[datetime | None]
+
+    order_state: Mapped[str | None] = mapped_column(String(32))
+    delivery_state: Mapped[str | None] = mapped_column(String(32))
+    certain: Mapped[bool] = mapped_column(default=False)
+    tracking_number: Mapped[str | None] = mapped_column(String(64))
+
+    __table_args__ = (Index("ix_update_queues_due", "open", "next_try_at"),)
+
+
+class Update(Base):
+    """One update of one order on its way to the shop. `left` are the parts still to be sent, comma
+    separated; `fates` what became of the others.
+    """
+
+    __tablename__ = "updates"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    connection: Mapped[str] = mapped_column(String(64))
+    order_id: Mapped[str] = mapped_column(String(64))
+    seq: Mapped[int]
+    key: Mapped[str | None] = mapped_column(String(200))
+    digest: Mapped[str] = mapped_column(String(64))
+    origin: Mapped[str] = mapped_column(String(64))
+    accepted_at: Mapped[datetime]
+
+    tracking_number: Mapped[str | None] = mapped_column(String(64))
+    order_action: Mapped[str | None] = mapped_column(String(32))
+    delivery_action: Mapped[str | None] = mapped_column(String(32))
+    note: Mapped[str | None] = mapped_column(Text)
+    replace: Mapped[bool] = mapped_column(default=False)
+
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    left: Mapped[str] = mapped_column(String(64))
+    fates: Mapped[list[dict[str, Any]] | None]
+    apart: Mapped[bool] = mapped_column(default=False)
+    in_doubt: Mapped[bool] = mapped_column(default=False)
+    state_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("key", name="uq_updates_key"),
+        Index("ix_updates_order", "connection", "order_id", "seq"),
+        Index("ix_updates_state", "state"),
+    )
+
+
+class UpdateAttempt(Base):
+    """One call to the shop for an update: when, how long, what came back. `excerpt` is masked."""
+
+    __tablename__ = "update_attempts"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    update_id: Mapped[int] = mapped_column(ForeignKey("updates.id", ondelete="CASCADE"))
+    parts: Mapped[str] = mapped_column(String(64))
+    task_id: Mapped[str | None] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    duration_ms: Mapped[int]
+    status: Mapped[int | None]
+    outcome: Mapped[str] = mapped_column(String(32))
+    excerpt: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (Index("ix_update_attempts_update_id", "update_id"),)
+
+
+class HookCall(Base):
+    """One call of the OneBox hook, kept raw until a worker has acted on it."""
+
+    __tablename__ = "hook_calls"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    connection: Mapped[str] = mapped_column(String(64))
+    fields: Mapped[dict[str, Any]]
+    received_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(String(32), default="")
+
+    __table_args__ = (Index("ix_hook_calls_done_at", "done_at"),)

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -39,6 +40,8 @@ OPEN = ("received", "waiting")
 STATES = ("received", "waiting", "created", "held", "ignored")
 # A doorbell may ring a little before its time: clocks and roundings differ by less than this.
 EARLY = timedelta(seconds=0.5)
+# How far back refusals with one text are looked at: more than all workers have in flight.
+MOST_ALIKE = 500
 
 
 class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -453,6 +456,26 @@ def wake(ledger: Ledger, target: str, now: datetime) -> int:
     return ledger.write(unit)
 
 
+def wake_next(ledger: Ledger, target: str, now: datetime) -> list[Due]:
+    """Make due the order that nobody works on and whose time comes first: a closed gate is tried with
+    it. An uncertain one is only looked up before its time, never sent.
+    """
+    first = (
+        select(ORDERS.c.id)
+        .where(ORDERS.c.target == target, ORDERS.c.state.in_(OPEN), ORDERS.c.lease_until.is_(None))
+        .order_by(ORDERS.c.next_try_at, ORDERS.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        update(ORDERS)
+        .where(ORDERS.c.id == first, ORDERS.c.next_try_at > now)
+        .values(next_try_at=now)
+        .returning(ORDERS.c.id, ORDERS.c.connection)
+    )
+    return ledger.write(lambda db: [Due(*row) for row in db.execute(statement)])
+
+
 def leave_shadow(ledger: Ledger, now: datetime) -> int:
     """Make due what shadow mode mapped and did not send; returns how many orders that are."""
 
@@ -467,19 +490,20 @@ def leave_shadow(ledger: Ledger, now: datetime) -> int:
 
 
 def refused_alike(ledger: Ledger, target: str, excerpt: str, count: int) -> list[int]:
-    """The orders of the last `count` answers of this target, if all were refusals of different orders
-    with this same text; else an empty list. Source: contract onebox, Errors that matter.
+    """The orders of the latest answers of this target, as far back as all were refusals with this same
+    text, if these are `count` different orders or more; else an empty list. More, since threads that
+    refuse side by side see each other's. Source: contract onebox, Errors that matter.
     """
     with ledger.read() as db:
         rows = db.execute(
             select(ATTEMPTS.c.order_pk, ATTEMPTS.c.outcome, ATTEMPTS.c.excerpt)
             .where(ATTEMPTS.c.target == target, ATTEMPTS.c.kind == "create")
             .order_by(ATTEMPTS.c.id.desc())
-            .limit(count)
+            .limit(MOST_ALIKE)
         ).all()
-    orders = {row.order_pk for row in rows}
-    alike = all(row.outcome == "refused" and row.excerpt == excerpt for row in rows)
-    return sorted(orders) if alike and len(orders) == count else []
+    alike = takewhile(lambda row: row.outcome == "refused" and row.excerpt == excerpt, rows)
+    orders = {row.order_pk for row in alike}
+    return sorted(orders) if len(orders) >= count else []
 
 
 def wait_again(ledger: Ledger, pks: Sequence[int], reason: str, now: datetime) -> None:

@@ -12,11 +12,28 @@ from typing import Any
 
 import structlog
 from celery import Celery, signals
+from kombu.transport import redis as transport
 
 import logs
 import settings
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.migrate import WrongLedger, identify
+
+
+
+class QoS(transport.QoS):  # type: ignore[misc]  kombu has no types
+    """Does not give unacknowledged messages back over a connection that has just broken.
+
+    kombu 5.7 tries to, and the AttributeError which that raises ends a worker whose broker went away
+    while it was at work, instead of letting it connect again. The ledger knows what is due.
+    """
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        if self.channel.connection.client is not None:
+            super().restore_unacked_once(stderr)
+
+
+transport.Channel.QoS = QoS
 
 app = Celery("orderbridge")
 try:

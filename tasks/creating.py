@@ -253,7 +253,15 @@ class _Attempt:
         problems = _problems(mapped) or []
         if said:
             problems.append({"code": reason, "level": "held", "field": "", "detail": said})
-        self._record(Outcome("held", reason, problems), tried)
+        # What an earlier try may have made is still to be looked up once a person has released it.
+        outcome = Outcome(
+            "held",
+            reason,
+            problems,
+            uncertain_since=self._claim.uncertain_since,
+            lookups=self._claim.lookups,
+        )
+        self._record(outcome, tried)
         log.warning("order_held", reason=reason)
         return Step()
 

@@ -20,8 +20,9 @@ from ledger.database import Ledger
 
 # Source: design, "A task's life": the breaker, its probes, and those of a paused connection.
 BREAKER_LIMIT = 20
-BREAKER_PROBE = 5.0
-FAULT_PROBE = 15.0
+# Half a second below, so that the pulse, which comes every 5 s and takes a moment, finds them due.
+BREAKER_PROBE = 4.5
+FAULT_PROBE = 14.5
 PROBES = {"breaker": BREAKER_PROBE, "fault": FAULT_PROBE}
 FRESH = 1.0
 

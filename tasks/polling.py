@@ -197,11 +197,13 @@ def _pages(source: Source, profile: Profile, window: Window) -> Iterator[Page]:
 
 def _is_last(page: Page, number: int, limit: int) -> bool:
     """Source: contract okliving, Calls: until `pages` is reached, or a short page; one page without
-    paging fields.
+    paging fields, unless it is as long as a full page is: then the shop may page without saying so.
     """
     if page.pages is not None:
         return number >= page.pages or not page.orders
-    return len(page.orders) < limit or (page.page is None and page.total is None)
+    if page.page is None and page.total is None:
+        return len(page.orders) != limit
+    return len(page.orders) < limit
 
 
 def _store_page(

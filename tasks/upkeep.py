@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import orders
+from ledger import connections, orders
 from tasks.app import app
 from tasks.creating import due_of
 from tasks.doorbell import ring
@@ -43,7 +43,8 @@ def sweep(grace: float = GRACE) -> None:
 
 
 def _sweep(r: Resources, target: Target, grace: float) -> int:
-    if target.gate.row().closed_by is not None:
+    # Asked anew: what has just opened is swept at once.
+    if connections.gate(r.ledger, target.name).closed_by is not None:
         return 0  # the pulse lets it be tried; when it opens, everything is rung for
     waiting = r.redis.llen("create") + target.slots.parked()
     most = max(MOST_WAITING - waiting, 20)
@@ -64,7 +65,11 @@ def pulse() -> None:
         if row.closed_by is None:
             ring(due_of(member) for member in target.slots.unpark(100))
         elif row.probe_at is not None and row.probe_at <= now:
-            ring(orders.due(r.ledger, target.name, now, 1))
+            # Also when every order waits for a later time: the gate must not stay closed for that.
+            ring(
+                orders.due(r.ledger, target.name, now, 1)
+                or orders.wake_next(r.ledger, target.name, now)
+            )
 
 
 @app.task(name="upkeep.purge", queue="upkeep", ignore_result=True, acks_late=True)

@@ -53,9 +53,7 @@ def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
         system.beat()
         system.worker(threads=4)
         queue = system.valkey.client
-        wait_until(
-            lambda: queue.llen("create") > 30 and len(system.crm.processes) > 5
-        )
+        system.wait_until(lambda: queue.llen("create") > 30 and len(system.crm.processes) > 5)
         queue.flushall()
         system.crm.faults.reset()
         system.wait_created(80)

@@ -1,0 +1,614 @@
+"""What one may do to updates in the ledger: accept one, drain an order's queue, record, list, mend.
+
+In: plain values and aware UTC times. Out: small frozen rows. An update gets its place in its order's queue
+in the transaction that accepts it, so the order of acceptance is the order of sending. Raises
+`LedgerUnavailable` when the database cannot be reached. Called by tasks/updates, gateway and cli.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.database import Ledger
+from ledger.models import HookCall, Update, UpdateAttempt, UpdateQueue
+from ledger.orders import EARLY, NotPossible
+
+UPDATES = cast("Table", Update.__table__)
+QUEUES = cast("Table", UpdateQueue.__table__)
+ATTEMPTS = cast("Table", UpdateAttempt.__table__)
+HOOKS = cast("Table", HookCall.__table__)
+
+STATES = ("queued", "sent", "parked", "withdrawn", "cancelled", "refused")
+
+
+class KeyReused(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The idempotency key was used before, for something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An update as it is accepted; what is None is not meant."""
+
+    connection: str
+    order_id: str
+    digest: str
+    origin: str
+    tracking_number: str | None = None
+    order_action: str | None = None
+    delivery_action: str | None = None
+    note: str | None = None
+    replace: bool = False
+    key: str | None = None
+    warnings: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is asked for, in the order in which it is sent when it is sent apart."""
+        meant = {
+            "tracking_number": self.tracking_number,
+            "order": self.order_action,
+            "delivery": self.delivery_action,
+            "note": self.note,
+        }
+        return tuple(name for name, value in meant.items() if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An update as it stands."""
+
+    id: int
+    connection: str
+    order_id: str
+    seq: int
+    key: str | None
+    origin: str
+    accepted_at: datetime
+    tracking_number: str | None
+    order_action: str | None
+    delivery_action: str | None
+    note: str | None
+    replace: bool
+    state: str
+    reason: str
+    left: str
+    fates: list[dict[str, Any]] | None
+    apart: bool
+    in_doubt: bool
+    state_at: datetime
+
+    @property
+    def parts_left(self) -> tuple[str, ...]:
+        return tuple(filter(None, self.left.split(",")))
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The right to drain one order's queue until `lease_until`, and what is known of the order."""
+
+    connection: str
+    order_id: str
+    token: str
+    lease_until: datetime
+    tries: int
+    settled_at: datetime | None
+    order_state: str | None
+    delivery_state: str | None
+    certain: bool
+    tracking_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the order in the shop after a call."""
+
+    order_state: str | None
+    delivery_state: str | None
+    certain: bool
+    tracking_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to the shop: `parts` are those it carried, `excerpt` is masked."""
+
+    parts: str
+    started_at: datetime
+    duration_ms: int
+    outcome: str
+    status: int | None = None
+    excerpt: str = ""
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """How an update stands after a step: parts still `left`, what became of the others, whether parts go
+    one by one from now on, and whether a note may have arrived already.
+    """
+
+    state: str
+    left: tuple[str, ...] = ()
+    reason: str = ""
+    fates: list[dict[str, Any]] = field(default_factory=list)
+    apart: bool = False
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A queue to ring for."""
+
+    connection: str
+    order_id: str
+
+
+_ROW = tuple(UPDATES.c[name] for name in Row.__dataclass_fields__)
+
+
+# --- an update comes in -------------------------------------------------------------------------------
+
+
+def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
+    """Write an update behind the others of its order. A repeated key with the same content gives the
+    update of the first time; raises KeyReused for other content.
+    """
+
+    def unit(db: Connection) -> Row:
+        if asked.key is not None:
+            found = _by_key(db, asked)
+            if found is not None:
+                return found
+        dialect = sqlite if db.dialect.name == "sqlite" else postgresql
+        seq = db.execute(
+            _NEXT_SEQ[db.dialect.name],
+            {"connection": asked.connection, "order_id": asked.order_id, "now": now},
+        ).scalar_one()
+        new = dialect.insert(UPDATES).values(
+            connection=asked.connection,
+            order_id=asked.order_id,
+            seq=seq,
+            key=asked.key,
+            digest=asked.digest,
+            origin=asked.origin,
+            accepted_at=now,
+            tracking_number=asked.tracking_number,
+            order_action=asked.order_action,
+            delivery_action=asked.delivery_action,
+            note=asked.note,
+            replace=asked.replace,
+            state="queued",
+            left=",".join(asked.parts),
+            fates=list(asked.warnings) or None,
+            state_at=now,
+        )
+        row = db.execute(new.on_conflict_do_nothing().returning(*_ROW)).first()
+        if row is not None:
+            return Row(*row)
+        # Another process took the key between our look and our insert.
+        found = _by_key(db, asked)
+        if found is None:
+            raise KeyReused("The key is taken.")
+        return found
+
+    return ledger.write(unit)
+
+
+def _by_key(db: Connection, asked: Asked) -> Row | None:
+    found = db.execute(select(UPDATES.c.digest, *_ROW).where(UPDATES.c.key == asked.key)).first()
+    if found is None:
+        return None
+    if found.digest != asked.digest:
+        raise KeyReused("This key was used before, for another update.")
+    return Row(*found[1:])
+
+
+def _next_seq(dialect: Any) -> Any:
+    new = dialect.insert(QUEUES).values(
+        connection=bindparam("connection"),
+        order_id=bindparam("order_id"),
+        last_seq=1,
+        open=True,
+        tries=0,
+        certain=False,
+        next_try_at=bindparam("now"),
+    )
+    return new.on_conflict_do_update(
+        index_elements=[QUEUES.c.connection, QUEUES.c.order_id],
+        # A queue that waits for a remote keeps its time: a new update does not make it due sooner.
+        set_={"last_seq": QUEUES.c.last_seq + 1, "open": True},
+    ).returning(QUEUES.c.last_seq)
+
+
+_NEXT_SEQ = {"sqlite": _next_seq(sqlite), "postgresql": _next_seq(postgresql)}
+
+
+def refuse(
+    ledger: Ledger, asked: Asked, reason: str, fates: list[dict[str, Any]], now: datetime
+) -> int:
+    """Keep what was asked by a door that cannot answer, so that a person sees the refusal."""
+    values = {
+        "connection": asked.connection,
+        "order_id": asked.order_id,
+        "seq": 0,
+        "key": None,
+        "digest": asked.digest,
+        "origin": asked.origin,
+        "accepted_at": now,
+        "replace": asked.replace,
+        "state": "refused",
+        "reason": reason,
+        "left": "",
+        "fates": fates,
+        "state_at": now,
+    }
+    return ledger.write(
+        lambda db: cast(
+            "int", db.execute(insert(UPDATES).values(values).returning(UPDATES.c.id)).scalar_one()
+        )
+    )
+
+
+# --- a worker drains a queue --------------------------------------------------------------------------
+
+_CLAIM = (
+    update(QUEUES)
+    .where(
+        QUEUES.c.connection == bindparam("of_connection"),
+        QUEUES.c.order_id == bindparam("of_order"),
+        QUEUES.c.open,
+        QUEUES.c.next_try_at <= bindparam("soon"),
+        or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < bindparam("now")),
+    )
+    .values(lease_until=bindparam("until"), lease_token=bindparam("token"))
+    .returning(
+        QUEUES.c.tries,
+        QUEUES.c.settled_at,
+        QUEUES.c.order_state,
+        QUEUES.c.delivery_state,
+        QUEUES.c.certain,
+        QUEUES.c.tracking_number,
+    )
+)
+_WAITING = (
+    select(*_ROW)
+    .where(
+        UPDATES.c.connection == bindparam("of_connection"),
+        UPDATES.c.order_id == bindparam("of_order"),
+        UPDATES.c.state == "queued",
+    )
+    .order_by(UPDATES.c.seq)
+)
+
+
+def claim(
+    ledger: Ledger, due: Due, now: datetime, lease: float
+) -> tuple[Queue, list[Row], bool] | None:
+    """Take an order's queue for `lease` seconds with what waits in it, or None: someone drains it, or it
+    is empty or not due. The flag says that the last holder vanished: a call of its may have arrived.
+    """
+    token = secrets.token_hex(8)
+    until = now + timedelta(seconds=lease)
+    of = {"of_connection": due.connection, "of_order": due.order_id}
+
+    def unit(db: Connection) -> tuple[Queue, list[Row], bool] | None:
+        left_behind = db.execute(
+            select(QUEUES.c.lease_token).where(
+                QUEUES.c.connection == due.connection, QUEUES.c.order_id == due.order_id
+            )
+        ).scalar_one_or_none()
+        row = db.execute(
+            _CLAIM, {**of, "now": now, "soon": now + EARLY, "until": until, "token": token}
+        ).first()
+        if row is None:
+            return None
+        rows = [Row(*found) for found in db.execute(_WAITING, of)]
+        return (
+            Queue(due.connection, due.order_id, token, until, *row),
+            rows,
+            left_behind is not None,
+        )
+
+    return ledger.write(unit)
+
+
+def record(
+    ledger: Ledger,
+    queue: Queue,
+    row: Row,
+    fate: Fate,
+    now: datetime,
+    *,
+    call: Call | None = None,
+    known: Known | None = None,
+    lease: float | None = None,
+) -> bool:
+    """Commit what a step did to one update, what is known now, and prolong the lease by `lease` seconds
+    from now. False when the lease was lost: then another drain has gone on from the ledger.
+    """
+
+    def unit(db: Connection) -> bool:
+        values: dict[str, Any] = {}
+        if known is not None:
+            values |= {
+                "order_state": known.order_state,
+                "delivery_state": known.delivery_state,
+                "certain": known.certain,
+                "tracking_number": known.tracking_number,
+            }
+        if lease is not None:
+            values |= {"lease_until": now + timedelta(seconds=lease), "tries": 0}
+        held = _held(db, queue, **values) if values else True
+        if call is not None:
+            db.execute(
+                insert(ATTEMPTS),
+                {
+                    "update_id": row.id,
+                    "parts": call.parts,
+                    "task_id": call.task_id,
+                    "started_at": call.started_at,
+                    "duration_ms": call.duration_ms,
+                    "status": call.status,
+                    "outcome": call.outcome,
+                    "excerpt": call.excerpt,
+                },
+            )
+        db.execute(
+            update(UPDATES)
+            .where(UPDATES.c.id == row.id, UPDATES.c.state == "queued")
+            .values(
+                state=fate.state,
+                reason=fate.reason,
+                left=",".join(fate.left),
+                fates=fate.fates or None,
+                apart=fate.apart,
+                in_doubt=fate.in_doubt,
+                state_at=now,
+            )
+        )
+        return held
+
+    return ledger.write(unit)
+
+
+def rest(
+    ledger: Ledger,
+    queue: Queue,
+    now: datetime,
+    *,
+    next_try_at: datetime | None = None,
+    counted: bool = False,
+    settled_at: datetime | None = None,
+) -> bool:
+    """Give a queue back: done for now, or due again at `next_try_at`. True when something came in
+    meanwhile that is due now: then ring once more.
+    """
+
+    def unit(db: Connection) -> bool:
+        left = db.execute(
+            select(func.count()).where(
+                UPDATES.c.connection == queue.connection,
+                UPDATES.c.order_id == queue.order_id,
+                UPDATES.c.state == "queued",
+            )
+        ).scalar_one()
+        values: dict[str, Any] = {
+            "lease_until": None,
+            "lease_token": None,
+            "open": bool(left),
+            "next_try_at": next_try_at or now,
+            "tries": QUEUES.c.tries + 1 if counted else QUEUES.c.tries if next_try_at else 0,
+        }
+        if settled_at is not None:
+            values["settled_at"] = settled_at
+        return _held(db, queue, **values) and bool(left) and next_try_at is None
+
+    return ledger.write(unit)
+
+
+def _held(db: Connection, queue: Queue, **values: Any) -> bool:
+    return bool(
+        db.execute(
+            update(QUEUES)
+            .where(
+                QUEUES.c.connection == queue.connection,
+                QUEUES.c.order_id == queue.order_id,
+                QUEUES.c.lease_token == queue.token,
+            )
+            .values(**values)
+        ).rowcount
+    )
+
+
+# --- what is due, and what makes it due ---------------------------------------------------------------
+
+
+def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float = 0.0) -> list[Due]:
+    """Queues nobody drains whose time came `grace` seconds ago or more, the longest due first."""
+    query = (
+        select(QUEUES.c.connection, QUEUES.c.order_id)
+        .where(
+            QUEUES.c.open,
+            QUEUES.c.connection == connection,
+            QUEUES.c.next_try_at <= now - timedelta(seconds=grace),
+            or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < now),
+        )
+        .order_by(QUEUES.c.next_try_at)
+        .limit(most)
+    )
+    with ledger.read() as db:
+        return [Due(*row) for row in db.execute(query)]
+
+
+def wake(ledger: Ledger, connection: str, now: datetime) -> None:
+    """Make due at once what waits for this shop."""
+    statement = (
+        update(QUEUES)
+        .where(QUEUES.c.open, QUEUES.c.connection == connection, QUEUES.c.next_try_at > now)
+        .values(next_try_at=now)
+    )
+    ledger.write(lambda db: db.execute(statement))
+
+
+# --- people look and mend -----------------------------------------------------------------------------
+
+
+def find(ledger: Ledger, update_id: int) -> Row | None:
+    with ledger.read() as db:
+        found = db.execute(select(*_ROW).where(UPDATES.c.id == update_id)).first()
+    return None if found is None else Row(*found)
+
+
+def listing(
+    ledger: Ledger,
+    *,
+    state: str | None = None,
+    connection: str | None = None,
+    order_id: str | None = None,
+    limit: int = 50,
+) -> list[Row]:
+    """Updates, the newest first."""
+    query = select(*_ROW).order_by(UPDATES.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(UPDATES.c.state == state)
+    if connection is not None:
+        query = query.where(UPDATES.c.connection == connection)
+    if order_id is not None:
+        query = query.where(UPDATES.c.order_id == order_id)
+    with ledger.read() as db:
+        return [Row(*row) for row in db.execute(query)]
+
+
+def calls(ledger: Ledger, update_id: int) -> list[Call]:
+    """Every call made for one update, the oldest first."""
+    query = (
+        select(
+            ATTEMPTS.c.parts,
+            ATTEMPTS.c.started_at,
+            ATTEMPTS.c.duration_ms,
+            ATTEMPTS.c.outcome,
+            ATTEMPTS.c.status,
+            ATTEMPTS.c.excerpt,
+            ATTEMPTS.c.task_id,
+        )
+        .where(ATTEMPTS.c.update_id == update_id)
+        .order_by(ATTEMPTS.c.id)
+    )
+    with ledger.read() as db:
+        return [Call(*row) for row in db.execute(query)]
+
+
+def blocked_by(ledger: Ledger, connection: str, order_id: str) -> int | None:
+    """The sequence number of a parked status that later statuses of this order must not overtake."""
+    query = select(func.min(UPDATES.c.seq)).where(
+        UPDATES.c.connection == connection,
+        UPDATES.c.order_id == order_id,
+        UPDATES.c.state == "parked",
+        or_(UPDATES.c.left.contains("order"), UPDATES.c.left.contains("delivery")),
+    )
+    with ledger.read() as db:
+        return cast("int | None", db.execute(query).scalar_one())
+
+
+def retry(ledger: Ledger, update_id: int, now: datetime) -> Due:
+    """A person asks for a parked update to be sent after all, as it is. Raises NotPossible."""
+    return _mend(ledger, update_id, now, ("parked", "queued"), "queued", "")
+
+
+def cancel(ledger: Ledger, update_id: int, now: datetime) -> Due:
+    """A person decides that an update shall not be sent. Raises NotPossible when it was."""
+    return _mend(ledger, update_id, now, ("parked", "queued"), "cancelled", "update_cancelled")
+
+
+def _mend(
+    ledger: Ledger, update_id: int, now: datetime, allowed: tuple[str, ...], state: str, reason: str
+) -> Due:
+    def unit(db: Connection) -> Due:
+        row = db.execute(
+            update(UPDATES)
+            .where(UPDATES.c.id == update_id, UPDATES.c.state.in_(allowed))
+            .values(state=state, reason=reason, state_at=now)
+            .returning(UPDATES.c.connection, UPDATES.c.order_id)
+        ).first()
+        if row is None:
+            found = db.execute(
+                select(UPDATES.c.state).where(UPDATES.c.id == update_id)
+            ).scalar_one()
+            raise NotPossible(f"Update {update_id} is {found}.")
+        db.execute(
+            update(QUEUES)
+            .where(QUEUES.c.connection == row.connection, QUEUES.c.order_id == row.order_id)
+            .values(open=True, next_try_at=now)
+        )
+        return Due(row.connection, row.order_id)
+
+    return ledger.write(unit)
+
+
+# --- the hook -----------------------------------------------------------------------------------------
+
+
+def keep_hook(ledger: Ledger, connection: str, fields: dict[str, Any], now: datetime) -> int:
+    """Keep what a hook call said, before it is answered; returns its key."""
+    statement = (
+        insert(HOOKS)
+        .values(connection=connection, fields=fields, received_at=now)
+        .returning(HOOKS.c.id)
+    )
+    return ledger.write(lambda db: cast("int", db.execute(statement).scalar_one()))
+
+
+def hook_fields(ledger: Ledger, hook_id: int) -> tuple[str, dict[str, Any]] | None:
+    """The connection and fields of a hook call that nobody has acted on yet."""
+    with ledger.read() as db:
+        row = db.execute(
+            select(HOOKS.c.connection, HOOKS.c.fields).where(
+                HOOKS.c.id == hook_id, HOOKS.c.done_at.is_(None)
+            )
+        ).first()
+    return None if row is None else (row.connection, row.fields)
+
+
+def hooks_due(ledger: Ledger, before: datetime, most: int) -> list[int]:
+    """Hook calls older than `before` that nobody has acted on."""
+    query = (
+        select(HOOKS.c.id)
+        .where(HOOKS.c.done_at.is_(None), HOOKS.c.received_at < before)
+        .order_by(HOOKS.c.id)
+        .limit(most)
+    )
+    with ledger.read() as db:
+        return list(db.execute(query).scalars())
+
+
+def hook_done(ledger: Ledger, hook_id: int, outcome: str, now: datetime) -> None:
+    """Note what came of a hook call; its fields are kept no longer, they may hold a comment."""
+    statement = (
+        update(HOOKS).where(HOOKS.c.id == hook_id).values(done_at=now, outcome=outcome, fields={})
+    )
+    ledger.write(lambda db: db.execute(statement))
+
+
+# --- time passes --------------------------------------------------------------------------------------
+
+
+def purge(ledger: Ledger, before: datetime) -> int:
+    """Blank the notes and answers of updates that ended before that moment."""
+    ended = and_(
+        UPDATES.c.state != "queued", UPDATES.c.state != "parked", UPDATES.c.state_at < before
+    )
+
+    def unit(db: Connection) -> int:
+        ids = select(UPDATES.c.id).where(ended)
+        db.execute(update(ATTEMPTS).where(ATTEMPTS.c.update_id.in_(ids)).values(excerpt=""))
+        return db.execute(
+            update(UPDATES).where(ended, UPDATES.c.note.is_not(None)).values(note=None)
+        ).rowcount
+
+    return ledger.write(unit)

@@ -1,0 +1,151 @@
+"""Reading the shop: one poll at a time, every order once, whatever its answers look like."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from simulator.faults import Fault
+from simulator.remote import Answer
+from simulator.samples import many, reference_order
+from simulator.shop import Shop
+from sqlalchemy import select
+
+import settings
+from ledger import connections, orders
+from whole.system import System
+
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+
+ENVELOPES = ("orders", "data", "result.orders", "response.orders", "list", "by_id")
+MODES = ("new", "all", "window")
+
+
+def test_two_beats_and_the_command_line_never_poll_at_the_same_time(tmp_path, database_url):
+    with System(tmp_path, database_url) as system:
+        given = system.give(250)
+        system.shop.faults.add(Fault("latency", system.shop.GET_ORDERS, seconds=0.3))
+        system.worker()
+        system.beat()
+        system.beat()
+        commands = [system.start_cli("fetch", "--json") for _ in range(2)]
+        assert [command.wait(100) for command in commands] == [0, 0]
+        system.wait_created(250)
+        polls = system.shop.counts[system.shop.GET_ORDERS]
+        system.wait_until(lambda: system.shop.counts[system.shop.GET_ORDERS] >= polls + 6)
+        assert system.shop.max_in_flight == 1
+        system.assert_each_once(given)
+        assert {len(times) for times in system.sent().values()} == {1}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_order_once_in_every_mode_and_envelope_of_the_shop(tmp_path, database_url, mode):
+    """The envelope and the paging change under way; new orders come between the polls."""
+    shop = Shop(client_secret="of-this-test", mode=mode)
+    given = []
+    with System(tmp_path, database_url, shop=shop) as system:
+        system.worker()
+        system.beat()
+        for round_, envelope in enumerate(ENVELOPES):
+            for paging in ("fields", "plain", "none"):
+                shop.envelope, shop.paging = envelope, paging
+                start = 300_000_001 + 1000 * len(given)
+                given += system.give(120 if round_ == 0 else 20, start=start)
+                system.wait_created(len(given))
+        system.assert_each_once(given)
+        assert {len(times) for times in system.sent().values()} == {1}
+
+
+def bad_page():
+    """Good orders among everything that a shop may put beside them."""
+    good = many(5, 500_000_001)
+    return {
+        "good": good,
+        "held": [
+            reference_order(id="600000001", total=float("nan")),
+            reference_order(id="600000002", items=[{"sku": "A", "name": "A", "quantity": -1, "price": "1"}]),
+            reference_order(id="600000003", note="я" * 50_000),
+            reference_order(id="600000004", recipient={"phone": "none"}),
+            reference_order(id="600000005", customer=[], recipient=None),
+            {"id": "600000006"},
+            reference_order(id="600000007", total="дуже багато"),
+        ],
+        "fine": [reference_order(id="600000008", note="Дзвоніть \x00\x07\x1b[31m після 18\ud800")],
+        "no_orders": [None, "text", 17, [], reference_order(id=""), {"name": "no id"}],
+    }
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_bad_input_never_stops_a_page(tmp_path, database_url):
+    parts = bad_page()
+    listed = [item for part in parts.values() for item in part]
+    body = json.dumps({"orders": listed, "page": 1, "pages": 1}).encode()
+
+    class OddShop(Shop):
+        async def _get_orders(self, call):
+            self._check_bearer(call)
+            return Answer(200, body)
+
+    with System(tmp_path, database_url, shop=OddShop(client_secret="of-this-test")) as system:
+        system.worker()
+        system.beat()
+        system.wait_until(lambda: system.states().get("held") == len(parts["held"]))
+        system.wait_until(
+            lambda: system.all_created(len(parts["good"]) + len(parts["fine"]))
+        )
+        assert system.crm.doubled() == []
+        held = {row.order_id: row.reason for row in system.rows() if row.state == "held"}
+        assert set(held) == {order["id"] for order in parts["held"]}
+        assert all(held.values())
+        with system.ledger.read() as db:
+            aside = db.execute(select(orders.INTAKE.c.raw)).scalars().all()
+        assert sorted(map(str, map(json.loads, aside))) == sorted(map(str, parts["no_orders"]))
+
+
+UNREADABLE = [
+    Fault("html", Shop.GET_ORDERS, times=1),
+    Fault("cut", Shop.GET_ORDERS, times=1),
+    Fault("garbled", Shop.GET_ORDERS, times=1),
+    Fault("empty", Shop.GET_ORDERS, times=1),
+    Fault("status", Shop.GET_ORDERS, status=200, body={"what": "is this"}, times=1),
+    Fault("status", Shop.GET_ORDERS, status=500, times=1),
+    Fault("drop", Shop.GET_ORDERS, times=1),
+    Fault("hang", Shop.GET_ORDERS, times=1),
+]
+
+
+def test_unreadable_answer_moves_nothing_and_the_next_poll_reads_it(
+    tmp_path, database_url, monkeypatch
+):
+    with System(tmp_path, database_url, OKLIVING_TIMEOUT=1) as system:
+        for name, value in system.environment.items():
+            monkeypatch.setenv(name, value)
+        # Only with the environment of a system can they be imported.
+        from tasks import polling, resources  # noqa: PLC0415
+
+        r = resources.build(settings.load())
+        rung = []
+        polling.poll(r, "okliving", rung.extend)
+        for number, fault in enumerate(UNREADABLE, start=1):
+            system.give(2, start=700_000_000 + 10 * number)
+            (before,) = connections.cursors(system.ledger)
+            system.shop.faults.add(fault)
+            with pytest.raises(polling.PollFailed):
+                polling.poll(r, "okliving", rung.extend)
+            (failed,) = connections.cursors(system.ledger)
+            assert failed.watermark == before.watermark
+            assert failed.error
+            polling.poll(r, "okliving", rung.extend)
+            (after,) = connections.cursors(system.ledger)
+            assert not after.error
+            assert after.watermark >= (before.watermark or settings.EVERYTHING)
+            assert len(rung) == len(system.rows()) == 2 * number
+        close(r)
+
+
+def close(r):
+    """Give back what `build` opened in this process."""
+    r.ledger.close()
+    r.redis.close()
+    for part in (*r.sources.values(), *r.targets.values()):
+        part.client.close()
