@@ -56,10 +56,11 @@ task_queues = {
 task_routes = {
     "orders.fetch": {"queue": "fetch"},
     "orders.create": {"queue": "create"},
+    "updates.*": {"queue": "updates"},
     "upkeep.*": {"queue": "upkeep"},
 }
 
-imports = ("tasks.orders", "tasks.upkeep")
+imports = ("tasks.orders", "tasks.updates", "tasks.upkeep")
 timezone = "UTC"
 enable_utc = True
 
@@ -78,6 +79,7 @@ beat_schedule = {
         "schedule": _settings.sweep_interval,
         "options": {"expires": max(1, _settings.sweep_interval * 0.9)},
     },
+    "reconcile": {"task": "updates.reconcile", "schedule": 600, "options": {"expires": 540}},
     "pulse": {"task": "upkeep.pulse", "schedule": 5, "options": {"expires": 4}},
     "purge": {"task": "upkeep.purge", "schedule": 86400, "options": {"expires": 3600}},
 }

@@ -8,7 +8,9 @@ A new setting is added here, in docs/configuration.md and nowhere else.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -21,6 +23,10 @@ from environs import Env, EnvError
 
 ROOT = Path(__file__).resolve().parent
 EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+
+# A secret that stands in a URL: long enough not to be guessed, and nothing that would end its part there.
+SHORTEST_SECRET = 16
+_SECRET = re.compile(r"[^\s/?#%]+")
 
 Mode = Literal["shadow", "live"]
 
@@ -49,6 +55,11 @@ class Shop:
     client_secret: str = field(repr=False)
     timeout: float = 30.0
     login_style: Literal["form", "json"] = "form"
+
+    @property
+    def lease(self) -> float:
+        """Seconds that one worker reads a shop or owns an order's updates: design, "A task's life"."""
+        return 2 * self.timeout + 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,10 @@ class Settings:
     supervised: bool
     secret_key: str | None = field(repr=False)
     api_keys: dict[str, str] = field(repr=False)
+    gateway_rate: int
+    hook_secrets: tuple[str, ...] = field(repr=False)
+    hook_hmac_key: str | None = field(repr=False)
+    hook_addresses: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
     @property
     def broker(self) -> str:
@@ -191,6 +206,10 @@ def _read(env: Env) -> Settings:
         supervised=env.bool("ORDERBRIDGE_SUPERVISED", default=False),
         secret_key=env.str("ORDERBRIDGE_SECRET_KEY", "") or None,
         api_keys=_api_keys(env.str("ORDERBRIDGE_API_KEYS", "")),
+        gateway_rate=_at_least(env, "GATEWAY_RATE", 2000, 0),
+        hook_secrets=_hook_secrets(env.str("ONEBOX_HOOK_SECRETS", "")),
+        hook_hmac_key=env.str("ONEBOX_HOOK_HMAC_KEY", "") or None,
+        hook_addresses=_networks(env.str("ONEBOX_HOOK_ADDRESSES", "")),
     )
 
 
@@ -313,9 +332,32 @@ def _start_from(text: str) -> datetime | None:
 
 def _api_keys(text: str) -> dict[str, str]:
     keys: dict[str, str] = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
+    for pair in _listed(text):
         name, separator, key = pair.partition(":")
         if not (name and separator and key):
             raise SettingsError("ORDERBRIDGE_API_KEYS must be name:key pairs, comma separated.")
         keys[name] = key
     return keys
+
+
+def _hook_secrets(text: str) -> tuple[str, ...]:
+    listed = _listed(text)
+    if any(len(secret) < SHORTEST_SECRET or not _SECRET.fullmatch(secret) for secret in listed):
+        raise SettingsError(
+            f"ONEBOX_HOOK_SECRETS must be secrets of {SHORTEST_SECRET} characters or more, comma separated, "
+            "without blanks and / ? # %: they stand in a URL."
+        )
+    return listed
+
+
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part) for part in _listed(text))
+    except ValueError:
+        raise SettingsError(
+            "ONEBOX_HOOK_ADDRESSES must be addresses or networks such as 203.0.113.0/24, comma separated."
+        ) from None
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

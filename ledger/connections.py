@@ -204,7 +204,7 @@ def _close(
         update(GATES)
         .where(
             GATES.c.connection == connection,
-            or_(GATES.c.closed_by.is_(None), GATES.c.closed_by != by),
+            or_(GATES.c.closed_by.is_(None), GATES.c.closed_by.not_in((by, "person"))),
         )
         .values(
             closed_by=by,

@@ -182,8 +182,8 @@ class Identity(Base):
 class UpdateQueue(Base):
     """The updates of one order as a queue, and what we know of that order in the shop.
 
-    One drain at a time holds the lease. `certain` says whether the two states are known for sure;
-    `settled_at` is when a call whose answer was lost can no longer take effect.
+    One drain at a time holds the lease. The states are what our own calls taught us at `known_at`, certain
+    or not; `settled_at` is when a call whose answer was lost can no longer take effect.
     """
 
     __tablename__ = "update_queues"
@@ -200,7 +200,9 @@ class UpdateQueue(Base):
 
     order_state: Mapped[str | None] = mapped_column(String(32))
     delivery_state: Mapped[str | None] = mapped_column(String(32))
-    certain: Mapped[bool] = mapped_column(default=False)
+    order_certain: Mapped[bool] = mapped_column(default=False)
+    delivery_certain: Mapped[bool] = mapped_column(default=False)
+    known_at: Mapped[datetime | None]
     tracking_number: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (Index("ix_update_queues_due", "open", "next_try_at"),)
@@ -231,6 +233,7 @@ class Update(Base):
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text, default="")
     left: Mapped[str] = mapped_column(String(64))
+    parked: Mapped[str] = mapped_column(String(64), default="")
     fates: Mapped[list[dict[str, Any]] | None]
     apart: Mapped[bool] = mapped_column(default=False)
     in_doubt: Mapped[bool] = mapped_column(default=False)

@@ -170,7 +170,7 @@ def store(
             "state_at": now,
             "next_try_at": now,
         }
-        for o in {o.order_id: o for o in orders}.values()
+        for o in {o.order_id: o for o in sorted(orders, key=_age)}.values()
     ]
 
     def unit(db: Connection) -> list[int]:
@@ -178,6 +178,11 @@ def store(
         return [row.id for row in db.execute(statement, values) if row.state in OPEN]
 
     return ledger.write(unit)
+
+
+def _age(arrived: Arrived) -> tuple[bool, datetime | None]:
+    """Of two copies on one page the newer one counts; one without a stamp counts as the oldest."""
+    return arrived.shop_updated_at is not None, arrived.shop_updated_at
 
 
 def _upsert(dialect: Any) -> Any:
@@ -385,7 +390,13 @@ def record(
 _GIVE_BACK = (
     update(ORDERS)
     .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.lease_token == bindparam("token"))
-    .values(lease_until=None, lease_token=None, next_try_at=bindparam("new_next_try_at"))
+    .values(
+        lease_until=None,
+        lease_token=None,
+        next_try_at=bindparam("new_next_try_at"),
+        # The lost try has its attempt already; the next claim must not tell of it again.
+        reason=case((ORDERS.c.reason == "lost_lease", "uncertain"), else_=ORDERS.c.reason),
+    )
 )
 
 
@@ -554,6 +565,36 @@ def source(ledger: Ledger, pk: int) -> str:
     """The shop's JSON of one order, as text; empty when it was purged."""
     with ledger.read() as db:
         return str(db.execute(select(ORDERS.c.source).where(ORDERS.c.id == pk)).scalar_one())
+
+
+def snapshot(ledger: Ledger, connection: str, order_id: str) -> tuple[str, datetime | None] | None:
+    """The shop's JSON of one order as last read, and the shop's time of it; None: the ledger has none."""
+    query = select(ORDERS.c.source, ORDERS.c.shop_updated_at).where(
+        ORDERS.c.connection == connection, ORDERS.c.order_id == order_id, ORDERS.c.source != ""
+    )
+    with ledger.read() as db:
+        row = db.execute(query).first()
+    return None if row is None else (row.source, row.shop_updated_at)
+
+
+def by_process(ledger: Ledger, target: str, target_id: str) -> str | None:
+    """The shop's id of the order that this process of the target is, or None."""
+    query = select(ORDERS.c.order_id).where(
+        ORDERS.c.target == target, ORDERS.c.target_id == target_id
+    )
+    with ledger.read() as db:
+        return cast("str | None", db.execute(query).scalars().first())
+
+
+def created_since(ledger: Ledger, target: str, since: datetime) -> list[tuple[str, str]]:
+    """Connection and external id of the orders that this target got since that moment."""
+    query = (
+        select(ORDERS.c.connection, ORDERS.c.external_id)
+        .where(ORDERS.c.target == target, ORDERS.c.state == "created", ORDERS.c.state_at >= since)
+        .order_by(ORDERS.c.id)
+    )
+    with ledger.read() as db:
+        return [(row.connection, row.external_id) for row in db.execute(query)]
 
 
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:

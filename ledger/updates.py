@@ -8,6 +8,7 @@ in the transaction that accepts it, so the order of acceptance is the order of s
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -24,6 +25,8 @@ QUEUES = cast("Table", UpdateQueue.__table__)
 ATTEMPTS = cast("Table", UpdateAttempt.__table__)
 HOOKS = cast("Table", HookCall.__table__)
 
+# The reason of an update that a person sends in spite of its age.
+RETRIED = "update_retried"
 STATES = ("queued", "sent", "parked", "withdrawn", "cancelled", "refused")
 
 
@@ -78,6 +81,7 @@ class Row:
     state: str
     reason: str
     left: str
+    parked: str
     fates: list[dict[str, Any]] | None
     apart: bool
     in_doubt: bool
@@ -86,6 +90,10 @@ class Row:
     @property
     def parts_left(self) -> tuple[str, ...]:
         return tuple(filter(None, self.left.split(",")))
+
+    @property
+    def parts_parked(self) -> tuple[str, ...]:
+        return tuple(filter(None, self.parked.split(",")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,9 @@ class Queue:
     settled_at: datetime | None
     order_state: str | None
     delivery_state: str | None
-    certain: bool
+    order_certain: bool
+    delivery_certain: bool
+    known_at: datetime | None
     tracking_number: str | None
 
 
@@ -108,10 +118,11 @@ class Queue:
 class Known:
     """What is known of the order in the shop after a call."""
 
-    order_state: str | None
-    delivery_state: str | None
-    certain: bool
-    tracking_number: str | None
+    order_state: str | None = None
+    delivery_state: str | None = None
+    order_certain: bool = False
+    delivery_certain: bool = False
+    tracking_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,7 @@ class Fate:
 
     state: str
     left: tuple[str, ...] = ()
+    parked: tuple[str, ...] = ()
     reason: str = ""
     fates: list[dict[str, Any]] = field(default_factory=list)
     apart: bool = False
@@ -185,6 +197,7 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
             replace=asked.replace,
             state="queued",
             left=",".join(asked.parts),
+            parked="",
             fates=list(asked.warnings) or None,
             state_at=now,
         )
@@ -216,7 +229,8 @@ def _next_seq(dialect: Any) -> Any:
         last_seq=1,
         open=True,
         tries=0,
-        certain=False,
+        order_certain=False,
+        delivery_certain=False,
         next_try_at=bindparam("now"),
     )
     return new.on_conflict_do_update(
@@ -245,6 +259,7 @@ def refuse(
         "state": "refused",
         "reason": reason,
         "left": "",
+        "parked": "",
         "fates": fates,
         "state_at": now,
     }
@@ -272,7 +287,9 @@ _CLAIM = (
         QUEUES.c.settled_at,
         QUEUES.c.order_state,
         QUEUES.c.delivery_state,
-        QUEUES.c.certain,
+        QUEUES.c.order_certain,
+        QUEUES.c.delivery_certain,
+        QUEUES.c.known_at,
         QUEUES.c.tracking_number,
     )
 )
@@ -339,7 +356,9 @@ def record(
             values |= {
                 "order_state": known.order_state,
                 "delivery_state": known.delivery_state,
-                "certain": known.certain,
+                "order_certain": known.order_certain,
+                "delivery_certain": known.delivery_certain,
+                "known_at": now,
                 "tracking_number": known.tracking_number,
             }
         if lease is not None:
@@ -366,6 +385,7 @@ def record(
                 state=fate.state,
                 reason=fate.reason,
                 left=",".join(fate.left),
+                parked=",".join(fate.parked),
                 fates=fate.fates or None,
                 apart=fate.apart,
                 in_doubt=fate.in_doubt,
@@ -456,6 +476,24 @@ def wake(ledger: Ledger, connection: str, now: datetime) -> None:
     ledger.write(lambda db: db.execute(statement))
 
 
+def wake_next(ledger: Ledger, connection: str, now: datetime) -> list[Due]:
+    """Make due the queue whose time comes first: a closed gate is tried with it."""
+    first = (
+        select(QUEUES.c.order_id)
+        .where(QUEUES.c.connection == connection, QUEUES.c.open, QUEUES.c.lease_until.is_(None))
+        .order_by(QUEUES.c.next_try_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        update(QUEUES)
+        .where(QUEUES.c.connection == connection, QUEUES.c.order_id == first)
+        .values(next_try_at=now)
+        .returning(QUEUES.c.connection, QUEUES.c.order_id)
+    )
+    return ledger.write(lambda db: [Due(*row) for row in db.execute(statement)])
+
+
 # --- people look and mend -----------------------------------------------------------------------------
 
 
@@ -485,6 +523,12 @@ def listing(
         return [Row(*row) for row in db.execute(query)]
 
 
+def known_keys(ledger: Ledger, keys: list[str]) -> set[str]:
+    """Those of the keys under which an update was accepted."""
+    with ledger.read() as db:
+        return set(db.execute(select(UPDATES.c.key).where(UPDATES.c.key.in_(keys))).scalars())
+
+
 def calls(ledger: Ledger, update_id: int) -> list[Call]:
     """Every call made for one update, the oldest first."""
     query = (
@@ -509,38 +553,64 @@ def blocked_by(ledger: Ledger, connection: str, order_id: str) -> int | None:
     query = select(func.min(UPDATES.c.seq)).where(
         UPDATES.c.connection == connection,
         UPDATES.c.order_id == order_id,
-        UPDATES.c.state == "parked",
-        or_(UPDATES.c.left.contains("order"), UPDATES.c.left.contains("delivery")),
+        UPDATES.c.state.in_(("queued", "parked")),
+        or_(UPDATES.c.parked.contains("order"), UPDATES.c.parked.contains("delivery")),
     )
     with ledger.read() as db:
         return cast("int | None", db.execute(query).scalar_one())
 
 
+def sent_tracking_numbers(ledger: Ledger, connection: str, order_id: str) -> set[str]:
+    """The tracking numbers that we have sent, or may have sent, for this order."""
+    query = (
+        select(UPDATES.c.tracking_number)
+        .join(ATTEMPTS, ATTEMPTS.c.update_id == UPDATES.c.id)
+        .where(
+            UPDATES.c.connection == connection,
+            UPDATES.c.order_id == order_id,
+            UPDATES.c.tracking_number.is_not(None),
+        )
+    )
+    with ledger.read() as db:
+        return set(db.execute(query).scalars())
+
+
 def retry(ledger: Ledger, update_id: int, now: datetime) -> Due:
-    """A person asks for a parked update to be sent after all, as it is. Raises NotPossible."""
-    return _mend(ledger, update_id, now, ("parked", "queued"), "queued", "")
+    """A person asks for what is parked to be sent after all, however old. Raises NotPossible."""
+
+    def again(found: Row) -> dict[str, Any]:
+        fates = [fate for fate in found.fates or [] if fate.get("part") not in found.parts_parked]
+        left = ",".join((*found.parts_left, *found.parts_parked))
+        return {
+            "state": "queued",
+            "reason": RETRIED,
+            "left": left,
+            "parked": "",
+            "fates": fates or None,
+        }
+
+    return _mend(ledger, update_id, now, again)
 
 
 def cancel(ledger: Ledger, update_id: int, now: datetime) -> Due:
-    """A person decides that an update shall not be sent. Raises NotPossible when it was."""
-    return _mend(ledger, update_id, now, ("parked", "queued"), "cancelled", "update_cancelled")
+    """A person decides that what is not sent yet shall not be. Raises NotPossible when all was sent."""
+
+    def end(_found: Row) -> dict[str, Any]:
+        return {"state": "cancelled", "reason": "update_cancelled", "left": "", "parked": ""}
+
+    return _mend(ledger, update_id, now, end)
 
 
 def _mend(
-    ledger: Ledger, update_id: int, now: datetime, allowed: tuple[str, ...], state: str, reason: str
+    ledger: Ledger, update_id: int, now: datetime, change: Callable[[Row], dict[str, Any]]
 ) -> Due:
     def unit(db: Connection) -> Due:
-        row = db.execute(
-            update(UPDATES)
-            .where(UPDATES.c.id == update_id, UPDATES.c.state.in_(allowed))
-            .values(state=state, reason=reason, state_at=now)
-            .returning(UPDATES.c.connection, UPDATES.c.order_id)
-        ).first()
-        if row is None:
-            found = db.execute(
-                select(UPDATES.c.state).where(UPDATES.c.id == update_id)
-            ).scalar_one()
-            raise NotPossible(f"Update {update_id} is {found}.")
+        row = Row(*db.execute(select(*_ROW).where(UPDATES.c.id == update_id)).one())
+        if row.state not in {"queued", "parked"}:
+            raise NotPossible(f"Update {update_id} is {row.state}.")
+        db.execute(
+            update(UPDATES).where(UPDATES.c.id == update_id).values(**change(row), state_at=now)
+        )
         db.execute(
             update(QUEUES)
             .where(QUEUES.c.connection == row.connection, QUEUES.c.order_id == row.order_id)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "shown"]
+__all__ = ["LANGUAGES", "Level", "Problem", "action_name", "codes", "explain", "shown"]
 
 Level = Literal["fixed", "warning", "held"]
 Language = Literal["uk", "en"]
@@ -79,7 +79,11 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
     texts = _texts(lang)
     values: dict[str, object] = {}
     if isinstance(problem, Problem):
-        values = {name: value for name, value in problem.to_dict().items() if value is not None}
+        values = {
+            name: _named(value, texts["actions"])
+            for name, value in problem.to_dict().items()
+            if value is not None
+        }
         field = _INDEX.sub("", problem.field)
         values["field"] = texts["fields"].get(field, field)
         problem = problem.code
@@ -88,6 +92,17 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
         return problem
     filled = sentence.format_map(_Blank(values | params))
     return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":").strip()
+
+
+def action_name(action: str, lang: Language = "uk") -> str:
+    """Give the name of an action such as "order.process"; an unknown one as it is."""
+    return _texts(lang)["actions"].get(action, action)
+
+
+def _named(value: str, names: Mapping[str, str]) -> str:
+    """Put a list of actions into words; any other text stays."""
+    found = value.split(", ")
+    return ", ".join(names[f] for f in found) if all(f in names for f in found) else value
 
 
 class _Blank(dict[str, object]):

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import yaml
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
 from mapping.fields import Sloppy, instant, money, order_key
+from mapping.hook import FIELDS, Hook, HookError, HookResult, StageRow, compile_hook
 from mapping.order import (
     CENT,
     LineSchema,
@@ -31,9 +32,18 @@ from mapping.order import (
 from mapping.paths import Getter, PathError, compile_path
 from mapping.problems import Problem, shown
 from mapping.recipient import Prepared, Rules, prepare
+from mapping.statuses import ACTIONS, PLANNERS, Machine, MachineError, Planner, read_machines
 from mapping.target import Compose, Context, FormError, compile_form, plain_money, view
 
-__all__ = ["Mapped", "Page", "Profile", "ProfileError", "UnknownShape", "load"]
+__all__ = [
+    "Mapped",
+    "Page",
+    "Profile",
+    "ProfileError",
+    "UnknownShape",
+    "UpdateRules",
+    "load",
+]
 
 ENVELOPES = ("orders", "data", "data.orders", "result.orders", "response.orders")
 PEOPLE = ("buyer", "recipient")
@@ -119,6 +129,19 @@ class Group:
         return read
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateRules:
+    """How updates go back to the shop; an update older than `greatest_age` waits for a person.
+
+    The keys of `greatest_age` are note, status and tracking_number.
+    """
+
+    machines: Mapping[str, Machine]
+    planner: Planner
+    greatest_age: Mapping[str, timedelta]
+    hook: Hook
+
+
 @dataclass(frozen=True)
 class Profile:
     """A loaded profile; everything here is pure and thread-safe."""
@@ -129,6 +152,7 @@ class Profile:
     limit: int
     note_max: int
     rules: Rules
+    updates: UpdateRules
     _body: Any
     _envelopes: tuple[Getter, ...]
     _paging: Mapping[str, tuple[str, Getter]]
@@ -232,6 +256,20 @@ class Profile:
         if is_other is not None:
             values["recipient_is_other"] = is_other
         return {name: value for name, value in values.items() if value is not None}
+
+    def hook_update(
+        self,
+        fields: Mapping[str, object],
+        order_of: Callable[[str], str | None] | None = None,
+    ) -> HookResult:
+        """Say what a OneBox process action asks of the shop; nothing fails.
+
+        In: the hook's fields, and a look-up from the CRM's process id to the order's id, asked
+        only when the hook names neither our external id nor the shop's order. Out: see
+        HookResult. As a note only the hook's own comment travels, or the stage's template.
+        Called by the hook's door, and by the reconcile with what order/get answered.
+        """
+        return self.updates.hook.read(fields, order_of)
 
     def map(self, raw: object) -> Mapped:
         """Turn a shop's order into the target's body.
@@ -440,6 +478,66 @@ class _RulesSchema(_Strict):
     unicode_email = fields.Boolean()
 
 
+class _Planner(Sloppy):
+    def read(self, value: Any) -> Any:
+        # YAML reads a bare off as false.
+        mode = "off" if value is False else value
+        if mode not in PLANNERS:
+            raise ValidationError(f"one of {', '.join(PLANNERS)}")
+        return mode
+
+
+class _Word(Sloppy):
+    def read(self, value: Any) -> str:
+        text = order_key(value)
+        if text is None:
+            raise ValidationError("an id or a name is needed")
+        return text
+
+
+class _MachineSchema(_Strict):
+    start = fields.String(required=True)
+    states = fields.Dict(
+        fields.String(), fields.Dict(fields.String(), fields.String()), required=True
+    )
+
+
+class _MachinesSchema(_Strict):
+    order = fields.Nested(_MachineSchema)
+    delivery = fields.Nested(_MachineSchema)
+
+
+class _HoursSchema(_Strict):
+    note = fields.Float(load_default=6, validate=validate.Range(0, min_inclusive=False))
+    status = fields.Float(load_default=48, validate=validate.Range(0, min_inclusive=False))
+    tracking_number = fields.Float(load_default=48, validate=validate.Range(0, min_inclusive=False))
+
+
+class _StageSchema(_Strict):
+    stage = _Word(required=True)
+    order = fields.String(validate=validate.OneOf(ACTIONS["order"]))
+    delivery = fields.String(validate=validate.OneOf(ACTIONS["delivery"]))
+    tracking_number = fields.Boolean()
+    note = fields.String(validate=validate.Length(1, 1_000))
+
+    @post_load
+    def _row(self, data: dict[str, Any], **_: Any) -> StageRow:
+        return StageRow(**data)
+
+
+class _UpdatesSchema(_Strict):
+    planner = _Planner(load_default="check")
+    greatest_age_hours = fields.Nested(_HoursSchema, load_default=lambda: _HoursSchema().load({}))
+    machines = fields.Nested(_MachinesSchema, load_default=dict)
+    hook = fields.Nested(
+        _Strict.from_dict(
+            {name: fields.List(fields.String(), validate=validate.Length(1)) for name in FIELDS}
+        ),
+        load_default=dict,
+    )
+    stages = fields.List(fields.Nested(_StageSchema), load_default=list)
+
+
 class _ProfileSchema(_Strict):
     name = fields.String(required=True)
     source = fields.Nested(_SourceSchema, required=True)
@@ -449,6 +547,7 @@ class _ProfileSchema(_Strict):
         fields.String(), fields.Dict(fields.Raw(), fields.Raw(), allow_none=True), load_default=dict
     )
     target = fields.Dict(fields.String(), fields.Raw(), required=True)
+    updates = fields.Nested(_UpdatesSchema, load_default=lambda: _UpdatesSchema().load({}))
 
 
 def load(path: Path, parameters: Mapping[str, Any] | None = None) -> Profile:
@@ -469,7 +568,7 @@ def load(path: Path, parameters: Mapping[str, Any] | None = None) -> Profile:
         return _profile(data, parameters or {})
     except ValidationError as error:
         raise ProfileError(f"{path}: {'; '.join(_places(error.messages))}") from error
-    except (FormError, PathError) as error:
+    except (FormError, PathError, MachineError, HookError) as error:
         raise ProfileError(f"{path}: {error}") from error
 
 
@@ -490,6 +589,7 @@ def _profile(data: dict[str, Any], parameters: Mapping[str, Any]) -> Profile:
         limit=source["poll"]["limit"],
         note_max=source["note_max"],
         rules=_rules(data["recipient"]),
+        updates=_update_rules(data["updates"], source["external_id_prefix"]),
         _body=source["poll"]["body"],
         _envelopes=tuple(compile_path(envelope) for envelope in envelopes),
         _paging={
@@ -500,6 +600,17 @@ def _profile(data: dict[str, Any], parameters: Mapping[str, Any]) -> Profile:
         _groups={name: _group(order[name]) for name in GROUPS},
         _is_other=is_other,
         _compose=compile_form({"fields": data["target"]}, "target", context),
+    )
+
+
+def _update_rules(updates: dict[str, Any], prefix: str) -> UpdateRules:
+    return UpdateRules(
+        machines=read_machines(updates["machines"]),
+        planner=updates["planner"],
+        greatest_age={
+            part: timedelta(hours=hours) for part, hours in updates["greatest_age_hours"].items()
+        },
+        hook=compile_hook(prefix, updates["hook"], updates["stages"]),
     )
 
 

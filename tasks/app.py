@@ -20,8 +20,7 @@ from ledger.database import LedgerUnavailable, open_ledger
 from ledger.migrate import WrongLedger, identify
 
 
-
-class QoS(transport.QoS):  # type: ignore[misc]  kombu has no types
+class QoS(transport.QoS):  # type: ignore[misc]  # kombu has no types
     """Does not give unacknowledged messages back over a connection that has just broken.
 
     kombu 5.7 tries to, and the AttributeError which that raises ends a worker whose broker went away
@@ -30,7 +29,7 @@ class QoS(transport.QoS):  # type: ignore[misc]  kombu has no types
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         if self.channel.connection.client is not None:
-            super().restore_unacked_once(stderr)
+            super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]  # as above
 
 
 transport.Channel.QoS = QoS

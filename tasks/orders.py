@@ -19,7 +19,7 @@ from tasks.resources import resources
 log = structlog.get_logger()
 
 
-@app.task(name="orders.fetch", queue="fetch", ignore_result=True, acks_late=True)
+@app.task(name="orders.fetch", ignore_result=True, acks_late=True)
 def fetch(connection: str) -> None:
     """Poll one shop. No retry: the next tick is the retry. Raises PollFailed, so that Flower shows it."""
     structlog.contextvars.bind_contextvars(connection=connection)
@@ -39,7 +39,6 @@ def fetch(connection: str) -> None:
 
 @app.task(
     name="orders.create",
-    queue="create",
     bind=True,
     ignore_result=True,
     acks_late=True,

@@ -78,7 +78,7 @@ def poll(
 ) -> Polled:
     """One poll of one shop. `ring` is called with the new orders of each page once they are stored."""
     source = r.sources[connection]
-    lease = 2 * source.settings.timeout + 10
+    lease = source.settings.lease
     held = connections.begin_poll(r.ledger, connection, clock(), lease)
     if held is None:
         raise PollRunning(f"A poll of {connection} is running already.")
@@ -214,7 +214,8 @@ def _store_page(
     hashes: dict[str, str] = {}
     found: dict[str, object] = {}
     aside: list[tuple[str, str]] = []
-    for raw in page.orders:
+    # Of two copies on one page the newer one counts, so it comes last.
+    for raw in sorted(page.orders, key=lambda raw: profile.stamp(raw) or EVERYTHING):
         digest = profile.content_hash(raw)
         order_id = profile.key(raw)
         if order_id is None:

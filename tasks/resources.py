@@ -28,11 +28,12 @@ POOL = 64
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A shop, with what is needed to read it."""
+    """A shop, with what guards the calls that change it."""
 
     name: str
     client: OkLiving
     settings: settings.Shop
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def build(chosen: settings.Settings, *, durable: bool = False) -> Resources:
         ledger=ledger,
         ledger_id=ledger_id,
         redis=store,
-        sources={name: _source(shop, store, chosen) for name, shop in chosen.shops.items()},
+        sources={name: _source(shop, store, chosen, ledger) for name, shop in chosen.shops.items()},
         targets={name: _target(box, store, chosen, ledger) for name, box in chosen.boxes.items()},
         profiles={name: load_profile(chosen, name) for name in chosen.shops},
     )
@@ -103,7 +104,9 @@ def load_profile(chosen: settings.Settings, connection: str) -> Profile:
     )
 
 
-def _source(shop: settings.Shop, store: redis.Redis, chosen: settings.Settings) -> Source:
+def _source(
+    shop: settings.Shop, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
+) -> Source:
     client = OkLiving(
         shop.url,
         shop.client_id,
@@ -115,7 +118,7 @@ def _source(shop: settings.Shop, store: redis.Redis, chosen: settings.Settings) 
         login_style=shop.login_style,
         pool_size=POOL,
     )
-    return Source(shop.name, client, shop)
+    return Source(shop.name, client, shop, Gate(ledger, shop.name))
 
 
 def _target(

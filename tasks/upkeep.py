@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import connections, orders
+from ledger import connections, orders, updates
 from tasks.app import app
 from tasks.creating import due_of
-from tasks.doorbell import ring
-from tasks.resources import Resources, Target, resources
+from tasks.doorbell import ring, ring_hook, ring_updates
+from tasks.resources import Resources, Source, Target, resources
 
 # Messages that may wait in the queue after a sweep: enough for minutes of work, bounded after an outage.
 MOST_WAITING = 5000
@@ -28,10 +28,10 @@ SEEN_KEY = "ob:worker:seen"
 log = structlog.get_logger()
 
 
-@app.task(name="upkeep.sweep", queue="upkeep", ignore_result=True, acks_late=True)
+@app.task(name="upkeep.sweep", ignore_result=True, acks_late=True)
 def sweep(grace: float = GRACE) -> None:
-    """Ring for every order that has been due for `grace` seconds and that nobody works on, the oldest
-    first.
+    """Ring for every order, update queue and hook call that has been due for `grace` seconds and that
+    nobody works on, the oldest first.
     """
     r = resources()
     if r.settings.mode == "live":
@@ -40,6 +40,19 @@ def sweep(grace: float = GRACE) -> None:
         rung = _sweep(r, target, grace)
         if rung:
             log.info("swept", target=target.name, rung=rung)
+    for source in r.sources.values():
+        rung = _sweep_updates(r, source, grace)
+        if rung:
+            log.info("updates_swept", connection=source.name, rung=rung)
+    for hook_id in updates.hooks_due(r.ledger, _now() - timedelta(seconds=grace), 100):
+        ring_hook(hook_id)
+
+
+def _sweep_updates(r: Resources, source: Source, grace: float) -> int:
+    if r.settings.mode != "live" or connections.gate(r.ledger, source.name).closed_by is not None:
+        return 0
+    most = max(MOST_WAITING - r.redis.llen("updates"), 20)
+    return ring_updates(updates.due(r.ledger, source.name, _now(), most, grace))
 
 
 def _sweep(r: Resources, target: Target, grace: float) -> int:
@@ -51,7 +64,7 @@ def _sweep(r: Resources, target: Target, grace: float) -> int:
     return ring(orders.due(r.ledger, target.name, _now(), most, grace))
 
 
-@app.task(name="upkeep.pulse", queue="upkeep", ignore_result=True, acks_late=True)
+@app.task(name="upkeep.pulse", ignore_result=True, acks_late=True)
 def pulse() -> None:
     """Every few seconds: say that a worker lives, let closed gates be tried, and free the parked."""
     r = resources()
@@ -70,14 +83,23 @@ def pulse() -> None:
                 orders.due(r.ledger, target.name, now, 1)
                 or orders.wake_next(r.ledger, target.name, now)
             )
+    for source in r.sources.values():
+        row = source.gate.row()
+        if row.closed_by is not None and row.probe_at is not None and row.probe_at <= now:
+            ring_updates(
+                updates.due(r.ledger, source.name, now, 1)
+                or updates.wake_next(r.ledger, source.name, now)
+            )
 
 
-@app.task(name="upkeep.purge", queue="upkeep", ignore_result=True, acks_late=True)
+@app.task(name="upkeep.purge", ignore_result=True, acks_late=True)
 def purge() -> None:
     """Blank personal data of orders finished longer ago than the retention setting; ids stay."""
     r = resources()
-    blanked = orders.purge(r.ledger, _now() - timedelta(days=r.settings.retention_days))
-    log.info("purged", orders=blanked)
+    before = _now() - timedelta(days=r.settings.retention_days)
+    log.info(
+        "purged", orders=orders.purge(r.ledger, before), updates=updates.purge(r.ledger, before)
+    )
 
 
 def _now() -> datetime:

@@ -29,6 +29,17 @@ TASK_CODES = [
     "lost_lease",
     "released",
     "ignored",
+    "update_unknown_order",
+    "update_refused",
+    "update_note_maybe_doubled",
+    "update_ttn_differs",
+    "update_too_old",
+    "update_withdrawn",
+    "update_replaced",
+    "update_nothing_to_do",
+    "update_unknown_stage",
+    "update_cancelled",
+    "update_invalid",
 ]
 
 
@@ -39,6 +50,7 @@ def texts(language):
 def test_both_languages_have_the_same_keys():
     assert texts("uk")["problems"].keys() == texts("en")["problems"].keys()
     assert texts("uk")["fields"].keys() == texts("en")["fields"].keys()
+    assert texts("uk")["actions"].keys() == texts("en")["actions"].keys()
 
 
 def test_every_code_the_package_emits_has_a_sentence():

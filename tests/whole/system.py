@@ -61,8 +61,21 @@ class Valkey:
     def start(self):
         self.folder.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
-            [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--appendonly", "yes",
-             "--save", "", "--dir", str(self.folder), "--maxmemory-policy", "noeviction"],
+            [
+                str(get_binary_path()),
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--appendonly",
+                "yes",
+                "--save",
+                "",
+                "--dir",
+                str(self.folder),
+                "--maxmemory-policy",
+                "noeviction",
+            ],
             stdout=subprocess.DEVNULL,
         )
         self.client = redis.Redis.from_url(self.url)
@@ -171,6 +184,20 @@ class System:
     def start_cli(self, *arguments):
         """Start a command; its output goes to a log like every process's."""
         return self._start(["-m", "cli", *arguments], "cli")
+
+    def send(self, task, queue, **kwargs):
+        """Send a task as any Celery client of this configuration would."""
+        code = f"from tasks import app; app.send_task({task!r}, kwargs={kwargs!r}, queue={queue!r})"
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
 
     def _start(self, arguments, log):
         path = self.folder / f"{log}-{len(self.processes)}.log"

@@ -8,14 +8,13 @@ import threading
 from contextlib import closing
 
 import pytest
-from simulator.faults import Fault
 from whole.system import System
+
+from simulator.faults import Fault
 
 pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
 
-both_databases = pytest.mark.parametrize(
-    "database_url", ["sqlite", "postgresql"], indirect=True
-)
+both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 # A lost lease is noticed after 2 * 1 + 10 seconds, so that a test of it is done within half a minute.
 QUICK = {"ONEBOX_TIMEOUT": 1, "UNCERTAIN_WAIT": 3}
 
@@ -35,8 +34,9 @@ def test_five_workers_killed_in_the_middle_of_calls(tmp_path, database_url):
             worker = system.worker(threads=5)
             before = len(system.crm.processes)
             system.wait_until(
-            lambda before=before: len(system.crm.processes) >= before + 12
-                and system.crm.in_flight >= 3
+                lambda before=before: (
+                    len(system.crm.processes) >= before + 12 and system.crm.in_flight >= 3
+                )
             )
             system.kill(worker)
         system.worker(threads=20)
@@ -84,9 +84,7 @@ def test_worker_frozen_beyond_its_lease(tmp_path, database_url):
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.3))
         system.beat()
         frozen = system.worker(threads=6)
-        system.wait_until(
-            lambda: len(system.crm.processes) >= 6 and system.crm.in_flight >= 3
-        )
+        system.wait_until(lambda: len(system.crm.processes) >= 6 and system.crm.in_flight >= 3)
         system.signal(frozen, signal.SIGSTOP)
         system.worker(threads=6)
         system.wait_created(30)

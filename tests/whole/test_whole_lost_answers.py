@@ -5,15 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
+from whole.system import System
+
 from simulator.crm import Crm
 from simulator.faults import Fault, everything
-from whole.system import System
 
 pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
 
-both_databases = pytest.mark.parametrize(
-    "database_url", ["sqlite", "postgresql"], indirect=True
-)
+both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 CREATE = Crm.ORDER_SET
 APPLIED_BUT_UNANSWERED = [
     Fault("drop", CREATE, effect="applied"),
@@ -63,7 +62,9 @@ def test_effects_after_the_time_out_are_adopted(tmp_path, database_url, kind):
     with System(tmp_path, database_url, ONEBOX_TIMEOUT=1, UNCERTAIN_WAIT=8) as system:
         given = system.give(12)
         for order_id, seconds in zip(given, (1.5, 3.0, 5.0, 7.0), strict=False):
-            system.crm.faults.add(only(Fault(kind, CREATE, effect="late", seconds=seconds), order_id))
+            system.crm.faults.add(
+                only(Fault(kind, CREATE, effect="late", seconds=seconds), order_id)
+            )
         system.worker(threads=5)
         system.beat()
         system.wait_created(12)

@@ -40,7 +40,9 @@ def upgrade() -> None:
         sa.Column("settled_at", UtcDateTime(), nullable=True),
         sa.Column("order_state", sa.String(length=32), nullable=True),
         sa.Column("delivery_state", sa.String(length=32), nullable=True),
-        sa.Column("certain", sa.Boolean(), nullable=False),
+        sa.Column("order_certain", sa.Boolean(), nullable=False),
+        sa.Column("delivery_certain", sa.Boolean(), nullable=False),
+        sa.Column("known_at", UtcDateTime(), nullable=True),
         sa.Column("tracking_number", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("connection", "order_id"),
     )
@@ -65,6 +67,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("left", sa.String(length=64), nullable=False),
+        sa.Column("parked", sa.String(length=64), nullable=False),
         sa.Column("fates", sa.JSON(), nullable=True),
         sa.Column("apart", sa.Boolean(), nullable=False),
         sa.Column("in_doubt", sa.Boolean(), nullable=False),

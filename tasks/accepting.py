@@ -1,0 +1,87 @@
+"""Takes an update from any door into the ledger, and rings for its order's queue.
+
+In: a validated request, who asked, an optional idempotency key. Out: the update as it stands, written
+before this returns. Fails with `KeyReused` for a key that was used for something else, with
+`UnknownConnection`, and with `LedgerUnavailable`. Called by the gateway, the command line and the task
+`updates.enqueue`: one producer, four doors.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from ledger import updates
+from ledger.updates import Asked, Due, Row
+from mapping.updates import UpdateRequest, digest, from_flat
+from tasks.doorbell import ring_hook, ring_updates
+from tasks.resources import Resources
+
+log = structlog.get_logger()
+
+
+class UnknownConnection(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """No shop has this name."""
+
+
+def accept(r: Resources, request: UpdateRequest, *, origin: str, key: str | None = None) -> Row:
+    """Write the update behind the others of its order, and ring."""
+    if request.connection not in r.sources:
+        raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
+    row = updates.accept(r.ledger, asked(request, origin=origin, key=key), datetime.now(UTC))
+    if row.state == "queued":
+        ring_updates([Due(row.connection, row.order_id)])
+    return row
+
+
+def accept_flat(
+    r: Resources, fields: dict[str, Any], *, origin: str, key: str | None = None
+) -> Row | None:
+    """As `accept`, for a door that cannot answer: what is refused is kept for a person to see."""
+    request, errors = from_flat(fields)
+    if request is not None and request.connection in r.sources:
+        own = None if request.key is None else f"{origin}:{request.key}"
+        try:
+            return accept(r, request, origin=origin, key=own or key)
+        except updates.KeyReused:
+            errors = {"key": ["This key was used before, for another update."]}
+    elif request is not None:
+        errors = {"connection": [f"There is no shop connection called {request.connection!r}."]}
+    told = [
+        {"code": "update_invalid", "level": "held", "field": field, "detail": " ".join(texts)}
+        for field, texts in errors.items()
+    ]
+    order_id, connection = (
+        str(fields.get("order_id", ""))[:64],
+        str(fields.get("connection", "okliving"))[:64],
+    )
+    refused = Asked(connection, order_id, digest="", origin=origin)
+    update_id = updates.refuse(r.ledger, refused, "update_invalid", told, datetime.now(UTC))
+    log.warning("update_refused", update_id=update_id, fields=sorted(errors))
+    return None
+
+
+def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Asked:
+    """The request in the ledger's words."""
+    return Asked(
+        connection=request.connection,
+        order_id=request.order_id,
+        digest=digest(request),
+        origin=origin,
+        tracking_number=request.tracking_number,
+        order_action=request.order,
+        delivery_action=request.delivery,
+        note=request.note,
+        replace=request.replace,
+        key=key,
+        warnings=tuple(problem.to_dict() for problem in request.warnings),
+    )
+
+
+def take_hook(r: Resources, connection: str, fields: dict[str, Any]) -> int:
+    """Keep a call of the OneBox hook as it came, and ring for a worker; returns its key."""
+    hook_id = updates.keep_hook(r.ledger, connection, fields, datetime.now(UTC))
+    ring_hook(hook_id)
+    return hook_id

@@ -1,0 +1,487 @@
+"""Carries one order's queue of updates to the shop, in the order in which they were accepted.
+
+In: the order. Out: a `Step`: how long until the next try, or that more came in meanwhile. One drain at a
+time holds the queue's lease. A failure stops this order's queue only. What can no longer be right (too old,
+withdrawn, illegal for sure, refused) is parked with the reason or dropped, never sent by trial.
+Called by tasks/updates.deliver. Source: design, invariant 4; contract okliving, update-order and statuses.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from clients.errors import (
+    ClientError,
+    ConnectionFault,
+    IllegalTransition,
+    NotFound,
+    Rejected,
+    StoreUnavailable,
+    Uncertain,
+)
+from ledger import orders, updates
+from ledger.updates import Call, Due, Fate, Known, Queue, Row
+from mapping import statuses
+from mapping.source import from_text
+from mapping.statuses import Machine
+from mapping.updates import UpdateRequest
+from mapping.updates import body as update_body
+from tasks import retry
+from tasks.gate import Admission
+from tasks.resources import Resources, Source
+
+MACHINES = ("order", "delivery")
+SHIPPING = ("ship", "ship_partially")
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Step:
+    """What follows: the next try in `wait` seconds (0: at once), and whether an outage ended."""
+
+    wait: float | None = None
+    woke: bool = False
+
+
+class _Stop(Exception):  # noqa: N818  it ends a drain, nothing is wrong
+    """The queue of this order goes on later."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+
+
+def deliver(r: Resources, due: Due, task_id: str | None = None) -> Step:
+    """Drain one order's queue as far as it goes."""
+    source = r.sources[due.connection]
+    if r.settings.mode == "shadow" or source.gate.admit() is Admission.CLOSED:
+        return Step()
+    claimed = updates.claim(r.ledger, due, _now(), source.settings.lease)
+    if claimed is None:
+        return Step()
+    structlog.contextvars.bind_contextvars(connection=due.connection, order_id=due.order_id)
+    queue, rows, left_behind = claimed
+    drain = _Drain(r, source, queue, rows, task_id)
+    try:
+        if left_behind and rows:
+            drain.doubt(rows[0])
+        return drain.run()
+    except _Stop as stop:
+        return stop.step
+    except StoreUnavailable:
+        log.warning("updates_given_back")
+        updates.rest(r.ledger, queue, _now(), next_try_at=_now() + timedelta(seconds=5))
+        return Step(wait=5.0)
+
+
+class _Drain:
+    """One drain of one order's queue."""
+
+    def __init__(
+        self, r: Resources, source: Source, queue: Queue, rows: list[Row], task_id: str | None
+    ) -> None:
+        self._r = r
+        self._source = source
+        self._rules = r.profiles[source.name].updates
+        self._queue = queue
+        self._rows = rows
+        self._task_id = task_id
+        self._settled_at = queue.settled_at
+        self._calls = 0
+        self._woke = False
+        self._lease_until = queue.lease_until
+        self._shop, self._seen_at = self._read_shop()
+        self._known = self._first_known()
+
+    def run(self) -> Step:
+        for place, row in enumerate(self._rows):
+            self._deliver(row, self._rows[place + 1 :])
+        more = updates.rest(self._r.ledger, self._queue, _now())
+        return Step(wait=0.0 if more and not self._only_blocked() else None, woke=self._woke)
+
+    def doubt(self, row: Row) -> None:
+        """Whoever drained this queue last vanished: a call for its first update may have arrived."""
+        self._settled_at = _now() + timedelta(seconds=self._r.settings.uncertain_wait)
+        fate = _unchanged(row, in_doubt=True, fates=_with_doubled_note(row, row.parts_left))
+        self._record(row, fate)
+        self._rows[0] = _after(row, fate)
+
+    # --- one update -------------------------------------------------------------------------------
+
+    def _deliver(self, row: Row, later: list[Row]) -> None:
+        row = self._drop(row, self._outdated(row, later))
+        blocked = self._blocked_statuses(row)
+        while True:
+            sendable = tuple(part for part in row.parts_left if part not in blocked)
+            if not sendable:
+                return
+            row = self._send_next(row, sendable)
+
+    def _outdated(self, row: Row, later: list[Row]) -> dict[str, tuple[str, str]]:
+        """Parts not to be sent any more: part → (fate, reason)."""
+        gone: dict[str, tuple[str, str]] = {}
+        age = _now() - row.accepted_at
+        for part in row.parts_left:
+            kind = "status" if part in MACHINES else part
+            if age > self._rules.greatest_age[kind] and row.reason != updates.RETRIED:
+                gone[part] = ("parked", "update_too_old")
+        if any("tracking_number" in newer.parts_left for newer in later):
+            gone.setdefault("tracking_number", ("withdrawn", "update_replaced"))
+        cancelled = any(
+            newer.delivery_action == "cancel" and "delivery" in newer.parts_left for newer in later
+        )
+        if cancelled and row.delivery_action in SHIPPING:
+            gone.setdefault("delivery", ("withdrawn", "update_withdrawn"))
+        if "tracking_number" in row.parts_left and self._is_not_ours(row):
+            gone.setdefault("tracking_number", ("parked", "update_ttn_differs"))
+        return {part: fate for part, fate in gone.items() if part in row.parts_left}
+
+    def _is_not_ours(self, row: Row) -> bool:
+        """Whether the shop has a tracking number that we did not send, and replacing was not asked."""
+        theirs = self._shop.tracking_number
+        if (
+            row.replace
+            or not theirs
+            or theirs in {row.tracking_number, self._queue.tracking_number}
+        ):
+            return False
+        ours = updates.sent_tracking_numbers(self._r.ledger, row.connection, row.order_id)
+        return theirs not in ours
+
+    def _blocked_statuses(self, row: Row) -> set[str]:
+        """Statuses are strictly ordered: none overtakes a parked one of its order."""
+        if not set(MACHINES) & set(row.parts_left):
+            return set()
+        first = updates.blocked_by(self._r.ledger, row.connection, row.order_id)
+        return set(MACHINES) if first is not None and first < row.seq else set()
+
+    def _only_blocked(self) -> bool:
+        return (
+            updates.blocked_by(self._r.ledger, self._queue.connection, self._queue.order_id)
+            is not None
+        )
+
+    def _drop(self, row: Row, gone: dict[str, tuple[str, str]]) -> Row:
+        """Take parts out of an update: withdrawn ones for good, parked ones for a person."""
+        for part, (fate, reason) in gone.items():
+            row = self._end_part(row, part, fate, reason)
+        return row
+
+    # --- one call ---------------------------------------------------------------------------------
+
+    def _send_next(self, row: Row, sendable: tuple[str, ...]) -> Row:
+        """Make the next call for this update, and record what came of it."""
+        wanted: dict[str, str] = {}
+        for name in MACHINES:
+            if name not in sendable:
+                continue
+            plan = self._plan(row, name)
+            if plan.refused is not None:
+                allowed = plan.refused.allowed
+                return self._end_part(row, name, "parked", "update_illegal", allowed=allowed)
+            if plan.done:
+                return self._end_part(row, name, "sent", "already_there")
+            if len(plan.send) > 1:
+                return self._call(row, {name: plan.send[0]}, ())
+            wanted[name] = plan.send[0]
+        parts = sendable[:1] if row.apart else sendable
+        return self._call(row, {n: a for n, a in wanted.items() if n in parts}, parts)
+
+    def _plan(self, row: Row, name: str) -> statuses.Plan:
+        """What the last poll saw is good enough to find a path, not to spare a call or refuse one."""
+        action = (row.order_action if name == "order" else row.delivery_action) or ""
+        state, certain = self._state(name)
+        certain = certain and not row.in_doubt
+        guess = self._rules.planner == "plan" and state is not None
+        known = statuses.Known(state, certain=certain or guess)
+        plan = statuses.plan(self._machine(name), known, action, self._rules.planner)
+        return plan if certain or plan.send else statuses.Plan(send=(action,))
+
+    def _call(self, row: Row, actions: dict[str, str], parts: tuple[str, ...]) -> Row:
+        """`parts` are those that this call completes; none for a step on the way."""
+        self._begin_call(row)
+        body = update_body(
+            UpdateRequest(
+                row.order_id,
+                tracking_number=row.tracking_number if "tracking_number" in parts else None,
+                order=actions.get("order"),
+                delivery=actions.get("delivery"),
+                note=row.note if "note" in parts else None,
+            )
+        )
+        began, clock = _now(), time.monotonic()
+
+        def call(outcome: str, exc: ClientError | None = None) -> Call:
+            took = int((time.monotonic() - clock) * 1000)
+            carried = ",".join((*parts, *(n for n in actions if n not in parts)))
+            said = "" if exc is None else getattr(exc, "excerpt", "") or str(exc)
+            status = 200 if exc is None else getattr(exc, "status", None)
+            return Call(carried, began, took, outcome, status, said, self._task_id)
+
+        try:
+            self._source.client.update_order(body)
+        except ClientError as exc:
+            return self._failed(row, actions, parts, exc, call)
+        self._woke |= self._succeeded()
+        self._known = self._known_after(actions, row if "tracking_number" in parts else None)
+        row = self._end_parts(row, parts, call("sent"))
+        log.info("update_sent", update_id=row.id, parts=",".join(parts) or "step")
+        return row
+
+    def _begin_call(self, row: Row) -> None:
+        """A call whose answer was lost may still take effect: until then only its own repeat may go."""
+        now = _now()
+        if (
+            self._settled_at is not None
+            and now < self._settled_at
+            and (self._calls or not row.in_doubt)
+        ):
+            raise _Stop(self._rest(self._settled_at))
+        if (self._lease_until - now).total_seconds() < self._source.settings.timeout:
+            raise _Stop(self._rest(now))
+        self._calls += 1
+
+    # --- what came of it --------------------------------------------------------------------------
+
+    def _failed(
+        self, row: Row, actions: dict[str, str], parts: tuple[str, ...], exc: ClientError, call: Any
+    ) -> Row:
+        if isinstance(exc, StoreUnavailable):
+            raise exc
+        if isinstance(exc, ConnectionFault):
+            self._source.gate.fault(str(exc))
+            self._record(row, _unchanged(row), call("connection_fault", exc))
+            raise _Stop(self._rest(_now()))
+        if isinstance(exc, Rejected):
+            self._woke |= self._succeeded()
+            return self._refused(row, actions, parts, exc, call)
+        if exc.counts_for_breaker:
+            self._source.gate.failed(str(exc))
+        pause = retry.wait(self._queue.tries, getattr(exc, "retry_after", None))
+        if isinstance(exc, Uncertain):
+            self._settled_at = _now() + timedelta(seconds=self._r.settings.uncertain_wait)
+            fate = _unchanged(row, in_doubt=True, fates=_with_doubled_note(row, parts))
+            for name in actions:
+                self._known = _with(self._known, name, self._state(name)[0], certain=False)
+            self._record(row, fate, call("uncertain", exc), self._known)
+        else:
+            self._record(row, _unchanged(row), call("failed", exc))
+        log.warning("update_waits", update_id=row.id, seconds=round(pause, 1))
+        raise _Stop(self._rest(_now() + timedelta(seconds=pause), counted=True))
+
+    def _refused(
+        self, row: Row, actions: dict[str, str], parts: tuple[str, ...], exc: Rejected, call: Any
+    ) -> Row:
+        """Permanent: find out which part it is for, and park that one."""
+        if isinstance(exc, NotFound):
+            for part in row.parts_left:
+                row = self._end_part(row, part, "parked", "update_unknown_order")
+            self._record(row, _unchanged(row), call("refused", exc))
+            return row
+        if len(parts) > 1:
+            # Whether the shop applied some of it is unknown: from here on part by part.
+            fate = _unchanged(row, apart=True, fates=_with_doubled_note(row, parts))
+            self._record(row, fate, call("refused", exc))
+            return _after(row, fate)
+        name = next(iter(actions), None)
+        if isinstance(exc, IllegalTransition) and name is not None:
+            return self._illegal(row, name, actions[name], exc, call)
+        part = parts[0] if parts else name or ""
+        return self._end_part(row, part, "parked", "update_refused", call=call("refused", exc))
+
+    def _illegal(self, row: Row, name: str, action: str, exc: IllegalTransition, call: Any) -> Row:
+        """What we knew was wrong: learn from the answer, and see whether the goal is reached."""
+        machine = self._machine(name)
+        self._known = _with(self._known, name, None, certain=False)
+        asked = row.order_action if name == "order" else row.delivery_action
+        verdict = statuses.resolve(machine, asked or action, None, exc.possible)
+        if verdict == "already_there":
+            return self._end_part(
+                row, name, "sent", "already_there", call=call("already_there", exc)
+            )
+        return self._end_part(
+            row, name, "parked", "update_illegal", allowed=exc.possible, call=call("refused", exc)
+        )
+
+    def _succeeded(self) -> bool:
+        opened = self._source.gate.succeeded()
+        if opened:
+            updates.wake(self._r.ledger, self._source.name, _now())
+        return opened
+
+    def _end_parts(self, row: Row, parts: tuple[str, ...], call: Call) -> Row:
+        left = tuple(part for part in row.parts_left if part not in parts)
+        fates = [*(row.fates or []), *({"part": part, "fate": "sent"} for part in parts)]
+        fate = _fate(row, left, row.parts_parked, fates)
+        self._record(row, fate, call, self._known)
+        return _after(row, fate)
+
+    def _end_part(
+        self,
+        row: Row,
+        part: str,
+        how: str,
+        reason: str,
+        *,
+        allowed: tuple[str, ...] = (),
+        call: Call | None = None,
+    ) -> Row:
+        """One part is over: sent without a call, withdrawn, or parked with its reason."""
+        left = tuple(p for p in row.parts_left if p != part)
+        told: dict[str, Any] = {"part": part, "fate": how, "code": reason}
+        if allowed:
+            told["detail"] = ", ".join(allowed)
+        parked = (*row.parts_parked, part) if how == "parked" else row.parts_parked
+        fate = _fate(row, left, parked, [*(row.fates or []), told])
+        self._record(row, fate, call, self._known if call is not None else None)
+        if how == "parked":
+            log.warning("update_parked", update_id=row.id, part=part, reason=reason)
+        return _after(row, fate)
+
+    def _record(
+        self, row: Row, fate: Fate, call: Call | None = None, known: Known | None = None
+    ) -> None:
+        lease = self._source.settings.lease
+        now = _now()
+        kept = updates.record(
+            self._r.ledger, self._queue, row, fate, now, call=call, known=known, lease=lease
+        )
+        if not kept:
+            raise _Stop(Step())
+        self._lease_until = now + timedelta(seconds=lease)
+
+    def _rest(self, until: datetime, *, counted: bool = False) -> Step:
+        updates.rest(
+            self._r.ledger,
+            self._queue,
+            _now(),
+            next_try_at=until,
+            counted=counted,
+            settled_at=self._settled_at,
+        )
+        return Step(wait=max((until - _now()).total_seconds(), 0.0), woke=self._woke)
+
+    # --- what is known of the order in the shop ----------------------------------------------------
+
+    def _machine(self, name: str) -> Machine:
+        return self._rules.machines[name]
+
+    def _state(self, name: str) -> tuple[str | None, bool]:
+        known = self._known
+        if name == "order":
+            return known.order_state, known.order_certain
+        return known.delivery_state, known.delivery_certain
+
+    def _read_shop(self) -> tuple[Known, datetime | None]:
+        """The order as the last poll saw it, and the shop's time of that: states, but no certain ones."""
+        found = orders.snapshot(self._r.ledger, self._queue.connection, self._queue.order_id)
+        if found is None:
+            return Known(), None
+        source, seen_at = found
+        order = self._r.profiles[self._source.name].map(from_text(source)).order
+        if order is None:
+            return Known(), None
+        number = order.shipping.tracking_number or None
+        known = Known(order.status or None, order.delivery_status or None, tracking_number=number)
+        return known, seen_at
+
+    def _first_known(self) -> Known:
+        """What our own calls taught us, unless the shop was seen in another state since."""
+        queue = self._queue
+        if queue.known_at is None:
+            return self._shop
+        seen = (self._shop.order_state, self._shop.delivery_state)
+        ours = (queue.order_state, queue.delivery_state)
+        if (
+            self._seen_at is not None
+            and self._seen_at > queue.known_at
+            and seen != ours
+            and any(seen)
+        ):
+            return self._shop
+        return Known(
+            queue.order_state or self._shop.order_state,
+            queue.delivery_state or self._shop.delivery_state,
+            queue.order_certain,
+            queue.delivery_certain,
+            queue.tracking_number,
+        )
+
+    def _known_after(self, actions: dict[str, str], sent: Row | None) -> Known:
+        """A success means that each action's goal is reached."""
+        known = self._known
+        for name, action in actions.items():
+            known = _with(known, name, statuses.goal(self._machine(name), action), certain=True)
+        return known if sent is None else replace(known, tracking_number=sent.tracking_number)
+
+
+def _with(known: Known, name: str, state: str | None, *, certain: bool) -> Known:
+    if name == "order":
+        return replace(known, order_state=state, order_certain=certain)
+    return replace(known, delivery_state=state, delivery_certain=certain)
+
+
+def _after(row: Row, fate: Fate) -> Row:
+    """The update as it stands after a step."""
+    return replace(
+        row,
+        state=fate.state,
+        left=",".join(fate.left),
+        parked=",".join(fate.parked),
+        reason=fate.reason,
+        fates=fate.fates,
+        apart=fate.apart,
+        in_doubt=fate.in_doubt,
+    )
+
+
+def _fate(
+    row: Row, left: tuple[str, ...], parked: tuple[str, ...], fates: list[dict[str, Any]]
+) -> Fate:
+    """An update with parts left is queued; without, it is as its worst part is."""
+    if left:
+        state = "queued"
+    elif parked:
+        state = "parked"
+    else:
+        state = "sent" if any(told.get("fate") == "sent" for told in fates) else "withdrawn"
+    codes = [str(told["code"]) for told in fates if told.get("part") in parked and "code" in told]
+    reason = ", ".join(dict.fromkeys(codes)) or (row.reason if left else "")
+    return Fate(state, left, parked, reason, fates, row.apart, in_doubt=False)
+
+
+def _unchanged(
+    row: Row,
+    *,
+    apart: bool | None = None,
+    in_doubt: bool | None = None,
+    fates: list[dict[str, Any]] | None = None,
+) -> Fate:
+    return Fate(
+        row.state,
+        row.parts_left,
+        row.parts_parked,
+        row.reason,
+        row.fates or [] if fates is None else fates,
+        row.apart if apart is None else apart,
+        row.in_doubt if in_doubt is None else in_doubt,
+    )
+
+
+def _with_doubled_note(row: Row, parts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A note whose fate is unknown is sent again, and the clerk is told."""
+    fates = list(row.fates or [])
+    told = {"part": "note", "code": "update_note_maybe_doubled"}
+    if "note" in parts and told not in fates:
+        fates.append(told)
+    return fates
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,143 @@
+"""Listens to OneBox: turns a hook call, or what a process says when it is read, into updates for the shop.
+
+In: a kept hook call, or nothing for the reconcile. Out: accepted updates, each under a key made of the
+process, its stage and its tracking number, so that hook and reconcile together produce it once. A hook is a
+doorbell: where the box can be read, what it says now counts; where not, what the hook said. Called by
+tasks/updates. Source: contract onebox, order/get.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import structlog
+
+from clients.errors import ClientError
+from ledger import orders, updates
+from mapping.profile import Profile
+from mapping.updates import UpdateRequest, read_update
+from tasks.accepting import accept
+from tasks.gate import Admission
+from tasks.resources import Resources, Target
+
+# Processes in one order/get.
+BATCH = 50
+# Processes made longer ago than this are taken for finished.
+WATCHED = timedelta(days=30)
+
+log = structlog.get_logger()
+
+
+def act(r: Resources, hook_id: int) -> None:
+    """Act on one kept hook call, once."""
+    kept = updates.hook_fields(r.ledger, hook_id)
+    if kept is None:
+        return
+    connection, fields = kept
+    outcome = _act(r, connection, fields)
+    updates.hook_done(r.ledger, hook_id, outcome, datetime.now(UTC))
+    log.info("hook_done", hook_id=hook_id, outcome=outcome)
+
+
+def _act(r: Resources, connection: str, fields: dict[str, Any]) -> str:
+    profile, target = r.profiles[connection], r.target_of(connection)
+    said = profile.hook_update(
+        fields, lambda process: orders.by_process(r.ledger, target.name, process)
+    )
+    if said.order_id is None:
+        return said.nothing_to_do or "no_order"
+    external_id = profile.external_id(said.order_id)
+    read = _read(target, profile, [external_id]).get(external_id, {})
+    note_names = profile.updates.hook.names["note"]
+    silent = {
+        name: value for name, value in fields.items() if name.strip().casefold() not in note_names
+    }
+    found = profile.hook_update({**silent, "externalid": external_id, **read})
+    outcome = found.nothing_to_do or ("invalid" if found.errors else "accepted")
+    if found.request is not None:
+        _accept(r, connection, external_id, found.stage, found.request)
+    note = next(
+        (text for name, text in fields.items() if name.strip().casefold() in note_names), None
+    )
+    if note:
+        outcome = _accept_note(r, connection, external_id, said.order_id, note)
+    return outcome
+
+
+def _accept(
+    r: Resources, connection: str, external_id: str, stage: str | None, request: UpdateRequest
+) -> None:
+    key = process_key(external_id, stage, request.tracking_number)
+    try:
+        accept(r, replace(request, connection=connection), origin="onebox", key=key)
+    except updates.KeyReused:
+        log.warning("hook_key_reused", external_id=external_id)
+
+
+def _accept_note(r: Resources, connection: str, external_id: str, order_id: str, note: str) -> str:
+    """The hook's own comment, once however often the hook is called with it."""
+    request, errors = read_update({"order_id": order_id, "note": note, "connection": connection})
+    if request is None:
+        log.warning("hook_note_refused", fields=sorted(errors))
+        return "invalid"
+    mark = blake2b(note.encode(), digest_size=8).hexdigest()
+    accept(r, request, origin="onebox", key=f"onebox:{external_id}:note:{mark}")
+    return "accepted"
+
+
+def process_key(external_id: str, stage: str | None, tracking_number: str | None) -> str:
+    """The key under which one state of one process becomes an update."""
+    return f"onebox:{external_id}:{stage or ''}:{tracking_number or ''}"
+
+
+def reconcile(r: Resources) -> int:
+    """Read the processes of the last weeks and produce what no hook told; returns how many updates."""
+    produced = 0
+    since = datetime.now(UTC) - WATCHED
+    for target in r.targets.values():
+        created = orders.created_since(r.ledger, target.name, since)
+        for first in range(0, len(created), BATCH):
+            if target.gate.admit() is Admission.CLOSED:
+                break
+            by_connection: dict[str, list[str]] = {}
+            for connection, external_id in created[first : first + BATCH]:
+                by_connection.setdefault(connection, []).append(external_id)
+            for connection, external_ids in by_connection.items():
+                produced += _reconcile(r, target, connection, external_ids)
+    return produced
+
+
+def _reconcile(r: Resources, target: Target, connection: str, external_ids: list[str]) -> int:
+    profile = r.profiles[connection]
+    wanted: dict[str, tuple[str, str | None, UpdateRequest]] = {}
+    for external_id, row in _read(target, profile, external_ids).items():
+        found = profile.hook_update({**row, "externalid": external_id})
+        if found.request is not None:
+            key = process_key(external_id, found.stage, found.request.tracking_number)
+            wanted[key] = (external_id, found.stage, found.request)
+    new = wanted.keys() - updates.known_keys(r.ledger, list(wanted))
+    for key in sorted(new):
+        _accept(r, connection, *wanted[key])
+    return len(new)
+
+
+def _read(target: Target, profile: Profile, external_ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Stage and tracking number of processes, by external id; empty where the box does not say."""
+    names = profile.updates.hook.names
+    asked = ["externalid", "statusid", *names["tracking_number"]]
+    try:
+        rows = target.client.get_orders(external_ids, asked)
+    except ClientError as exc:
+        log.warning("process_not_read", target=target.name, because=type(exc).__name__)
+        return {}
+    told = {*names["stage"], *names["tracking_number"]}
+    return {
+        str(row["externalid"]): {
+            name: value for name, value in row.items() if name.casefold() in told
+        }
+        for row in rows
+        if str(row.get("externalid")) in external_ids
+    }

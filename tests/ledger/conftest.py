@@ -1,0 +1,81 @@
+"""An empty migrated ledger on each kind of database, and threads that start together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+
+import pytest
+
+from ledger.database import open_ledger
+from ledger.migrate import upgrade
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    upgrade(f"sqlite:///{path}", sandbox=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres):
+    postgres.psql("CREATE DATABASE migrated;")
+    upgrade(address(postgres, "migrated"), sandbox=True)
+    return "migrated"
+
+
+def address(server, name):
+    return server.get_uri(name).replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def ledger_url(request, tmp_path):
+    """A migrated database of the kind asked for; a copy, since migrating costs seconds."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "ledger.db")
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    server = request.getfixturevalue("postgres")
+    template = request.getfixturevalue("migrated_template")
+    name = f"t{os.urandom(6).hex()}"
+    server.psql(f"CREATE DATABASE {name} TEMPLATE {template};")
+    return address(server, name)
+
+
+def pytest_generate_tests(metafunc):
+    """Every test of a ledger runs on both databases."""
+    if "ledger_url" in metafunc.fixturenames:
+        metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def ledger(ledger_url):
+    opened = open_ledger(ledger_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def together():
+    """Run a function of a number in so many threads at once; their results, errors included."""
+
+    def run(function, count):
+        results = [None] * count
+        start = threading.Barrier(count)
+
+        def one(number):
+            start.wait()
+            try:
+                results[number] = function(number)
+            except Exception as exc:  # noqa: BLE001  the error is the result
+                results[number] = exc
+
+        threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return results
+
+    return run

@@ -1,0 +1,185 @@
+"""Resources built by hand: a real ledger, a fake Redis, a shop and a CRM that are plain objects."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import fakeredis
+import pytest
+
+import settings
+from clients.limits import Rate, Slots
+from ledger.database import open_ledger
+from ledger.migrate import identify, upgrade
+
+# The app of tasks reads its settings when it is imported: a sandbox in an empty folder, without a broker.
+SURROUNDINGS = {
+    "ORDERBRIDGE_SANDBOX": "1",
+    "ORDERBRIDGE_DATA": tempfile.mkdtemp(),
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "OKLIVING_URL": "http://127.0.0.1:1",
+    "OKLIVING_CLIENT_ID": "id",
+    "OKLIVING_CLIENT_SECRET": "secret",
+    "ONEBOX_URL": "http://127.0.0.1:1",
+    "ONEBOX_LOGIN": "login",
+    "ONEBOX_PASSWORD": "password",
+    "ONEBOX_WORKFLOW_ID": "2",
+    "ONEBOX_STATUS_ID": "7",
+}
+_before = dict(os.environ)
+os.environ.update(SURROUNDINGS)
+try:
+    from tasks import creating
+    from tasks.gate import Gate
+    from tasks.resources import Resources, Source, Target, load_profile
+finally:
+    os.environ.clear()
+    os.environ.update(_before)
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class Clock:
+    """What creating, polling and a test take for now."""
+
+    now = NOW
+
+    def __call__(self):
+        return self.now
+
+    def go(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+
+class FakeBox:
+    """A CRM client that does what its script says, one entry for each call; then it is honest."""
+
+    def __init__(self):
+        self.processes = {}
+        self.cards = {}
+        self.script = {}
+        self.calls = []
+
+    def _play(self, name, given):
+        self.calls.append((name, given))
+        played = self.script.get(name)
+        if played:
+            step = played.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            return step
+        return None
+
+    def set_order(self, process):
+        played = self._play("set_order", process)
+        return played or self.processes.setdefault(
+            process["externalid"], str(100 + len(self.processes))
+        )
+
+    def find_orders(self, external_ids):
+        played = self._play("find_orders", list(external_ids))
+        if played is not None:
+            return played
+        return {i: [self.processes[i]] for i in external_ids if i in self.processes}
+
+    def find_contact(self, phone):
+        return self._play("find_contact", phone) or self.cards.get(phone)
+
+    def sent(self):
+        return [given for name, given in self.calls if name == "set_order"]
+
+    def looked_up(self):
+        return [given for name, given in self.calls if name == "find_orders"]
+
+
+class FakeShop:
+    """A shop client: `answer` is a function of the body, `bodies` what it was asked."""
+
+    def __init__(self):
+        self.bodies = []
+        self.answer = lambda _: {"orders": []}
+
+    def get_orders(self, body):
+        self.bodies.append(body)
+        answer = self.answer(body)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def chosen_settings(folder, **changes):
+    """The settings of a sandbox with both systems, but for `changes`."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in SURROUNDINGS.items():
+            patched.setenv(name, value)
+        chosen = settings.load(folder / "no .env")
+    box = replace(chosen.boxes["onebox"], rate=0.0, concurrency=0)
+    return replace(
+        chosen,
+        database_url=f"sqlite:///{folder / 'ledger.db'}",
+        boxes={"onebox": box},
+        **changes,
+    )
+
+
+@pytest.fixture(scope="session")
+def profiles():
+    return {"okliving": load_profile(chosen_settings(Path()), "okliving")}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    moved = Clock()
+    monkeypatch.setattr(creating, "_now", moved)
+    return moved
+
+
+@pytest.fixture
+def store():
+    return fakeredis.FakeRedis(server=fakeredis.FakeServer())
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    upgrade(url, sandbox=True)
+    opened = open_ledger(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make(tmp_path, ledger, store, profiles):
+    """Builds resources with changed settings; `box` changes the CRM's."""
+
+    def build(*, box=None, redis=None, **changes):
+        chosen = chosen_settings(tmp_path, **changes)
+        onebox = box or chosen.boxes["onebox"]
+        target = Target(
+            "onebox",
+            FakeBox(),
+            onebox,
+            Gate(ledger, "onebox"),
+            Slots(store, "onebox", onebox.concurrency, onebox.lease),
+            Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
+        )
+        return Resources(
+            settings=chosen,
+            ledger=ledger,
+            ledger_id=identify(ledger, sandbox=True),
+            redis=redis or store,
+            sources={"okliving": Source("okliving", FakeShop(), chosen.shops["okliving"])},
+            targets={"onebox": target},
+            profiles=profiles,
+        )
+
+    return build
+
+
+@pytest.fixture
+def r(make):
+    return make()

@@ -1,0 +1,538 @@
+"""One try at one order: what each answer of the CRM makes of its row, and what is never sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from clients import errors
+from clients.errors import PhoneTaken, Rejected, StoreUnavailable
+from ledger import connections, orders
+from ledger.database import LedgerUnavailable
+from ledger.orders import Arrived, Due
+from simulator.samples import reference_order
+from tasks import creating
+from tasks.creating import ALIKE, NoTimeLeft, Step
+
+BOX = "onebox"
+
+
+def give(r, order_id="1", **changes):
+    """Put an order into the ledger, as a poll would; its key."""
+    raw = reference_order(id=order_id, **changes)
+    arrived = Arrived(
+        order_id, f"okl-{order_id}", json.dumps(raw), f"{hash(str(raw)):x}"[:32], creating._now()
+    )
+    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], creating._now())
+    return pk
+
+
+def carry(r, pk):
+    return creating.create(r, pk, "okliving", "task-1")
+
+
+def row(r, order_id="1"):
+    (found,) = orders.listing(r.ledger, creating._now(), order_id=order_id)
+    return found
+
+
+def outcomes(r, pk):
+    return [(t.kind, t.outcome) for t in orders.attempts(r.ledger, pk)]
+
+
+def box(r):
+    return r.targets[BOX].client
+
+
+def gate(r):
+    return connections.gate(r.ledger, BOX)
+
+
+def seconds_until_next(r, clock):
+    return (row(r).next_try_at - clock.now).total_seconds()
+
+
+# --- what each answer makes of the row --------------------------------------------------------------
+
+
+def test_good_order_goes_through(r, clock):
+    pk = give(r)
+    assert carry(r, pk) == Step()
+    assert (row(r).state, row(r).target_id, row(r).reason, row(r).tries) == (
+        "created",
+        "100",
+        "",
+        1,
+    )
+    assert outcomes(r, pk) == [("create", "created")]
+    (sent,) = box(r).sent()
+    assert (sent["externalid"], sent["workflowid"], sent["statusid"]) == ("okl-1", "2", "7")
+    assert carry(r, pk) == Step()
+    assert len(box(r).calls) == 1
+
+
+ANSWERS = [
+    # error, state, reason, seconds until the next try, uncertain, counted, outcome, gate failures
+    (errors.Unreachable("x"), "waiting", "crm_unavailable", (0.75, 1), False, 1, "failed", 1),
+    (errors.RateLimited("x"), "waiting", "crm_unavailable", (0.75, 1), False, 1, "failed", 1),
+    (
+        errors.RateLimited("x", retry_after=40.0),
+        "waiting",
+        "crm_unavailable",
+        (40, 41),
+        False,
+        1,
+        "failed",
+        1,
+    ),
+    (errors.TokenLost("x"), "waiting", "crm_unavailable", (0.75, 1), False, 1, "failed", 0),
+    (errors.TimedOut("x"), "waiting", "uncertain", (2, 2), True, 1, "uncertain", 1),
+    (errors.Dropped("x"), "waiting", "uncertain", (2, 2), True, 1, "uncertain", 1),
+    (errors.ServerError("x", status=500), "waiting", "uncertain", (2, 2), True, 1, "uncertain", 1),
+    (errors.Garbled("x"), "waiting", "uncertain", (2, 2), True, 1, "uncertain", 1),
+    (errors.Rejected("x"), "held", "crm_refused", None, False, 1, "refused", 0),
+    (errors.NotFound("x"), "held", "crm_refused", None, False, 1, "refused", 0),
+    (errors.IllegalTransition("x"), "held", "crm_refused", None, False, 1, "refused", 0),
+    (
+        errors.AuthFailed("x"),
+        "waiting",
+        "connection_paused",
+        (0, 0),
+        False,
+        0,
+        "connection_fault",
+        0,
+    ),
+    (
+        errors.Forbidden("x"),
+        "waiting",
+        "connection_paused",
+        (0, 0),
+        False,
+        0,
+        "connection_fault",
+        0,
+    ),
+    (
+        errors.Misconfigured("x"),
+        "waiting",
+        "connection_paused",
+        (0, 0),
+        False,
+        0,
+        "connection_fault",
+        0,
+    ),
+]
+
+
+def leaves(kind):
+    below = kind.__subclasses__()
+    return {kind} if not below else set().union(*map(leaves, below))
+
+
+def test_table_of_answers_names_every_error_of_the_tree():
+    assert leaves(errors.ClientError) - {StoreUnavailable, PhoneTaken} <= {
+        type(a[0]) for a in ANSWERS
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason", "pause", "uncertain", "counted", "outcome", "failures"),
+    ANSWERS,
+    ids=[f"{type(a[0]).__name__}-{a[0].retry_after}" for a in ANSWERS],
+)
+def test_answer_of_the_crm(
+    r, clock, error, state, reason, pause, uncertain, counted, outcome, failures
+):
+    pk = give(r)
+    box(r).script["set_order"] = [error]
+    step = carry(r, pk)
+    found = row(r)
+    assert (found.state, found.reason, found.tries) == (state, reason, counted)
+    assert found.uncertain_since == (clock.now if uncertain else None)
+    assert not found.being_worked_on
+    assert outcomes(r, pk) == [("create", outcome)]
+    assert gate(r).failures == failures
+    assert (gate(r).closed_by == "fault") is isinstance(error, errors.ConnectionFault)
+    if pause is not None:
+        assert pause[0] <= seconds_until_next(r, clock) <= pause[1]
+        assert step.wait is None if not counted else pause[0] <= step.wait <= pause[1]
+    else:
+        assert step == Step()
+
+
+def test_refusal_tells_the_order_desk_what_the_crm_said(r, clock):
+    pk = give(r)
+    box(r).script["set_order"] = [Rejected("long message", excerpt="немає складу", status=200)]
+    carry(r, pk)
+    assert row(r).problems[-1] == {
+        "code": "crm_refused",
+        "level": "held",
+        "field": "",
+        "detail": "немає складу",
+    }
+    assert orders.attempts(r.ledger, pk)[0].excerpt == "немає складу"
+
+
+def test_waits_grow_with_the_tries(r, clock):
+    pk = give(r)
+    box(r).script["set_order"] = [errors.TokenLost("x") for _ in range(12)]
+    waits = []
+    for _ in range(12):
+        waits.append(carry(r, pk).wait)
+        clock.now = row(r).next_try_at
+    assert row(r).tries == 12
+    assert all(
+        0.75 * full <= w <= full for w, full in zip(waits, [2.0**n for n in range(9)], strict=False)
+    )
+    assert 675 <= waits[-1] <= 900
+
+
+def test_bad_order_is_held_without_a_call(r, clock):
+    pk = give(r, recipient={"phone": "none"})
+    assert carry(r, pk) == Step()
+    assert row(r).state == "held"
+    assert row(r).reason
+    assert outcomes(r, pk) == [("map", "held")]
+    assert box(r).calls == []
+
+
+def test_our_own_store_away_is_no_try_of_the_order(r, clock):
+    pk = give(r)
+    box(r).script["set_order"] = [StoreUnavailable("gone")]
+    assert carry(r, pk) == Step(wait=5.0)
+    found = row(r)
+    assert (found.state, found.tries, found.being_worked_on) == ("received", 0, False)
+    assert seconds_until_next(r, clock) == 5
+    assert outcomes(r, pk) == []
+    assert gate(r).failures == 0
+
+
+# --- the buyer's phone is on another card -----------------------------------------------------------
+
+
+def test_taken_phone_links_the_card_that_holds_it(r, clock):
+    pk = give(r)
+    box(r).script["set_order"] = [PhoneTaken("#12903")]
+    box(r).cards["+380671234567"] = "55"
+    carry(r, pk)
+    first, second = box(r).sent()
+    assert first["client"]["phones"] == ["+380671234567"]
+    assert second == {**first, "client": {"userid": "55"}}
+    assert second["clientphone"]
+    assert (row(r).state, outcomes(r, pk)) == ("created", [("create", "created")])
+
+
+def test_taken_phone_without_a_card_is_held(r, clock):
+    pk = give(r)
+    box(r).script["set_order"] = [PhoneTaken("#12903", excerpt="already registered")]
+    carry(r, pk)
+    assert (row(r).state, row(r).reason) == ("held", "crm_refused")
+    assert len(box(r).sent()) == 1
+
+
+def test_phone_taken_again_after_linking_is_held(r, clock):
+    pk = give(r)
+    box(r).script["set_order"] = [PhoneTaken("#12903"), PhoneTaken("#12903")]
+    box(r).cards["+380671234567"] = "55"
+    carry(r, pk)
+    assert (row(r).state, len(box(r).sent())) == ("held", 2)
+
+
+# --- shadow -----------------------------------------------------------------------------------------
+
+
+def test_shadow_mode_maps_and_never_calls(make, clock):
+    r = make(mode="shadow")
+    good, bad = give(r), give(r, "2", recipient={"phone": "none"})
+    assert (carry(r, good), carry(r, bad)) == (Step(), Step())
+    assert (row(r).state, row(r).reason, row(r).tries) == ("waiting", "shadow", 0)
+    assert seconds_until_next(r, clock) == creating.SHADOW_WAIT
+    assert row(r, "2").state == "held"
+    assert box(r).calls == []
+
+
+# --- uncertain orders -------------------------------------------------------------------------------
+
+
+def lose_an_answer(r, pk, *, applied):
+    """The create got no answer, and may have taken effect."""
+    box(r).script["set_order"] = [errors.TimedOut("no answer")]
+    carry(r, pk)
+    if applied:
+        box(r).processes[row(r).external_id] = "900"
+
+
+def test_early_look_up_adopts_what_a_lost_answer_made(r, clock):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=True)
+    clock.go(2)
+    assert carry(r, pk) == Step()
+    assert (row(r).state, row(r).target_id) == ("created", "900")
+    assert row(r).uncertain_since is None
+    assert outcomes(r, pk) == [("create", "uncertain"), ("look-up", "adopted")]
+    assert (len(box(r).sent()), box(r).looked_up()) == (1, [["okl-1"]])
+
+
+def test_uncertain_order_is_sent_again_only_behind_the_wait_and_after_two_empty_look_ups(r, clock):
+    pk, began = give(r), clock.now
+    lose_an_answer(r, pk, applied=False)
+    while len(box(r).sent()) == 1:
+        clock.now = row(r).next_try_at
+        carry(r, pk)
+        assert len(box(r).calls) < 30
+    assert clock.now - began >= timedelta(seconds=r.settings.uncertain_wait)
+    assert clock.now - began <= timedelta(seconds=r.settings.uncertain_wait + 1)
+    assert len(box(r).looked_up()) >= 2
+    assert [name for name, _ in box(r).calls][-2:] == ["find_orders", "set_order"]
+    assert (row(r).state, row(r).uncertain_since) == ("created", None)
+
+
+@pytest.mark.parametrize("asked_at", [3, 60, 119])
+def test_person_who_retries_makes_it_looked_up_and_not_sent(r, clock, asked_at):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    clock.go(2)
+    carry(r, pk)
+    clock.go(asked_at - 2)
+    orders.retry(r.ledger, pk, clock.now)
+    carry(r, pk)
+    assert (len(box(r).sent()), len(box(r).looked_up())) == (1, 2)
+
+
+def test_one_look_up_long_after_the_wait_is_not_enough(r, clock):
+    """The box may have been asked in the moment before the effect: two answers must agree."""
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    clock.go(10_000)
+    assert carry(r, pk).wait == 1.0
+    assert len(box(r).sent()) == 1
+    clock.go(1)
+    carry(r, pk)
+    assert len(box(r).sent()) == 2
+
+
+@pytest.mark.parametrize("error", [errors.Unreachable("x"), errors.TimedOut("x")])
+def test_failed_look_up_is_repeated_and_counts_for_nothing(r, clock, error):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    since = row(r).uncertain_since
+    clock.go(200)
+    box(r).script["find_orders"] = [error]
+    carry(r, pk)
+    assert (row(r).state, row(r).reason, row(r).uncertain_since) == ("waiting", "uncertain", since)
+    assert outcomes(r, pk)[-1] == ("look-up", "failed")
+    clock.now = row(r).next_try_at
+    carry(r, pk)
+    assert len(box(r).sent()) == 1
+
+
+@pytest.mark.parametrize("how", ["changed to a bad one", "look-up refused"])
+def test_held_uncertain_order_is_looked_up_after_its_release(r, clock, how):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    clock.go(2)
+    if how == "look-up refused":
+        box(r).script["find_orders"] = [Rejected("no")]
+    else:
+        give(r, recipient={"phone": "none"})
+    carry(r, pk)
+    assert row(r).state == "held"
+    assert row(r).uncertain_since is not None
+    give(r, note="mended")
+    box(r).processes["okl-1"] = "900"
+    carry(r, pk)
+    assert (row(r).state, row(r).target_id, len(box(r).sent())) == ("created", "900", 1)
+
+
+def test_expired_lease_is_looked_up_first(r, clock):
+    pk = give(r)
+    orders.claim(r.ledger, pk, clock.now, 70)
+    clock.go(71)
+    carry(r, pk)
+    assert box(r).sent() == []
+    assert outcomes(r, pk) == [("create", "lost"), ("look-up", "not_found")]
+
+
+def test_doubled_order_is_adopted_and_shouted_about(r, clock, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        creating.log, "critical", lambda what, **more: told.append((what, more)), raising=False
+    )
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    clock.go(2)
+    box(r).script["find_orders"] = [{"okl-1": ["7", "8"]}]
+    carry(r, pk)
+    assert row(r).target_id == "7"
+    assert told == [("order_doubled", {"target_ids": ["7", "8"]})]
+
+
+def test_late_holder_whose_lease_runs_out_begins_no_call(r, clock, monkeypatch):
+    pk = give(r)
+    mapped = r.profiles["okliving"].map
+
+    def slow(_profile, raw):
+        clock.go(45)
+        return mapped(raw)
+
+    monkeypatch.setattr(type(r.profiles["okliving"]), "map", slow)
+    assert carry(r, pk).wait == 5.0
+    assert box(r).calls == []
+    assert row(r).tries == 0
+
+
+def test_no_time_left_is_no_error_of_a_client():
+    assert not issubclass(NoTimeLeft, errors.ClientError)
+
+
+def test_what_the_crm_said_survives_a_moment_without_the_ledger(r, clock, monkeypatch):
+    monkeypatch.setattr(creating.time, "sleep", lambda _: None)
+    record, away = orders.record, [LedgerUnavailable("away")] * 3
+
+    def flaky(*given):
+        if away:
+            raise away.pop()
+        return record(*given)
+
+    monkeypatch.setattr(creating.orders, "record", flaky)
+    carry(r, give(r))
+    assert row(r).state == "created"
+
+
+# --- the gate ---------------------------------------------------------------------------------------
+
+
+def refuse_all(r, text="stage is closed"):
+    box(r).script["set_order"] = [Rejected(text, excerpt=text) for _ in range(ALIKE)]
+
+
+def test_five_alike_are_the_connections_fault(r, clock):
+    pks = [give(r, str(n)) for n in range(ALIKE)]
+    refuse_all(r)
+    for pk in pks[:-1]:
+        carry(r, pk)
+    assert {row(r, str(n)).state for n in range(ALIKE - 1)} == {"held"}
+    carry(r, pks[-1])
+    assert {(row(r, str(n)).state, row(r, str(n)).reason) for n in range(ALIKE)} == {
+        ("waiting", "connection_paused")
+    }
+    assert (gate(r).closed_by, gate(r).reason) == ("fault", "stage is closed")
+
+
+def test_closed_gate_lets_nothing_through_and_claims_nothing(r, clock):
+    pk = give(r)
+    connections.close(r.ledger, BOX, "fault", datetime.now(UTC), 60, "bad password")
+    assert carry(r, pk) == Step()
+    assert (box(r).calls, row(r).being_worked_on, row(r).state) == ([], False, "received")
+
+
+def close_for_a_probe(r, by="fault", reason="bad password"):
+    past = datetime.now(UTC) - timedelta(seconds=60)
+    connections.close(r.ledger, BOX, by, past, 15, reason)
+
+
+def test_good_probe_opens_the_gate_and_wakes_what_waits(r, clock):
+    pk, waiting = give(r), give(r, "2")
+    claim = orders.claim(r.ledger, waiting, clock.now, 70)
+    later = clock.now + timedelta(hours=1)
+    outcome = orders.Outcome("waiting", "crm_unavailable", next_try_at=later)
+    orders.record(r.ledger, claim, outcome, None, clock.now)
+    close_for_a_probe(r, "breaker", "down")
+    assert carry(r, pk) == Step(woke=True)
+    assert gate(r).closed_by is None
+    assert row(r, "2").next_try_at == clock.now
+
+
+def test_bad_probe_leaves_the_gate_closed_and_only_one_goes_through(r, clock):
+    pks = [give(r, str(n)) for n in range(3)]
+    close_for_a_probe(r)
+    box(r).script["set_order"] = [errors.AuthFailed("bad password") for _ in range(3)]
+    for pk in pks:
+        carry(r, pk)
+    assert len(box(r).sent()) == 1
+    assert gate(r).closed_by == "fault"
+
+
+def test_probe_that_is_refused_with_the_text_of_the_pause_is_not_held_for_it(r, clock):
+    pk = give(r)
+    close_for_a_probe(r, reason="stage is closed")
+    refuse_all(r)
+    carry(r, pk)
+    assert (row(r).state, row(r).reason) == ("waiting", "connection_paused")
+    assert gate(r).closed_by == "fault"
+
+
+def test_refusal_for_another_reason_shows_that_the_crm_is_back(r, clock):
+    pk = give(r)
+    close_for_a_probe(r, "breaker", "down")
+    refuse_all(r)
+    assert carry(r, pk).woke
+    assert (row(r).state, gate(r).closed_by) == ("held", None)
+
+
+def test_breaker_closes_after_failures_in_a_row_over_all_orders(r, clock):
+    from tasks.gate import BREAKER_LIMIT  # noqa: PLC0415  beside its only use
+
+    pks = [give(r, str(n)) for n in range(BREAKER_LIMIT + 3)]
+    box(r).script["set_order"] = [errors.Unreachable("x")] * len(pks)
+    for pk in pks:
+        carry(r, pk)
+    assert (gate(r).closed_by, len(box(r).sent())) == ("breaker", BREAKER_LIMIT)
+
+
+# --- the limits -------------------------------------------------------------------------------------
+
+
+def test_who_finds_no_free_place_is_parked_and_rung_for_by_who_leaves(make, clock):
+    r = make(box=replace(make().targets[BOX].settings, concurrency=1))
+    first, second = give(r), give(r, "2")
+    slots = r.targets[BOX].slots
+    assert slots.acquire("someone", "x:0")
+    assert carry(r, second) == Step()
+    assert (slots.parked(), row(r, "2").being_worked_on) == (1, False)
+    slots.unpark(1)
+    slots.release("someone")
+    slots.park(f"okliving:{second}")
+    assert carry(r, first).ring == [Due(second, "okliving")]
+    assert slots.in_use() == 0
+
+
+def test_order_without_a_turn_under_the_rate_limit_is_parked(make, clock, monkeypatch):
+    r = make(box=replace(make().targets[BOX].settings, concurrency=1, rate=5))
+    monkeypatch.setattr(type(r.targets[BOX].rate), "acquire", lambda *_: 3.0)
+    pk = give(r)
+    assert carry(r, pk).ring == [Due(pk, "okliving")]
+    assert box(r).calls == []
+
+
+def test_parked_members_name_their_order():
+    assert creating.due_of("shop:with:colons:17") == Due(17, "shop:with:colons")
+
+
+# --- the worker's guard -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+@pytest.mark.parametrize(
+    ("message", "guarded"),
+    [("Couldn't ack %r, reason:%r", True), ("Couldn't reject %r", True), ("Other trouble", False)],
+)
+def test_failed_acknowledgement_ends_a_supervised_worker_only(
+    make, monkeypatch, supervised, message, guarded
+):
+    module = sys.modules["tasks.app"]  # the package's `app` hides the module of that name
+    killed = []
+    monkeypatch.setattr(module.settings, "current", lambda: make(supervised=supervised).settings)
+    monkeypatch.setattr(module.os, "kill", lambda *given: killed.append(given))
+    record = logging.LogRecord(
+        "celery", logging.CRITICAL, "", 0, message, (1, 2)[: message.count("%")], None
+    )
+    module.AckGuard().emit(record)
+    assert bool(killed) is (supervised and guarded)

@@ -1,0 +1,227 @@
+"""What the deployment promises: the Compose file and the image's recipe, read as data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from test_documents import names_read_by
+
+import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+STORES = {"redis", "postgres"}
+APPS = set(SERVICES) - STORES
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+REQUIRED = {
+    name
+    for name, _ in re.findall(r"\$\{(\w+):\?([^}]+)\}", (ROOT / "docker-compose.yml").read_text())
+}
+
+services = pytest.mark.parametrize("name", sorted(SERVICES))
+apps = pytest.mark.parametrize("name", sorted(APPS))
+
+
+def compose_command():
+    """The command line of Compose on this machine, or None."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            asked = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if asked.returncode == 0:
+                return command
+    return None
+
+
+@pytest.fixture
+def config(tmp_path):
+    """`docker compose config` with the given variables and no others."""
+    command = compose_command()
+    if command is None:
+        pytest.skip("neither docker compose nor docker-compose is installed here")
+    # A developer's own .env must not leak into the test.
+    empty = tmp_path / "empty.env"
+    empty.touch()
+
+    def run(**environment):
+        return subprocess.run(
+            [*command, "--env-file", str(empty), "--file", "docker-compose.yml", "config"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_the_file_is_valid_and_hands_on_what_is_set(config):
+    done = config(**dict.fromkeys(REQUIRED, "x"), ONEBOX_RATE="3")
+    assert done.returncode == 0, done.stderr
+    environment = yaml.safe_load(done.stdout)["services"]["worker"]["environment"]
+    assert str(environment["ONEBOX_RATE"]) == "3"
+    assert environment.get("ONEBOX_TIMEOUT") is None
+    assert environment["ORDERBRIDGE_MODE"] == "shadow"
+
+
+def test_a_forgotten_password_is_refused_with_what_it_is(config):
+    done = config(**dict.fromkeys(REQUIRED - {"POSTGRES_PASSWORD"}, "x"))
+    assert done.returncode != 0
+    assert "a password for PostgreSQL is missing" in done.stderr
+
+
+def test_every_password_and_both_remote_systems_are_required():
+    assert {
+        "REDIS_PASSWORD",
+        "POSTGRES_PASSWORD",
+        "FLOWER_BASIC_AUTH",
+        "FLOWER_COOKIE_SECRET",
+        "ORDERBRIDGE_API_KEYS",
+        *settings.SHOP_VARIABLES,
+        *settings.BOX_VARIABLES,
+    } == REQUIRED
+
+
+def test_every_role_is_there_and_create_has_workers_of_its_own():
+    assert set(SERVICES) == STORES | {
+        "migrate", "worker-create", "worker", "beat", "gateway", "flower",
+    }  # fmt: skip
+    queues = {
+        name: set(command[command.index("-Q") + 1].split(","))
+        for name, command in ((n, SERVICES[n]["command"]) for n in ("worker-create", "worker"))
+    }
+    assert queues == {
+        "worker-create": {"create"},
+        "worker": {"fetch", "updates", "ocp", "upkeep"},
+    }
+
+
+@services
+def test_every_service_has_the_least_it_needs(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert "cap_add" not in service
+    assert service["pids_limit"] > 0
+    assert service["mem_limit"]
+    assert service["logging"]["options"]["max-size"]
+
+
+@services
+def test_every_service_but_the_one_shot_is_kept_running_and_has_a_health_check(name):
+    if name == "migrate":
+        assert SERVICES[name]["restart"] == "on-failure"
+        assert "healthcheck" not in SERVICES[name]
+    else:
+        assert SERVICES[name]["restart"] == "unless-stopped"
+        assert SERVICES[name]["healthcheck"]["test"]
+
+
+@services
+def test_no_service_runs_as_root(name):
+    if name in STORES:
+        assert int(SERVICES[name]["user"].split(":")[0]) > 0
+    else:
+        assert "user" not in SERVICES[name]
+        assert re.search(r"^USER (\d+):\d+$", DOCKERFILE, re.MULTILINE)[1] != "0"
+
+
+@services
+def test_ports_are_published_on_this_machine_only(name):
+    for port in SERVICES[name].get("ports", []):
+        assert port.startswith("127.0.0.1:")
+    assert bool(SERVICES[name].get("ports")) == (name in {"gateway", "flower"})
+
+
+def test_the_stores_are_on_an_internal_network_alone():
+    assert COMPOSE["networks"]["stores"] == {"internal": True}
+    assert all(SERVICES[name]["networks"] == ["stores"] for name in STORES)
+    outward = {name for name in SERVICES if "remotes" in SERVICES[name]["networks"]}
+    assert outward == {"worker-create", "worker"}
+
+
+@services
+def test_images_have_exact_tags(name):
+    image, _, tag = SERVICES[name]["image"].partition(":")
+    assert re.match(r"\d+\.\d+(\.\d+)?(-|$)", tag), image
+    assert (image == "orderbridge") == (name in APPS)
+
+
+def test_the_image_is_of_this_version_and_its_base_is_exact():
+    assert {SERVICES[name]["image"] for name in APPS} == {
+        f"orderbridge:{PROJECT['project']['version']}"
+    }
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", bases[0])
+
+
+def test_the_image_installs_hashed_wheels_and_keeps_no_build_tools():
+    assert "--require-hashes --requirement requirements/run.txt" in DOCKERFILE
+    assert "--only-binary :all:" in DOCKERFILE
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert "pip uninstall --yes pip setuptools wheel" in last
+    assert "apt-get" not in DOCKERFILE
+
+
+def test_the_context_of_the_image_holds_the_whole_product_and_nothing_else():
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    let_in = {line[1:] for line in rules if line.startswith("!")}
+    setuptools = PROJECT["tool"]["setuptools"]
+    needed = {f"{name}.py" for name in setuptools["py-modules"]}
+    needed |= {name.split(".")[0] for name in setuptools["packages"]}
+    assert needed | {"pyproject.toml", "requirements"} <= let_in
+    assert not let_in & {".env", ".git", ".venv", "var", "tests"}
+
+
+@apps
+def test_every_role_gets_every_setting(name):
+    given = set(SERVICES[name]["environment"])
+    # The image sets the data folder; a deployment is never the sandbox.
+    elsewhere = {"ORDERBRIDGE_DATA", "ORDERBRIDGE_SANDBOX"}
+    assert names_read_by("settings.py") - elsewhere <= given
+    assert "ORDERBRIDGE_DATA=" in DOCKERFILE
+    assert SERVICES[name]["environment"]["ORDERBRIDGE_SUPERVISED"] == "1"
+
+
+@apps
+def test_migration_comes_first(name):
+    after = SERVICES[name]["depends_on"]
+    if name != "migrate":
+        assert after["migrate"] == {"condition": "service_completed_successfully"}
+        assert after["redis"] == {"condition": "service_healthy"}
+    assert after["postgres"] == {"condition": "service_healthy"}
+
+
+def test_flower_has_a_login_and_a_cookie_secret():
+    given = SERVICES["flower"]["environment"]
+    assert given["FLOWER_BASIC_AUTH"].startswith("${FLOWER_BASIC_AUTH:?")
+    assert given["FLOWER_COOKIE_SECRET"].startswith("${FLOWER_COOKIE_SECRET:?")
+    assert "--conf=flowerconfig.py" in SERVICES["flower"]["command"]
+
+
+def test_redis_keeps_what_it_gets_and_shows_its_password_to_nobody():
+    (script,) = SERVICES["redis"]["command"]
+    assert {"appendonly yes", "maxmemory-policy noeviction", "requirepass $${REDIS_PASSWORD}"} <= {
+        line.strip() for line in script.splitlines()
+    }
+    assert script.startswith("exec valkey-server - <<EOF")
+
+
+def test_no_password_stands_in_a_command_line():
+    for service in SERVICES.values():
+        words = [*service.get("command", []), *service.get("healthcheck", {}).get("test", [])]
+        assert not any(re.search(r"(?<!\$)\$\{", word) for word in words)

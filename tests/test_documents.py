@@ -1,0 +1,214 @@
+"""What the documents say is held against the product: settings, commands, events, reasons, links."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+import cli
+from mapping.problems import codes
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+PACKAGES = ("clients", "gateway", "ledger", "mapping", "run", "tasks")
+NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+
+
+def names_read_by(source):
+    """Every environment variable's name that stands as a text of its own in a file."""
+    return {
+        node.value
+        for node in ast.walk(ast.parse((ROOT / source).read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value)
+    }  # fmt: skip
+
+
+def names_looked_up_in(folder):
+    """What a package reads from os.environ itself."""
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        found |= set(re.findall(r"environ(?:\.get\(|\[)\s*\"(\w+)\"", path.read_text()))
+    return found
+
+
+def names_asked_for_by_compose():
+    return set(re.findall(r"\$\{(\w+)[:}]", (ROOT / "docker-compose.yml").read_text())) - {
+        "HOSTNAME"
+    }
+
+
+def rows(text):
+    """The tables' rows: their cells, without heads and rules."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells and not set(cells[0]) <= set("-: "):
+            yield cells
+
+
+def coded(text):
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+def documented(text):
+    return {name for cells in rows(text) for name in coded(cells[0]) if NAME.fullmatch(name)}
+
+
+READ = (
+    names_read_by("settings.py")
+    | names_read_by("flowerconfig.py")
+    | names_looked_up_in("run")
+    | names_looked_up_in("gateway")
+    | names_asked_for_by_compose()
+)
+
+
+def test_configuration_names_every_setting_that_is_read_and_no_other():
+    assert documented(CONFIGURATION) == READ
+
+
+def test_readme_and_example_name_only_settings_that_exist():
+    assert documented(README) <= READ
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+    assert named <= READ
+    for document in (README, OPERATIONS):
+        mentioned = {name for name in coded(document) if NAME.fullmatch(name)}
+        assert mentioned <= READ
+
+
+def numbers_in_settings():
+    """(name, default) of every number that settings.py reads."""
+    for node in ast.walk(ast.parse((ROOT / "settings.py").read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"_at_least", "_seconds"}:
+            name, default = node.args[1], node.args[2]
+            if isinstance(name, ast.Constant) and isinstance(default, ast.Constant):
+                yield name.value, default.value
+
+
+@pytest.mark.parametrize(("name", "default"), sorted(numbers_in_settings()))
+def test_configuration_gives_the_default_of_every_number(name, default):
+    (cells,) = [cells for cells in rows(CONFIGURATION) if f"`{name}`" in cells[0]]
+    assert cells[2] == f"{default:g}"
+
+
+# --- commands ---------------------------------------------------------------------------------------
+
+
+def commands_in(text):
+    """Every call of orderbridge in code, as its words; a table of examples ends at two spaces."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    for line in [*lines, *re.findall(r"`([^`]+)`", outside)]:
+        command = re.split(r"(?<=\S)   *", line)[0]
+        found = re.search(r"(?:^|\.venv/bin/|exec worker )orderbridge( [^#|\n]*)?$", command)
+        if found and found[1]:
+            yield tuple(shlex.split(found[1]))
+
+
+COMMANDS = sorted({words for path in DOCUMENTS for words in commands_in(path.read_text())})
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_in_the_documents_exists(words):
+    command = typer.main.get_command(cli.app)
+    rest = list(words)
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]
+    options = {name: param for param in command.params for name in param.opts}
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("-"):
+            assert word in options, f"{word} is no option of {command.name}"
+            if not options[word].is_flag:
+                rest.pop(0)
+        else:
+            assert arguments, f"{word!r} is no command"
+            arguments.pop(0)
+
+
+def test_the_commands_of_people_are_all_in_the_readme():
+    named = {words[0] for words in commands_in(README)}
+    assert set(typer.main.get_command(cli.app).commands) - {"run"} <= named
+
+
+def test_every_make_target_in_the_documents_exists():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in DOCUMENTS:
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(), re.MULTILINE)) <= targets
+
+
+def test_the_readme_begins_with_the_two_commands():
+    block = re.search(r"```\n(.*?)```", README, re.DOTALL)[1]
+    assert [line.split("#")[0].strip() for line in block.splitlines()] == ["make run", "make test"]
+
+
+# --- links ------------------------------------------------------------------------------------------
+
+
+def anchors(path):
+    heads = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@documents
+def test_every_relative_link_resolves(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@documents
+def test_every_file_of_the_project_that_is_named_exists(path):
+    outside = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"`((?:[a-z_]+/)+[\w-]*(?:\.\w+)?)`", outside):
+        if name.split("/")[0] in {*PACKAGES, "docs", "tests", "simulator", "deploy"}:
+            assert (ROOT / name).exists(), name
+
+
+# --- what an operator and a clerk look up -----------------------------------------------------------
+
+
+def section(text, title):
+    return re.search(rf"^#+ {title}$(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)[1]
+
+
+def test_every_log_event_is_explained_and_every_explained_one_exists():
+    logged = set()
+    for path in [ROOT / "cli.py", *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))]:
+        logged |= set(
+            re.findall(
+                r"\b_?log\.(?:debug|info|warning|error|critical|exception)\(\s*\"(\w+)\"",
+                path.read_text(),
+            )
+        )
+    assert logged
+    told = section(OPERATIONS, "What each log event means")
+    assert {name for cells in rows(told) for name in coded(cells[0])} == logged
+
+
+def test_every_reason_that_a_clerk_may_see_is_explained():
+    told = section(OPERATIONS, "Why an order is held")
+    assert {name for cells in rows(told) for name in coded(cells[0])} == codes("en")
+
+
+def test_decisions_are_one_paragraph_each():
+    for path in (ROOT / "docs" / "decisions").glob("*.md"):
+        title, paragraph, *more = path.read_text().strip().split("\n\n")
+        assert title.startswith("# ")
+        assert paragraph
+        assert not more, path.name
