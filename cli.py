@@ -23,11 +23,13 @@ from rich.table import Table
 
 import logs
 import settings
-from ledger import orders
+from ledger import orders, updates
 from ledger.database import Ledger, LedgerUnavailable, open_ledger
 from ledger.migrate import WrongLedger, identify, upgrade
 from mapping import problems, profile
 from mapping.source import from_text
+from mapping.statuses import ACTIONS
+from mapping.updates import from_flat
 
 FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
 
@@ -41,9 +43,14 @@ orders_app = typer.Typer(
     help="See orders, and mend what holds them.", no_args_is_help=False, invoke_without_command=True
 )
 app.add_typer(orders_app, name="orders")
+updates_app = typer.Typer(
+    help="See updates on their way to the shop, and mend what is parked.", no_args_is_help=True
+)
+app.add_typer(updates_app, name="updates")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+UpdateId = Annotated[int, typer.Argument(help="The update's number.")]
 Connection = Annotated[
     str | None, typer.Option(help="Which shop; needed when several have this id.")
 ]
@@ -237,10 +244,11 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
     with _ledger() as (ledger, _):
         row = _find(ledger, order_id, connection)
         tries = orders.attempts(ledger, row.pk)
+        sent = updates.listing(ledger, connection=row.connection, order_id=row.order_id, limit=1000)
     if as_json:
-        _print_json(
-            {**_as_dict(row), "attempts": [_plain(dataclasses.asdict(tried)) for tried in tries]}
-        )
+        attempts = [_plain(dataclasses.asdict(tried)) for tried in tries]
+        told = [_update_as_dict(update) for update in sent]
+        _print_json({**_as_dict(row), "attempts": attempts, "updates": told})
         return
     out.print(f"[bold]Order {row.order_id}[/] of {row.connection}: {_coloured(row)}")
     if row.target_id:
@@ -249,7 +257,7 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
         out.print(_why(row))
     if row.state in orders.OPEN and not row.being_worked_on:
         out.print(f"Next try {_moment(row.next_try_at)}")
-    _show_problems([problems.Problem(**problem) for problem in row.problems])
+    _show_problems([problems.Problem(**problem) for problem in row.problems], row.order_id)
     if tries:
         table = Table(
             "tried", "what", "took", "status", "outcome", "answer", box=None, header_style="bold"
@@ -264,6 +272,8 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
                 tried.excerpt,
             )
         out.print(table)
+    if sent:
+        out.print(_updates_table(sent[::-1]))
 
 
 @orders_app.command("retry")
@@ -315,6 +325,185 @@ def _ring(row: orders.Row) -> bool:
     return bool(ring([orders.Due(row.pk, row.connection)]))
 
 
+# --- updates ------------------------------------------------------------------------------------------
+
+
+@app.command("update")
+def send_update(  # noqa: PLR0913  one option for each thing that an update may say
+    order_id: OrderId,
+    ttn: Annotated[str | None, typer.Option(help="Tracking number.")] = None,
+    order: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(ACTIONS['order'])}.")
+    ] = None,
+    delivery: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(ACTIONS['delivery'])}.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="Comment; the customer may see it.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Repeated with the same key, it is one update.")
+    ] = None,
+    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a tracking number that is not ours.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Change an order's tracking number or status in the shop, or send a comment on it."""
+    from tasks import accepting, resources  # noqa: PLC0415  needs a broker, which others do not
+
+    request, errors = from_flat(
+        {
+            "order_id": order_id,
+            "tracking_number": ttn,
+            "order": order,
+            "delivery": delivery,
+            "note": note,
+            "key": key,
+            "connection": connection,
+            "replace": replace or None,
+        }
+    )
+    if request is None:
+        told = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
+        _stop(f"The update is refused. {told}", WRONG)
+    try:
+        row = accepting.accept(
+            resources.build(settings.load(), durable=True),
+            request,
+            origin="cli",
+            key=None if key is None else f"cli:{key}",
+        )
+    except (accepting.UnknownConnection, updates.KeyReused) as exc:
+        _stop(str(exc), WRONG)
+    for warning in request.warnings:
+        err.print(f"[yellow]warning[/] {problems.explain(warning, lang='en')}")
+    _answer(
+        {"id": str(row.id), "order_id": row.order_id, "state": row.state},
+        f"Update {row.id} of order {row.order_id} is {row.state}.",
+        as_json=as_json,
+    )
+
+
+@updates_app.command("list")
+def list_updates(
+    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(updates.STATES)}.")] = None,
+    order_id: Annotated[str | None, typer.Option("--order-id", help="Of one order only.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List updates, the newest first."""
+    if state is not None and state not in updates.STATES:
+        _stop(f"--state must be one of {', '.join(updates.STATES)}.", WRONG)
+    with _ledger() as (ledger, _):
+        rows = updates.listing(ledger, state=state, order_id=order_id, limit=limit)
+    if as_json:
+        _print_json([_update_as_dict(row) for row in rows])
+        return
+    out.print(_updates_table(rows) if rows else "No updates.")
+
+
+@updates_app.command("show")
+def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
+    """Show one update: what was asked, what became of each part, and every call."""
+    with _ledger() as (ledger, _):
+        row = _find_update(ledger, update_id)
+        calls = updates.calls(ledger, row.id)
+    if as_json:
+        _print_json(
+            {**_update_as_dict(row), "attempts": [dataclasses.asdict(call) for call in calls]}
+        )
+        return
+    out.print(_updates_table([row]))
+    for fate in row.fates or []:
+        told = _explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
+        out.print(f"{fate.get('part') or fate.get('field', '')}: {told}")
+    if calls:
+        table = Table("called", "parts", "took", "status", "outcome", "answer", box=None)
+        for call in calls:
+            table.add_row(
+                _moment(call.started_at),
+                call.parts,
+                f"{call.duration_ms} ms",
+                str(call.status or ""),
+                call.outcome,
+                call.excerpt,
+            )
+        out.print(table)
+
+
+@updates_app.command("retry")
+def retry_update(update_id: UpdateId, *, as_json: Json = False) -> None:
+    """Send a parked update after all, however old it is."""
+    _mend_update(update_id, updates.retry, "will be sent", as_json=as_json)
+
+
+@updates_app.command("cancel")
+def cancel_update(update_id: UpdateId, *, as_json: Json = False) -> None:
+    """Never send what of an update is not sent yet."""
+    _mend_update(update_id, updates.cancel, "is cancelled", as_json=as_json)
+
+
+def _mend_update(
+    update_id: int,
+    change: Callable[[Ledger, int, datetime], updates.Due],
+    done: str,
+    *,
+    as_json: bool,
+) -> None:
+    with _ledger() as (ledger, chosen):
+        _find_update(ledger, update_id)
+        try:
+            due = change(ledger, update_id, _now())
+        except orders.NotPossible as exc:
+            _stop(str(exc), IMPOSSIBLE)
+        row = _find_update(ledger, update_id)
+    if chosen.redis_url is not None:
+        from tasks.doorbell import ring_updates  # noqa: PLC0415  needs a broker, which others do not
+
+        ring_updates([due])
+    _answer(_update_as_dict(row), f"Update {update_id} {done}.", as_json=as_json)
+
+
+def _find_update(ledger: Ledger, update_id: int) -> updates.Row:
+    row = updates.find(ledger, update_id)
+    if row is None:
+        _stop(f"No update {update_id} is in the ledger.", ABSENT)
+    return row
+
+
+def _updates_table(rows: list[updates.Row]) -> Table:
+    table = Table(
+        "update", "order", "state", "accepted", "what", "why", box=None, header_style="bold"
+    )
+    for row in rows:
+        meant = {
+            "TTN": row.tracking_number,
+            "order": row.order_action,
+            "delivery": row.delivery_action,
+            "note": row.note and "yes",
+        }
+        what = ", ".join(f"{name} {value}" for name, value in meant.items() if value)
+        why = " ".join(
+            _explained(fate, row.order_id)
+            for fate in row.fates or []
+            if fate.get("code") in row.reason.split(", ")
+        )
+        colour = {"sent": "green", "parked": "red", "queued": "yellow", "refused": "red"}.get(
+            row.state, "dim"
+        )
+        state = f"[{colour}]{row.state}[/]"
+        table.add_row(str(row.id), row.order_id, state, _moment(row.accepted_at), what, why)
+    return table
+
+
+def _update_as_dict(row: updates.Row) -> dict[str, Any]:
+    hidden = {"left", "parked", "apart"}
+    shown = {k: v for k, v in _plain(dataclasses.asdict(row)).items() if k not in hidden}
+    return {**shown, "id": str(row.id), "left": row.parts_left, "parked": row.parts_parked}
+
+
 @app.command()
 def preview(
     what: Annotated[str, typer.Argument(metavar="ID_OR_FILE", help="An order id, or a JSON file.")],
@@ -350,7 +539,7 @@ def preview(
         "what OneBox would get" if not mapped.held else "what OneBox would get, were it not held"
     )
     out.print_json(data=_plain(report["target"]))
-    _show_problems(mapped.problems)
+    _show_problems(mapped.problems, mapped.order_id or "?")
     out.print("[red]It would be held.[/]" if mapped.held else "[green]It would be sent.[/]")
 
 
@@ -422,18 +611,30 @@ def _find(ledger: Ledger, order_id: str, connection: str | None) -> orders.Row:
 
 
 def _why(row: orders.Row) -> str:
-    told = [problems.explain(code, lang="en") for code in row.reason.split(", ") if code]
-    details = [problem["detail"] for problem in row.problems if problem["code"] == "crm_refused"]
-    return " ".join([*told, *details])
+    """The reasons in words; what the ledger knows more of is told with its details."""
+    known = {problem["code"]: problem for problem in row.problems}
+    codes = [code for code in row.reason.split(", ") if code]
+    return " ".join(_explained(known.get(code, {"code": code}), row.order_id) for code in codes)
 
 
-def _show_problems(found: list[problems.Problem]) -> None:
+def _explained(told: dict[str, Any], order_id: str) -> str:
+    given = {name: told.get(name) for name in ("before", "after") if told.get(name) is not None}
+    problem = problems.Problem(
+        told["code"],
+        told.get("level", "held"),
+        told.get("field", ""),
+        detail=told.get("detail") or "",
+        **given,
+    )
+    return problems.explain(problem, lang="en", order=order_id)
+
+
+def _show_problems(found: list[problems.Problem], order_id: str) -> None:
     colours = {"held": "red", "warning": "yellow", "fixed": "cyan"}
     for problem in found:
         colour = colours[problem.level]
-        out.print(
-            f"[{colour}]{problem.level}[/] {problem.field}: {problems.explain(problem, lang='en')}"
-        )
+        told = problems.explain(problem, lang="en", order=order_id)
+        out.print(f"[{colour}]{problem.level}[/] {problem.field}: {told}")
 
 
 def _coloured(row: orders.Row) -> str:

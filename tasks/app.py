@@ -20,7 +20,7 @@ from ledger.database import LedgerUnavailable, open_ledger
 from ledger.migrate import WrongLedger, identify
 
 
-class QoS(transport.QoS):  # type: ignore[misc]  # kombu has no types
+class QoS(transport.QoS):
     """Does not give unacknowledged messages back over a connection that has just broken.
 
     kombu 5.7 tries to, and the AttributeError which that raises ends a worker whose broker went away

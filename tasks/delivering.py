@@ -36,6 +36,13 @@ from tasks.gate import Admission
 from tasks.resources import Resources, Source
 
 MACHINES = ("order", "delivery")
+# What a part is called in the texts for a clerk.
+FIELDS = {
+    "tracking_number": "tracking_number",
+    "order": "statuses.order",
+    "delivery": "statuses.delivery",
+    "note": "note",
+}
 SHIPPING = ("ship", "ship_partially")
 
 log = structlog.get_logger()
@@ -115,7 +122,7 @@ class _Drain:
     # --- one update -------------------------------------------------------------------------------
 
     def _deliver(self, row: Row, later: list[Row]) -> None:
-        row = self._drop(row, self._outdated(row, later))
+        row = self._drop_outdated(row, later)
         blocked = self._blocked_statuses(row)
         while True:
             sendable = tuple(part for part in row.parts_left if part not in blocked)
@@ -123,24 +130,23 @@ class _Drain:
                 return
             row = self._send_next(row, sendable)
 
-    def _outdated(self, row: Row, later: list[Row]) -> dict[str, tuple[str, str]]:
-        """Parts not to be sent any more: part → (fate, reason)."""
-        gone: dict[str, tuple[str, str]] = {}
+    def _drop_outdated(self, row: Row, later: list[Row]) -> Row:
+        """End what is not to be sent any more: withdrawn by a later update, or parked for a person."""
         age = _now() - row.accepted_at
         for part in row.parts_left:
             kind = "status" if part in MACHINES else part
-            if age > self._rules.greatest_age[kind] and row.reason != updates.RETRIED:
-                gone[part] = ("parked", "update_too_old")
-        if any("tracking_number" in newer.parts_left for newer in later):
-            gone.setdefault("tracking_number", ("withdrawn", "update_replaced"))
-        cancelled = any(
-            newer.delivery_action == "cancel" and "delivery" in newer.parts_left for newer in later
-        )
-        if cancelled and row.delivery_action in SHIPPING:
-            gone.setdefault("delivery", ("withdrawn", "update_withdrawn"))
-        if "tracking_number" in row.parts_left and self._is_not_ours(row):
-            gone.setdefault("tracking_number", ("parked", "update_ttn_differs"))
-        return {part: fate for part, fate in gone.items() if part in row.parts_left}
+            newer = next((other for other in later if _takes_over(other, row, part)), None)
+            if newer is not None:
+                code = "update_replaced" if part == "tracking_number" else "update_withdrawn"
+                row = self._end_part(row, part, "withdrawn", code, after=_value(newer, part))
+            elif age > self._rules.greatest_age[kind] and row.reason != updates.RETRIED:
+                row = self._end_part(row, part, "parked", "update_too_old")
+            elif part == "tracking_number" and self._is_not_ours(row):
+                theirs, ours = self._shop.tracking_number, row.tracking_number
+                row = self._end_part(
+                    row, part, "parked", "update_ttn_differs", before=theirs, after=ours
+                )
+        return row
 
     def _is_not_ours(self, row: Row) -> bool:
         """Whether the shop has a tracking number that we did not send, and replacing was not asked."""
@@ -167,12 +173,6 @@ class _Drain:
             is not None
         )
 
-    def _drop(self, row: Row, gone: dict[str, tuple[str, str]]) -> Row:
-        """Take parts out of an update: withdrawn ones for good, parked ones for a person."""
-        for part, (fate, reason) in gone.items():
-            row = self._end_part(row, part, fate, reason)
-        return row
-
     # --- one call ---------------------------------------------------------------------------------
 
     def _send_next(self, row: Row, sendable: tuple[str, ...]) -> Row:
@@ -183,10 +183,10 @@ class _Drain:
                 continue
             plan = self._plan(row, name)
             if plan.refused is not None:
-                allowed = plan.refused.allowed
-                return self._end_part(row, name, "parked", "update_illegal", allowed=allowed)
+                allowed = _named(name, plan.refused.allowed)
+                return self._end_part(row, name, "parked", "update_illegal", detail=allowed)
             if plan.done:
-                return self._end_part(row, name, "sent", "already_there")
+                return self._end_part(row, name, "sent", "update_nothing_to_do")
             if len(plan.send) > 1:
                 return self._call(row, {name: plan.send[0]}, ())
             wanted[name] = plan.send[0]
@@ -293,7 +293,8 @@ class _Drain:
         if isinstance(exc, IllegalTransition) and name is not None:
             return self._illegal(row, name, actions[name], exc, call)
         part = parts[0] if parts else name or ""
-        return self._end_part(row, part, "parked", "update_refused", call=call("refused", exc))
+        made = call("refused", exc)
+        return self._end_part(row, part, "parked", "update_refused", detail=made.excerpt, call=made)
 
     def _illegal(self, row: Row, name: str, action: str, exc: IllegalTransition, call: Any) -> Row:
         """What we knew was wrong: learn from the answer, and see whether the goal is reached."""
@@ -302,12 +303,10 @@ class _Drain:
         asked = row.order_action if name == "order" else row.delivery_action
         verdict = statuses.resolve(machine, asked or action, None, exc.possible)
         if verdict == "already_there":
-            return self._end_part(
-                row, name, "sent", "already_there", call=call("already_there", exc)
-            )
-        return self._end_part(
-            row, name, "parked", "update_illegal", allowed=exc.possible, call=call("refused", exc)
-        )
+            made = call("already_there", exc)
+            return self._end_part(row, name, "sent", "update_nothing_to_do", call=made)
+        made, allowed = call("refused", exc), _named(name, exc.possible)
+        return self._end_part(row, name, "parked", "update_illegal", detail=allowed, call=made)
 
     def _succeeded(self) -> bool:
         opened = self._source.gate.succeeded()
@@ -329,14 +328,23 @@ class _Drain:
         how: str,
         reason: str,
         *,
-        allowed: tuple[str, ...] = (),
+        before: str | None = None,
+        after: str | None = None,
+        detail: str = "",
         call: Call | None = None,
     ) -> Row:
         """One part is over: sent without a call, withdrawn, or parked with its reason."""
         left = tuple(p for p in row.parts_left if p != part)
-        told: dict[str, Any] = {"part": part, "fate": how, "code": reason}
-        if allowed:
-            told["detail"] = ", ".join(allowed)
+        told = {
+            "part": part,
+            "fate": how,
+            "code": reason,
+            "level": "held" if how == "parked" else "fixed",
+            "field": FIELDS[part],
+            "before": _value(row, part) if before is None else before,
+            "after": after,
+            "detail": detail,
+        }
         parked = (*row.parts_parked, part) if how == "parked" else row.parts_parked
         fate = _fate(row, left, parked, [*(row.fates or []), told])
         self._record(row, fate, call, self._known if call is not None else None)
@@ -474,10 +482,38 @@ def _unchanged(
     )
 
 
+def _takes_over(newer: Row, row: Row, part: str) -> bool:
+    """A newer tracking number replaces an unsent one; a cancel withdraws an unsent shipping."""
+    if part == "tracking_number":
+        return part in newer.parts_left
+    if part == "delivery" and row.delivery_action in SHIPPING:
+        return part in newer.parts_left and newer.delivery_action == "cancel"
+    return False
+
+
+def _value(row: Row, part: str) -> str | None:
+    """What the part asks for, as a clerk is shown it; a note is not repeated."""
+    values = {
+        "tracking_number": row.tracking_number,
+        "order": f"order.{row.order_action}",
+        "delivery": f"delivery.{row.delivery_action}",
+    }
+    return values.get(part)
+
+
+def _named(machine: str, actions: tuple[str, ...]) -> str:
+    return ", ".join(f"{machine}.{action}" for action in actions)
+
+
 def _with_doubled_note(row: Row, parts: tuple[str, ...]) -> list[dict[str, Any]]:
     """A note whose fate is unknown is sent again, and the clerk is told."""
     fates = list(row.fates or [])
-    told = {"part": "note", "code": "update_note_maybe_doubled"}
+    told = {
+        "part": "note",
+        "code": "update_note_maybe_doubled",
+        "level": "warning",
+        "field": "note",
+    }
     if "note" in parts and told not in fates:
         fates.append(told)
     return fates

@@ -56,7 +56,7 @@ def _act(r: Resources, connection: str, fields: dict[str, Any]) -> str:
         name: value for name, value in fields.items() if name.strip().casefold() not in note_names
     }
     found = profile.hook_update({**silent, "externalid": external_id, **read})
-    outcome = found.nothing_to_do or ("invalid" if found.errors else "accepted")
+    outcome: str = found.nothing_to_do or ("invalid" if found.errors else "accepted")
     if found.request is not None:
         _accept(r, connection, external_id, found.stage, found.request)
     note = next(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import fakeredis
 import pytest
 
 import settings
 from clients.limits import Rate, Slots
-from ledger.database import open_ledger
-from ledger.migrate import identify, upgrade
+from ledger.migrate import upgrade
 
 # The app of tasks reads its settings when it is imported: a sandbox in an empty folder, without a broker.
 SURROUNDINGS = {
@@ -33,9 +32,7 @@ SURROUNDINGS = {
 _before = dict(os.environ)
 os.environ.update(SURROUNDINGS)
 try:
-    from tasks import creating
-    from tasks.gate import Gate
-    from tasks.resources import Resources, Source, Target, load_profile
+    from tasks import creating, resources
 finally:
     os.environ.clear()
     os.environ.update(_before)
@@ -126,11 +123,6 @@ def chosen_settings(folder, **changes):
     )
 
 
-@pytest.fixture(scope="session")
-def profiles():
-    return {"okliving": load_profile(chosen_settings(Path()), "okliving")}
-
-
 @pytest.fixture
 def clock(monkeypatch):
     moved = Clock()
@@ -143,41 +135,44 @@ def store():
     return fakeredis.FakeRedis(server=fakeredis.FakeServer())
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    upgrade(url, sandbox=True)
-    opened = open_ledger(url)
-    yield opened
-    opened.close()
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    upgrade(f"sqlite:///{path}", sandbox=True)
+    return path
 
 
 @pytest.fixture
-def make(tmp_path, ledger, store, profiles):
-    """Builds resources with changed settings; `box` changes the CRM's."""
+def make(tmp_path, migrated_file, store):
+    """Builds resources with changed settings, `box` those of the CRM; both remotes are played."""
+    built = []
+    shutil.copy(migrated_file, tmp_path / "ledger.db")
 
     def build(*, box=None, redis=None, **changes):
         chosen = chosen_settings(tmp_path, **changes)
-        onebox = box or chosen.boxes["onebox"]
-        target = Target(
-            "onebox",
-            FakeBox(),
-            onebox,
-            Gate(ledger, "onebox"),
-            Slots(store, "onebox", onebox.concurrency, onebox.lease),
-            Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
+        onebox = replace(chosen.boxes["onebox"], **box or {})
+        real = resources.build(replace(chosen, boxes={"onebox": onebox}))
+        built.append(real)
+        (source,), (target,) = real.sources.values(), real.targets.values()
+        source.client.close()
+        target.client.close()
+        target = replace(
+            target,
+            client=FakeBox(),
+            slots=Slots(store, "onebox", onebox.concurrency, onebox.lease),
+            rate=Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
         )
-        return Resources(
-            settings=chosen,
-            ledger=ledger,
-            ledger_id=identify(ledger, sandbox=True),
+        return replace(
+            real,
             redis=redis or store,
-            sources={"okliving": Source("okliving", FakeShop(), chosen.shops["okliving"])},
+            sources={"okliving": replace(source, client=FakeShop())},
             targets={"onebox": target},
-            profiles=profiles,
         )
 
-    return build
+    yield build
+    for real in built:
+        real.ledger.close()
+        real.redis.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -491,7 +490,7 @@ def test_breaker_closes_after_failures_in_a_row_over_all_orders(r, clock):
 
 
 def test_who_finds_no_free_place_is_parked_and_rung_for_by_who_leaves(make, clock):
-    r = make(box=replace(make().targets[BOX].settings, concurrency=1))
+    r = make(box={"concurrency": 1})
     first, second = give(r), give(r, "2")
     slots = r.targets[BOX].slots
     assert slots.acquire("someone", "x:0")
@@ -505,7 +504,7 @@ def test_who_finds_no_free_place_is_parked_and_rung_for_by_who_leaves(make, cloc
 
 
 def test_order_without_a_turn_under_the_rate_limit_is_parked(make, clock, monkeypatch):
-    r = make(box=replace(make().targets[BOX].settings, concurrency=1, rate=5))
+    r = make(box={"concurrency": 1, "rate": 5})
     monkeypatch.setattr(type(r.targets[BOX].rate), "acquire", lambda *_: 3.0)
     pk = give(r)
     assert carry(r, pk).ring == [Due(pk, "okliving")]

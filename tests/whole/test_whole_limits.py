@@ -58,5 +58,5 @@ def test_hanging_crm_does_not_stop_the_reading_of_the_shop(tmp_path, database_ur
         system.wait_until(lambda: system.crm.in_flight == 4)
         for round_ in range(1, 4):
             given += system.give(10, start=400_000_000 + 100 * round_)
-            system.wait_until(lambda: len(system.rows()) == len(given), 12)
+            system.wait_until(lambda n=len(given): len(system.rows()) == n, 12)
         assert system.crm.in_flight == 4

@@ -1,0 +1,44 @@
+"""Reads what a caller sent, strictly: content type first, then JSON, then its form.
+
+In: the current request. Out: plain values. Refuses with 413 (Flask, above MAX_BODY), 415 and 400.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from flask import request
+
+from gateway.errors import Refusal
+
+# Bytes: many times the longest update.
+MAX_BODY = 64 * 1024
+JSON = "application/json"
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+def read_json() -> Any:
+    """The JSON of the body. orjson refuses what is no JSON: NaN, lone surrogates, wrong UTF-8."""
+    if request.mimetype != JSON:
+        raise Refusal(415, f"Send the body as {JSON}.")
+    try:
+        return orjson.loads(request.get_data(cache=False))
+    except orjson.JSONDecodeError:
+        raise Refusal(400, "The body is not valid JSON.") from None
+
+
+def read_fields() -> dict[str, str]:
+    """The fields of a form or of a JSON object, flat, as text; what is null is left out."""
+    if request.mimetype in FORMS:
+        return request.form.to_dict()
+    if request.mimetype != JSON:
+        raise Refusal(415, f"Send the fields as a form or as {JSON}.")
+    found = read_json()
+    if not isinstance(found, dict):
+        raise Refusal(400, "The body must be a JSON object of fields.")
+    return {name: _text(value) for name, value in found.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

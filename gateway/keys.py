@@ -1,0 +1,98 @@
+"""Who may come in: keys by `Authorization: Bearer`, or nobody but callers on this machine.
+
+In: the configured keys. Out: `flask.g.caller`, the key's name. Keys are kept as SHA-256 digests and all of
+them are compared in constant time. A blueprint without this check is named in OPEN. Refuses with 401, with
+403 when no keys are set and the caller is not local, and with 429 above the rate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+
+from flask import Flask, g, request
+
+from gateway.errors import Refusal
+from gateway.rate import RateLimit
+from tasks.resources import Resources
+
+# Doors that take no key: health and metrics for machines nearby; the hook has a secret of its own.
+OPEN = frozenset({"health", "hook", "metrics"})
+# Who calls when there are no keys.
+LOCAL = "local"
+
+
+class Keyring:
+    """Secrets by name, none of them in clear."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._digests = {name: _digest(secret) for name, secret in secrets.items()}
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def owner(self, presented: str) -> str | None:
+        """Whose secret this is, or None; takes the same time whichever it is."""
+        found = None
+        digest = _digest(presented)
+        for name, known in self._digests.items():
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def register(app: Flask, r: Resources, rate: RateLimit) -> None:
+    """Ask every request for its key, those of open doors and of no door excepted."""
+    keyring = Keyring(r.settings.api_keys)
+
+    def admit() -> None:
+        # Where there is no door, there is nothing to protect: 404 and 405 say so to everyone.
+        if request.endpoint is None or request.blueprint in OPEN:
+            return
+        g.caller = _bearer(keyring) if keyring else _local()
+        rate.count(g.caller)
+
+    app.before_request(admit)
+
+
+def _bearer(keyring: Keyring) -> str:
+    given = request.authorization
+    token = given.token if given is not None and given.type == "bearer" else None
+    owner = keyring.owner(token) if token else None
+    if owner is None:
+        raise Refusal(
+            401,
+            "A valid key is needed: Authorization: Bearer KEY.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return owner
+
+
+def _local() -> str:
+    # A page in a browser on this machine reaches us under a name of its own: its Host gives it away.
+    if not (is_loopback(request.remote_addr) and is_loopback(_host())):
+        raise Refusal(
+            403, "Without keys (ORDERBRIDGE_API_KEYS) only callers on this machine come in."
+        )
+    return LOCAL
+
+
+def _host() -> str:
+    host = request.host
+    return host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether this address or name is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

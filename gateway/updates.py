@@ -1,0 +1,260 @@
+"""The doors of the API: an update comes in, and how updates and orders stand.
+
+In: JSON of authenticated callers. Out: what gateway/schemas.py says. An update is in the ledger before its
+202. Refuses with 400, 404, 409 (a key used for something else), 413, 415 and 422 (errors by field).
+"""
+
+# mypy: disallow-untyped-decorators=False
+# flask-smorest's decorators have no types.
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, current_app, g, request
+from flask_smorest import Blueprint
+from marshmallow import Schema, fields, validate
+
+from gateway import words
+from gateway.body import read_json
+from gateway.errors import ErrorSchema, Refusal
+from gateway.schemas import AcceptedSchema, OrderSchema, UpdateInFullSchema
+from ledger import orders, updates
+from ledger.updates import KeyReused, Row
+from mapping.problems import explain
+from mapping.updates import UpdateRequest, UpdateSchema, read_update
+from tasks.accepting import UnknownConnection, accept
+from tasks.resources import Resources
+
+PREFIX = "/api/v1"
+DEFAULT_CONNECTION = "okliving"
+# Of an order's updates, the newest that are shown.
+SHOWN = 50
+# What the ledger keeps of a key.
+LONGEST_KEY = 200
+LONGEST_ID = 64
+# Printable ASCII; blanks at its ends would not survive HTTP.
+KEY_PATTERN = "^[!-~]([ -~]{0,198}[!-~])?$"
+LARGEST_ROW_ID = 2**63 - 1
+
+blueprint = Blueprint(
+    "updates",
+    __name__,
+    url_prefix=PREFIX,
+    description="Tracking numbers, statuses and comments on their way to the shop.",
+)
+
+IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "description": "Names this update: the same key with the same body is the same update, and gets the same "
+    "answer. Each API key has its own names.",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+}
+ACCEPT_LANGUAGE = {
+    "in": "header",
+    "name": "Accept-Language",
+    "description": "`en` or `uk`, for sentences.",
+    "schema": {"type": "string"},
+}
+
+
+MEANINGS = {
+    400: "The body is no JSON.",
+    401: "No key, or a wrong one.",
+    404: "There is no such thing; the sentence says what.",
+    409: "The key was used before, for another update.",
+    413: "The body is larger than 64 kB.",
+    415: "The body is not application/json.",
+    422: "What was sent is not valid; errors keyed by field.",
+    429: "Too many requests; see Retry-After.",
+    503: "The ledger is away, nothing was done; see Retry-After.",
+}
+
+
+def _refuses(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Say in the document how a door may refuse."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        for status in statuses:
+            document = blueprint.alt_response(
+                status, schema=ErrorSchema, description=MEANINGS[status]
+            )
+            view = document(view)
+        return view
+
+    return decorate
+
+
+class WhichSchema(Schema):
+    """Which shop an order is of."""
+
+    connection = fields.String(
+        load_default=DEFAULT_CONNECTION,
+        validate=validate.Length(1, 64),
+        metadata={"description": "Which shop."},
+    )
+
+
+@blueprint.route("/updates", methods=["POST"])
+@blueprint.doc(
+    summary="Take in an update",
+    parameters=[IDEMPOTENCY_KEY],
+    requestBody={"required": True, "content": {"application/json": {"schema": UpdateSchema}}},
+)
+@blueprint.response(202, AcceptedSchema, description="In the ledger; it will be carried out.")
+@_refuses(400, 401, 409, 413, 415, 422, 429, 503)
+def take_in() -> dict[str, Any]:
+    """A tracking number, an order action, a delivery action, a note; at least one."""
+    key = _scoped_key()
+    asked = _update()
+    try:
+        row = accept(_resources(), asked, origin=f"http:{g.caller}"[:64], key=key)
+    except KeyReused as exc:
+        raise Refusal(409, "This Idempotency-Key was used before, for another update.") from exc
+    except UnknownConnection as exc:
+        raise _invalid({"connection": [str(exc)]}) from exc
+    answer: dict[str, Any] = {"id": row.id, "order_id": row.order_id, "state": "queued"}
+    if asked.warnings:
+        answer["warnings"] = [
+            explain(problem, words.language(), order=row.order_id) for problem in asked.warnings
+        ]
+    return answer
+
+
+@blueprint.route(f"/updates/<int(min=1,max={LARGEST_ROW_ID}):update_id>")
+@blueprint.doc(summary="How an update stands", parameters=[ACCEPT_LANGUAGE])
+@blueprint.response(200, UpdateInFullSchema)
+@_refuses(401, 404, 429, 503)
+def show_update(update_id: int) -> dict[str, Any]:
+    """Its state and why, what became of each part, and every call that was made for it."""
+    r = _resources()
+    row = updates.find(r.ledger, update_id)
+    if row is None:
+        raise Refusal(404, "There is no update with this id.")
+    return _shown(row) | {"attempts": updates.calls(r.ledger, update_id)}
+
+
+@blueprint.route("/orders/<path:order_id>")
+@blueprint.arguments(WhichSchema, location="query")
+@blueprint.doc(summary="How an order stands", parameters=[ACCEPT_LANGUAGE])
+@blueprint.response(200, OrderSchema)
+@_refuses(401, 404, 429, 503)
+def show_order(which: dict[str, str], order_id: str) -> dict[str, Any]:
+    """Its state and why, its id in the CRM, and its newest updates."""
+    r = _resources()
+    connection = which["connection"]
+    found = _find_order(r, connection, order_id)
+    asked = _updates_of(r, connection, order_id)
+    if found is None and not asked:
+        raise Refusal(404, "There is no order with this id, and no update of one.")
+    answer: dict[str, Any] = {
+        "order_id": order_id,
+        "connection": connection,
+        "updates": [_shown(row) for row in asked],
+    }
+    if found is None:
+        nothing = dict.fromkeys(("state", "target", "target_id", "received_at", "state_at"))
+        return answer | nothing | {"reason": "", "reason_codes": [], "changed": False}
+    codes = _codes(found.reason)
+    return answer | {
+        "state": found.state,
+        "reason": words.sentences(codes, order_id),
+        "reason_codes": codes,
+        "target": found.target,
+        "target_id": found.target_id,
+        "changed": found.changed,
+        "received_at": found.received_at,
+        "state_at": found.state_at,
+    }
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def _resources() -> Resources:
+    r: Resources = current_app.config["RESOURCES"]
+    return r
+
+
+def _update() -> UpdateRequest:
+    raw = read_json()
+    if not isinstance(raw, dict):
+        raise _invalid({"_schema": ["The body must be a JSON object."]})
+    asked, errors = read_update(raw)
+    if asked is None:
+        raise _invalid(errors)
+    return asked
+
+
+def _invalid(errors: dict[str, list[str]]) -> Refusal:
+    return Refusal(422, "The update is not valid; see errors.", errors=errors)
+
+
+def _scoped_key() -> str | None:
+    """The caller's Idempotency-Key, under the caller's name: two callers never meet in one key."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    if not re.fullmatch(KEY_PATTERN, given):
+        raise _invalid({"Idempotency-Key": ["1 to 200 printable ASCII characters."]})
+    key = f"{g.caller}:{given}"
+    if len(key) <= LONGEST_KEY:
+        return key
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def _sound_id(text: str) -> bool:
+    """Whether this may be an id in the ledger; PostgreSQL takes no NUL."""
+    return len(text) <= LONGEST_ID and text.isprintable()
+
+
+def _find_order(r: Resources, connection: str, order_id: str) -> orders.Row | None:
+    if not (_sound_id(order_id) and _sound_id(connection)):
+        return None
+    found = orders.listing(r.ledger, datetime.now(UTC), order_id=order_id)
+    return next((row for row in found if row.connection == connection), None)
+
+
+def _updates_of(r: Resources, connection: str, order_id: str) -> list[Row]:
+    if not (_sound_id(order_id) and _sound_id(connection)):
+        return []
+    return updates.listing(r.ledger, connection=connection, order_id=order_id, limit=SHOWN)
+
+
+# --- showing ------------------------------------------------------------------------------------------
+
+
+def _codes(reason: str) -> list[str]:
+    return [code for code in reason.split(",") if code]
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    codes = _codes(row.reason)
+    return {
+        "id": row.id,
+        "connection": row.connection,
+        "order_id": row.order_id,
+        "state": row.state,
+        "reason": words.sentences(codes, row.order_id),
+        "reason_codes": codes,
+        "origin": row.origin,
+        "tracking_number": row.tracking_number,
+        "statuses": {"order": row.order_action, "delivery": row.delivery_action},
+        "note": row.note,
+        "left": list(row.parts_left),
+        "fates": [words.fate(told, row.order_id) for told in row.fates or []],
+        "accepted_at": row.accepted_at,
+        "state_at": row.state_at,
+    }
+
+
+@blueprint.after_request
+def _say_language(response: Response) -> Response:
+    response.headers["Content-Language"] = words.language()
+    response.vary.add("Accept-Language")
+    return response

@@ -1,0 +1,37 @@
+"""Says codes of the ledger in the caller's language.
+
+In: codes and fates. Out: sentences in English or Ukrainian, by Accept-Language, without personal data: only
+codes are told, never what was found. The sentences are in mapping/texts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from flask import request
+
+from mapping.problems import LANGUAGES, Language, Problem, explain
+
+
+def language() -> Language:
+    """The caller's language; English when it has no wish."""
+    return cast("Language", request.accept_languages.best_match(LANGUAGES, default="en"))
+
+
+def sentences(codes: list[str], order_id: str) -> str:
+    """What these codes mean for this order."""
+    return " ".join(explain(code, language(), order=order_id) for code in codes)
+
+
+def fate(told: dict[str, Any], order_id: str) -> dict[str, Any]:
+    """A fate with its sentence. A warning about a field, as it was accepted, is a fate too."""
+    part = told.get("part") or told.get("field") or ""
+    code = told.get("code")
+    detail = told.get("detail") or ""
+    problem = Problem(code, "warning", part, detail=detail) if code else None
+    return {
+        "part": part,
+        "fate": told.get("fate") or told.get("level") or "",
+        "code": code,
+        "text": explain(problem, language(), order=order_id) if problem else None,
+    }
