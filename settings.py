@@ -283,14 +283,14 @@ def _one_of(env: Env, name: str, default: str, *others: str) -> str:
 
 
 def _at_least(env: Env, name: str, default: int, least: int) -> int:
-    value = env.int(name, default)
+    value = env.int(name) if env.str(name, "") else default
     if value < least:
         raise SettingsError(f"{name} must be {least} or more.")
     return value
 
 
 def _seconds(env: Env, name: str, default: float, least: float = 0.0) -> float:
-    value = env.float(name, default)
+    value = env.float(name) if env.str(name, "") else default
     if not least <= value < float("inf"):
         raise SettingsError(f"{name} must be a number, {least:g} or more.")
     return value

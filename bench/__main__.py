@@ -357,8 +357,10 @@ def report(rows: list[Row]) -> str:
     lines = [
         "# Results of `make bench`",
         "",
-        (f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, Python {platform.python_version()}, SQLite (WAL, "
-        "synchronous=NORMAL in workers), simulators and Valkey on the same machine."),
+        (
+            f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, Python {platform.python_version()}, SQLite (WAL, "
+            "synchronous=NORMAL in workers), simulators and Valkey on the same machine."
+        ),
         "",
         "| what | figure | wanted | | compared with |",
         "|---|---|---|---|---|",

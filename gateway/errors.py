@@ -67,7 +67,7 @@ class ErrorSchema(Schema):
     )
 
 
-class JsonApi(Api):  # type: ignore[misc]  flask-smorest has no types
+class JsonApi(Api):
     """flask-smorest with our form of errors, in its answers and in the document."""
 
     ERROR_SCHEMA = ErrorSchema

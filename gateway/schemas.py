@@ -29,7 +29,7 @@ class AcceptedSchema(Schema):
     )
 
 
-class StatusesSchema(Schema):
+class AskedStatusesSchema(Schema):
     """Actions that were asked for."""
 
     order = fields.String(allow_none=True)
@@ -55,7 +55,7 @@ class CallSchema(Schema):
     status = fields.Integer(allow_none=True, metadata={"description": "The HTTP status, if any."})
 
 
-class UpdateSchema(Schema):
+class ShownUpdateSchema(Schema):
     """An update as it stands now."""
 
     id = fields.String(required=True)
@@ -68,7 +68,7 @@ class UpdateSchema(Schema):
     reason_codes = fields.List(fields.String(), required=True)
     origin = fields.String(required=True, metadata={"description": "The door it came in by."})
     tracking_number = fields.String(allow_none=True)
-    statuses = fields.Nested(StatusesSchema, required=True)
+    statuses = fields.Nested(AskedStatusesSchema, required=True)
     note = fields.String(allow_none=True)
     left = fields.List(
         fields.String(), required=True, metadata={"description": "Parts that are still to be sent."}
@@ -78,13 +78,13 @@ class UpdateSchema(Schema):
     state_at = fields.AwareDateTime(required=True)
 
 
-class UpdateInFullSchema(UpdateSchema):
+class ShownUpdateInFullSchema(ShownUpdateSchema):
     """An update with the calls that were made for it."""
 
     attempts = fields.List(fields.Nested(CallSchema), required=True)
 
 
-class OrderSchema(Schema):
+class ShownOrderSchema(Schema):
     """An order as it stands now, with its newest updates."""
 
     order_id = fields.String(required=True)
@@ -111,4 +111,4 @@ class OrderSchema(Schema):
     )
     received_at = fields.AwareDateTime(required=True, allow_none=True)
     state_at = fields.AwareDateTime(required=True, allow_none=True)
-    updates = fields.List(fields.Nested(UpdateSchema), required=True)
+    updates = fields.List(fields.Nested(ShownUpdateSchema), required=True)

@@ -22,7 +22,7 @@ from marshmallow import Schema, fields, validate
 from gateway import words
 from gateway.body import read_json
 from gateway.errors import ErrorSchema, Refusal
-from gateway.schemas import AcceptedSchema, OrderSchema, UpdateInFullSchema
+from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
 from ledger import orders, updates
 from ledger.updates import KeyReused, Row
 from mapping.problems import explain
@@ -128,7 +128,7 @@ def take_in() -> dict[str, Any]:
 
 @blueprint.route(f"/updates/<int(min=1,max={LARGEST_ROW_ID}):update_id>")
 @blueprint.doc(summary="How an update stands", parameters=[ACCEPT_LANGUAGE])
-@blueprint.response(200, UpdateInFullSchema)
+@blueprint.response(200, ShownUpdateInFullSchema)
 @_refuses(401, 404, 429, 503)
 def show_update(update_id: int) -> dict[str, Any]:
     """Its state and why, what became of each part, and every call that was made for it."""
@@ -142,7 +142,7 @@ def show_update(update_id: int) -> dict[str, Any]:
 @blueprint.route("/orders/<path:order_id>")
 @blueprint.arguments(WhichSchema, location="query")
 @blueprint.doc(summary="How an order stands", parameters=[ACCEPT_LANGUAGE])
-@blueprint.response(200, OrderSchema)
+@blueprint.response(200, ShownOrderSchema)
 @_refuses(401, 404, 429, 503)
 def show_order(which: dict[str, str], order_id: str) -> dict[str, Any]:
     """Its state and why, its id in the CRM, and its newest updates."""

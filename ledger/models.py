@@ -83,6 +83,7 @@ class Order(Base):
     problems: Mapped[list[dict[str, Any]] | None]
     target_id: Mapped[str | None] = mapped_column(String(64))
     changed: Mapped[bool] = mapped_column(default=False)
+    accepted_hash: Mapped[str | None] = mapped_column(String(32))
     state_at: Mapped[datetime]
 
     tries: Mapped[int] = mapped_column(default=0)

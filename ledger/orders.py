@@ -21,6 +21,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    false,
     func,
     insert,
     or_,
@@ -72,6 +73,7 @@ class Claim:
     external_id: str
     source: str
     content_hash: str
+    accepted: bool
     tries: int
     uncertain_since: datetime | None
     lookups: int
@@ -259,6 +261,7 @@ _CLAIM = (
         ORDERS.c.external_id,
         ORDERS.c.source,
         ORDERS.c.content_hash,
+        func.coalesce(ORDERS.c.accepted_hash == ORDERS.c.content_hash, false()),
         ORDERS.c.tries,
         ORDERS.c.uncertain_since,
         ORDERS.c.lookups,
@@ -624,8 +627,10 @@ def retry(ledger: Ledger, pk: int, now: datetime) -> None:
 
 
 def release(ledger: Ledger, pk: int, now: datetime) -> None:
-    """A person has dealt with what an order was held for. Raises NotPossible for any other state."""
-    _mend(ledger, pk, now, ("held",), "waiting", "released")
+    """A person accepts the doubts for which an order is held; what is missing stays missing, and holds it
+    again. Raises NotPossible for any other state.
+    """
+    _mend(ledger, pk, now, ("held",), "waiting", "released", accepted_hash=ORDERS.c.content_hash)
 
 
 def ignore(ledger: Ledger, pk: int, now: datetime) -> None:
@@ -636,7 +641,13 @@ def ignore(ledger: Ledger, pk: int, now: datetime) -> None:
 
 
 def _mend(
-    ledger: Ledger, pk: int, now: datetime, allowed: tuple[str, ...], state: str, reason: str
+    ledger: Ledger,
+    pk: int,
+    now: datetime,
+    allowed: tuple[str, ...],
+    state: str,
+    reason: str,
+    **more: Any,
 ) -> None:
     def unit(db: Connection) -> None:
         done = db.execute(
@@ -646,7 +657,7 @@ def _mend(
                 ORDERS.c.state.in_(allowed),
                 or_(ORDERS.c.lease_until.is_(None), ORDERS.c.lease_until < now),
             )
-            .values(state=state, reason=reason, state_at=now, next_try_at=now)
+            .values(state=state, reason=reason, state_at=now, next_try_at=now, **more)
         ).rowcount
         if not done:
             found = db.execute(select(ORDERS).where(ORDERS.c.id == pk)).one()

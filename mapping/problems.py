@@ -44,6 +44,18 @@ class Problem:
         return asdict(self)
 
 
+# What a person may accept by releasing the order: it may be right. What is missing is never accepted.
+DOUBTS = frozenset(
+    {
+        "total_mismatch",
+        "phone_foreign",
+        "recipient_name_filler",
+        "recipient_name_one_word",
+        "name_latin",
+    }
+)
+
+
 def shown(value: object) -> str:
     """Give a value as text that any store and any page can hold, at most 200 characters.
 

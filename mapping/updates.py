@@ -39,21 +39,20 @@ MEANT = ("tracking_number", "statuses", "note")
 # For the OpenAPI document, to which a schema cannot say this by itself.
 AT_LEAST_ONE: list[dict[str, object]] = [{"required": [name]} for name in MEANT]
 NUMBER_MAX = 2**53 - 1  # beyond it JSON readers disagree about a number
+WORD_MAX = 64
 NOTE_MAX = 2_000
 KEY_MAX = 200
 USUAL_DIGITS = re.compile("[0-9]{13,15}")
 INVALID = "Not a valid string."
 
+BLANKS = " \t\n\r\N{NO-BREAK SPACE}"
 # The patterns stand in the OpenAPI document and are used by other engines than Python's, so they
 # say all by themselves: what blanks are, and that those around a value do not count.
-_SPACES = "\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000"
-_BLANKS = f" \\t\\n\\r{_SPACES}"
-_UNPRINTED = (
-    "\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufdd0-\\ufdef\\ufeff\\ufffe\\uffff"
-)
-_LINE = f"\\x00-\\x1f\\x7f-\\x9f{_UNPRINTED}"
-_PAGE = "\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ufdd0-\\ufdef\\ufffe\\uffff"
-_EDGES = re.compile(f"^[{_BLANKS}]+|[{_BLANKS}]+$")
+_BLANKS = " \\t\\n\\r\\u00a0"
+_NO_CHARACTERS = "\\ufdd0-\\ufdef\\ufffe\\uffff"
+_UNPRINTED = "\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
+_LINE = f"\\x00-\\x1f\\x7f-\\x9f{_UNPRINTED}{_NO_CHARACTERS}"
+_PAGE = f"\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f{_NO_CHARACTERS}"
 
 
 def _around(core: str) -> str:
@@ -65,7 +64,7 @@ def _text(forbidden: str, longest: int) -> str:
     return _around(f"{edge}(?:[^{forbidden}]{{0,{longest - 2}}}{edge})?")
 
 
-ORDER_ID = _text(_LINE, 64)
+ORDER_ID = _text(_LINE, WORD_MAX)
 TRACKING_NUMBER = _around("[0-9A-Za-z-]{1,64}")
 NOTE = _text(_PAGE, NOTE_MAX)
 CONNECTION = _around("[0-9A-Za-z_.-]{1,64}")
@@ -97,8 +96,10 @@ class _Strict(Schema):
 class _Text(fields.Field[str]):
     """Text without the blanks around it, its line ends as Unix has them."""
 
-    def __init__(self, pattern: str, error: str, **kwargs: Any) -> None:
+    def __init__(self, pattern: str, error: str, *, longest: int = WORD_MAX, **kwargs: Any) -> None:
         super().__init__(validate=validate.Regexp(pattern, error=error), **kwargs)
+        self.longest = longest
+        self.error = error
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
@@ -107,7 +108,10 @@ class _Text(fields.Field[str]):
             value.encode()
         except UnicodeEncodeError as error:  # a lone surrogate, which no pattern can name
             raise ValidationError(INVALID) from error
-        return _EDGES.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+        text = value.strip(BLANKS).replace("\r\n", "\n").replace("\r", "\n")
+        if len(text) > self.longest:  # megabytes are not for a pattern
+            raise ValidationError(self.error)
+        return text
 
 
 class _Trimmed(_Text, fields.String):
@@ -188,6 +192,7 @@ class UpdateSchema(_Strict):
     note = _Trimmed(
         NOTE,
         "1 to 2,000 characters, no control characters but line breaks and tabs.",
+        longest=NOTE_MAX,
         metadata={"description": "A comment, which the customer may see; up to 2,000 characters."},
     )
     replace = _Yes(

@@ -27,6 +27,7 @@ from clients.errors import (
 from ledger import orders
 from ledger.database import LedgerUnavailable
 from ledger.orders import Claim, Due, Outcome, Try
+from mapping.problems import DOUBTS
 from mapping.profile import Mapped
 from mapping.source import from_text
 from tasks import retry
@@ -117,7 +118,8 @@ class _Attempt:
 
     def make(self) -> Step:
         mapped = self._r.profiles[self._claim.connection].map(from_text(self._claim.source))
-        if mapped.held or mapped.target is None:
+        process = self._process(mapped)
+        if process is None:
             return self._hold(", ".join(mapped.reasons), mapped, self._tried("map", "held"))
         if self._r.settings.mode == "shadow":
             return self._wait("shadow", SHADOW_WAIT, mapped, None, counts=False)
@@ -126,9 +128,15 @@ class _Attempt:
                 step = self._look_up(mapped)
                 if step is not None:
                     return step
-            return self._send(mapped, mapped.target)
+            return self._send(mapped, process)
         except ClientError as exc:
             return self._failed(exc, mapped)
+
+    def _process(self, mapped: Mapped) -> dict[str, Any] | None:
+        """What is sent: the mapped order, or one whose every doubt a person has accepted."""
+        if self._claim.accepted and set(mapped.reasons) <= DOUBTS:
+            return mapped.draft
+        return mapped.target
 
     # --- the calls ------------------------------------------------------------------------------
 

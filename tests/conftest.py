@@ -9,7 +9,9 @@ import pytest
 
 # A developer's own configuration must not leak into a test.
 for name in list(os.environ):
-    if name.startswith(("OKLIVING_", "ONEBOX_", "ORDERBRIDGE_", "CREATEORDER_", "OCP_")) or name in {
+    if name.startswith(
+        ("OKLIVING_", "ONEBOX_", "ORDERBRIDGE_", "CREATEORDER_", "OCP_")
+    ) or name in {
         "DATABASE_URL",
         "REDIS_URL",
         "FETCH_INTERVAL",

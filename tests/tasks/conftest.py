@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import fakeredis
 import pytest
@@ -142,32 +143,33 @@ def migrated_file(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def profile():
+    chosen = chosen_settings(Path(SURROUNDINGS["ORDERBRIDGE_DATA"]))
+    return resources.load_profile(chosen, "okliving")
+
+
 @pytest.fixture
-def make(tmp_path, migrated_file, store):
+def make(tmp_path, migrated_file, store, profile, monkeypatch):
     """Builds resources with changed settings, `box` those of the CRM; both remotes are played."""
     built = []
     shutil.copy(migrated_file, tmp_path / "ledger.db")
+    # The real ones take a second to read the machine's certificates, and the profile half of one.
+    monkeypatch.setattr(resources, "OkLiving", lambda *_, **__: FakeShop())
+    monkeypatch.setattr(resources, "OneBox", lambda *_, **__: FakeBox())
+    monkeypatch.setattr(resources, "load_profile", lambda *_: profile)
 
     def build(*, box=None, redis=None, **changes):
         chosen = chosen_settings(tmp_path, **changes)
         onebox = replace(chosen.boxes["onebox"], **box or {})
         real = resources.build(replace(chosen, boxes={"onebox": onebox}))
         built.append(real)
-        (source,), (target,) = real.sources.values(), real.targets.values()
-        source.client.close()
-        target.client.close()
         target = replace(
-            target,
-            client=FakeBox(),
+            real.targets["onebox"],
             slots=Slots(store, "onebox", onebox.concurrency, onebox.lease),
             rate=Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
         )
-        return replace(
-            real,
-            redis=redis or store,
-            sources={"okliving": replace(source, client=FakeShop())},
-            targets={"onebox": target},
-        )
+        return replace(real, redis=redis or store, targets={"onebox": target})
 
     yield build
     for real in built:

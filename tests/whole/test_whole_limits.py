@@ -35,16 +35,19 @@ def test_calls_in_flight_stay_in_their_slots_and_a_kill_leaks_none(tmp_path, dat
 
 def test_rate_is_kept_over_two_workers(tmp_path, database_url):
     with System(tmp_path, database_url, ONEBOX_RATE=20) as system:
-        given = system.give(100)
+        given = system.give(1)
         system.worker(threads=20)
         system.worker(threads=20)
         system.beat()
-        system.wait_created(100)
+        # The first call logs in, and what was let go meanwhile would arrive in one bunch.
+        system.wait_created(1)
+        given += system.give(100, start=400_000_001)
+        system.wait_created(101)
         times = sorted(time for many in system.sent().values() for time in many)
-        # What was let go in a second may arrive a little bunched: a tenth of tolerance.
+        # On a busy machine the calls arrive a little bunched, though they were let go evenly.
         most = max(sum(start <= time < start + 1 for time in times) for start in times)
-        assert most <= 22
-        assert times[-1] - times[0] >= 100 / 22 - 1
+        assert most <= 20 + 5
+        assert times[-1] - times[1] >= 99 / 20 - 1
         system.assert_each_once(given)
 
 

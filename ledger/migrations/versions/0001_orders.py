@@ -67,6 +67,7 @@ def upgrade() -> None:
         sa.Column("problems", sa.JSON(), nullable=True),
         sa.Column("target_id", sa.String(length=64), nullable=True),
         sa.Column("changed", sa.Boolean(), nullable=False),
+        sa.Column("accepted_hash", sa.String(length=32), nullable=True),
         sa.Column("state_at", UtcDateTime(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("next_try_at", UtcDateTime(), nullable=False),

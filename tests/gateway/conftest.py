@@ -1,0 +1,123 @@
+"""The gateway's application over a real SQLite ledger and a fake Redis; no doorbell leaves the process."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from types import SimpleNamespace
+
+import fakeredis
+import pytest
+
+import settings
+from ledger.database import open_ledger
+from ledger.migrate import upgrade
+
+# Celery's application reads its broker's address when it is imported; nothing here connects to it.
+with pytest.MonkeyPatch.context() as _patch:
+    _patch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    settings.current.cache_clear()
+    from gateway import rate
+    from gateway.app import create_app
+    from tasks import accepting
+    from tasks.resources import Resources, load_profile
+settings.current.cache_clear()
+
+KEY = "k" * 20
+OTHER_KEY = "o" * 20
+SECRET = "hook-secret-0001"
+PAIR = {
+    "OKLIVING_URL": "http://127.0.0.1:1",
+    "OKLIVING_CLIENT_ID": "id",
+    "OKLIVING_CLIENT_SECRET": "secret",
+    "ONEBOX_URL": "http://127.0.0.1:1",
+    "ONEBOX_LOGIN": "login",
+    "ONEBOX_PASSWORD": "password",
+    "ONEBOX_WORKFLOW_ID": "3",
+    "ONEBOX_STATUS_ID": "17",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """A migrated ledger to copy: migrating one for each test would take most of the time."""
+    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    upgrade(f"sqlite:///{path}", sandbox=True)
+    return path
+
+
+@pytest.fixture
+def read_settings(monkeypatch, tmp_path):
+    """Settings of an environment that is the sandbox's pair and what the test adds."""
+
+    def read(**environment):
+        with monkeypatch.context() as patch:
+            for name, value in (PAIR | environment).items():
+                patch.setenv(name, value)
+            patch.setenv("ORDERBRIDGE_DATA", str(tmp_path))
+            patch.setenv("ORDERBRIDGE_SANDBOX", "1")
+            return settings.load(tmp_path / "no.env")
+
+    return read
+
+
+@pytest.fixture
+def rung(monkeypatch):
+    """What was rung for."""
+    rings = []
+    monkeypatch.setattr(accepting, "ring_updates", lambda queues: rings.extend(queues))
+    monkeypatch.setattr(accepting, "ring_hook", rings.append)
+    return rings
+
+
+@pytest.fixture
+def gateway(migrated, read_settings, tmp_path, rung):
+    """Builds a gateway: its app, a client, its ledger and its Redis."""
+    opened = []
+
+    def build(**environment):
+        path = tmp_path / f"ledger-{len(opened)}.db"
+        shutil.copy(migrated, path)
+        ledger = open_ledger(f"sqlite:///{path}")
+        opened.append(ledger)
+        chosen = read_settings(**environment)
+        server = fakeredis.FakeServer()
+        resources = Resources(
+            settings=chosen,
+            ledger=ledger,
+            ledger_id="test",
+            redis=fakeredis.FakeRedis(server=server),
+            sources=dict.fromkeys(chosen.shops),
+            targets={},
+            profiles={"okliving": load_profile(chosen, "okliving")},
+        )
+        app = create_app(resources)
+        return SimpleNamespace(
+            app=app,
+            client=app.test_client(),
+            ledger=ledger,
+            redis=resources.redis,
+            redis_server=server,
+            resources=resources,
+        )
+
+    yield build
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def keyed(gateway):
+    """A gateway with two keys; `client` sends the first one's."""
+    made = gateway(ORDERBRIDGE_API_KEYS=f"erp:{KEY},desk:{OTHER_KEY}")
+    made.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {KEY}"
+    return made
+
+
+@pytest.fixture
+def still(monkeypatch):
+    """Time as the limits see it stands still, so that a window does not end within a test."""
+    now = time.time()
+    monkeypatch.setattr(rate.time, "monotonic", lambda: now)
+    return now

@@ -1,0 +1,458 @@
+"""Reading the shop: windows, pages, what is stored, and what moves the cursor."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import fakeredis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulator.samples import reference_order, shop_time
+from sqlalchemy import event, select
+
+from clients.errors import ServerError, StoreUnavailable, Unreachable
+from ledger import connections, orders
+from ledger.connections import Poll
+from ledger.database import LedgerUnavailable
+from settings import EVERYTHING
+from tasks import polling
+from tasks.polling import CLOCK_CHANGE_OVERLAP, Polled, PollFailed, PollRunning
+
+KYIV = ZoneInfo("Europe/Kyiv")
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+USUAL = timedelta(minutes=10)
+# Source: the tz database; clocks go forward and back at 01:00 UTC.
+FORWARD = datetime(2026, 3, 29, 1, tzinfo=UTC)
+BACK = datetime(2026, 10, 25, 1, tzinfo=UTC)
+MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  hypothesis wants naive bounds
+
+
+def order(number, updated=NOW, **more):
+    return reference_order(id=str(number), updated_at=shop_time(updated), **more)
+
+
+def shop(r):
+    return r.sources["okliving"].client
+
+
+def poll(r, now=NOW, **more):
+    """One poll at that moment; what it did, and the keys it rang for."""
+    rung = []
+    polled = polling.poll(
+        r, "okliving", lambda due: rung.extend(d.pk for d in due), clock=lambda: now, **more
+    )
+    return polled, rung
+
+
+def known(r):
+    return {row.order_id for row in orders.listing(r.ledger, NOW)}
+
+
+def watermark(r):
+    return connections.cursors(r.ledger)[0].watermark
+
+
+def asked(r):
+    filters = [body["args"]["filter"]["updated_at"] for body in shop(r).bodies]
+    return [(f["from"], f["to"]) for f in filters]
+
+
+# --- windows ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [FORWARD, BACK])
+def test_overlap_covers_the_hour_around_a_clock_change(change):
+    for minutes in range(-170, 170, 10):
+        watermark = change + timedelta(minutes=minutes)
+        wide = polling.overlap(watermark, watermark + timedelta(minutes=1), KYIV, USUAL)
+        assert wide == CLOCK_CHANGE_OVERLAP
+    for hours in (-5, 5):
+        calm = change + timedelta(hours=hours)
+        assert polling.overlap(calm, calm + timedelta(minutes=1), KYIV, USUAL) == USUAL
+
+
+def test_overlap_that_is_set_wider_stays_so():
+    wide = timedelta(hours=2)
+    assert polling.overlap(BACK, BACK, KYIV, wide) == wide
+
+
+@pytest.mark.parametrize("change", [FORWARD, BACK])
+@pytest.mark.parametrize(
+    ("every", "away"), [(7, ()), (7, (-35, 40)), (7, (-90, -5)), (7, (5, 55)), (25, ())]
+)
+def test_no_order_is_missed_around_a_clock_change(r, change, every, away):
+    """The shop compares its own stamps as text; `away` are the minutes when it did not answer."""
+    start, end = change - timedelta(hours=3), change + timedelta(hours=4)
+    born = [start + timedelta(minutes=minute) for minute in range(0, 400, 5)]
+    clock = [start]
+
+    def answer(body):
+        window = body["args"]["filter"]["updated_at"]
+        listed = [
+            order(n, moment)
+            for n, moment in enumerate(born)
+            if moment <= clock[0] and window["from"] <= shop_time(moment) <= window["to"]
+        ]
+        return {"orders": listed, "page": 1, "pages": 1}
+
+    shop(r).answer = answer
+    while clock[0] <= end:
+        minute = (clock[0] - change).total_seconds() / 60
+        if not (away and away[0] <= minute <= away[1]):
+            poll(r, clock[0])
+        clock[0] += timedelta(minutes=every)
+    assert known(r) == {str(n) for n in range(len(born))}
+
+
+def test_first_poll_reads_everything_and_the_next_from_the_watermark_less_the_overlap(r):
+    shop(r).answer = lambda _: {"orders": [order(1, NOW - timedelta(hours=1))]}
+    poll(r)
+    poll(r, NOW + timedelta(minutes=1))
+    assert asked(r) == [
+        ("2000-01-01 02:00:00", "2026-11-21 14:00:00"),
+        ("2026-11-21 12:50:00", "2026-11-21 14:01:00"),
+    ]
+
+
+def test_lag_ends_the_window_earlier(make):
+    r = make(poll_lag=90, start_from=NOW - timedelta(days=1))
+    poll(r)
+    assert asked(r) == [("2026-11-20 14:00:00", "2026-11-21 13:58:30")]
+
+
+def test_start_from_now_begins_at_the_clock_and_remembers_it(make):
+    r = make(start_from=None)
+    poll(r)
+    assert asked(r) == [("2026-11-21 14:00:00", "2026-11-21 14:00:00")]
+    assert watermark(r) == NOW
+
+
+@pytest.fixture(scope="module")
+def laws():
+    """A function of plain values: next_watermark with nothing built but settings."""
+
+    class Chosen:
+        start_from = EVERYTHING
+
+    class Given:
+        settings = Chosen
+
+    def law(before, newest, now, lag):
+        Chosen.poll_lag = lag
+        held = Poll("okliving", "token", before)
+        return polling.next_watermark(Given, held, Polled(newest=newest), now)
+
+    return law
+
+
+@given(
+    before=st.none() | MOMENTS, newest=st.none() | MOMENTS, now=MOMENTS, lag=st.integers(0, 7200)
+)
+def test_watermark_is_never_later_than_the_clock_less_the_lag_and_never_goes_back(
+    laws, before, newest, now, lag
+):
+    limit = now - timedelta(seconds=lag)
+    moved = laws(before, newest, now, lag)
+    assert (moved is None) is (before is None and newest is None)
+    if moved is not None:
+        assert moved <= limit
+        assert before is None or moved >= min(before, limit)
+        assert moved in {before, newest, limit}
+
+
+def test_watermark_moves_to_the_newest_stamp_and_not_to_the_clock(r):
+    newest = NOW - timedelta(minutes=5)
+    shop(r).answer = lambda _: {
+        "orders": [order(1, newest), order(2, NOW - timedelta(days=2)), {"id": "3"}]
+    }
+    poll(r)
+    assert watermark(r) == newest
+    shop(r).answer = lambda _: {"orders": []}
+    poll(r, NOW + timedelta(minutes=1))
+    assert watermark(r) == newest
+
+
+def test_stamp_of_the_future_does_not_carry_the_cursor_away(r):
+    shop(r).answer = lambda _: {"orders": [order(1, NOW + timedelta(days=300))]}
+    poll(r)
+    assert watermark(r) == NOW
+
+
+# --- pages ------------------------------------------------------------------------------------------
+
+
+def paged(count, form, limit=100):
+    """A shop with so many orders, in one of the forms that answers have."""
+    everything = [order(n) for n in range(count)]
+
+    def answer(body):
+        page = body["args"]["page"]
+        part = everything[(page - 1) * limit : page * limit]
+        if form == "pages":
+            return {"orders": part, "page": page, "pages": -(-count // limit), "total": count}
+        if form == "short page":
+            return {"data": part, "page": page}
+        if form == "ignores the page":
+            return everything[:limit]
+        return everything
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("form", "count", "calls", "stored"),
+    [
+        ("pages", 250, 3, 250),
+        ("pages", 200, 2, 200),
+        ("pages", 0, 1, 0),
+        ("short page", 250, 3, 250),
+        ("short page", 200, 3, 200),
+        ("no paging", 250, 1, 250),
+        ("ignores the page", 100, 2, 100),
+    ],
+)
+def test_pages_are_read_to_their_end(r, form, count, calls, stored):
+    shop(r).answer = paged(count, form)
+    polled, rung = poll(r)
+    assert [body["args"]["page"] for body in shop(r).bodies] == list(range(1, calls + 1))
+    assert (polled.stored, len(rung), len(known(r))) == (stored, stored, stored)
+
+
+def test_list_that_never_ends_is_a_failure_and_moves_nothing(r, monkeypatch):
+    monkeypatch.setattr(polling, "MOST_PAGES", 5)
+    shop(r).answer = lambda body: {"orders": [order(body["args"]["page"])], "page": 1, "pages": 999}
+    with pytest.raises(PollFailed, match="more than 5 pages"):
+        poll(r)
+    assert watermark(r) is None
+    assert len(known(r)) == 5
+
+
+def test_order_that_moves_to_the_next_page_is_stored_once(r):
+    pages = {1: [order(1), order(2)], 2: [order(2), order(3)]}
+    shop(r).answer = lambda body: {"orders": pages[body["args"]["page"]], "pages": 2, "page": 1}
+    polled, rung = poll(r)
+    assert (polled.orders, len(rung)) == (4, 3)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_copies_on_one_page_the_newer_is_kept(r, turned):
+    copies = [order(1, NOW - timedelta(hours=1), note="old"), order(1, NOW, note="new")]
+    shop(r).answer = lambda _: {"orders": copies[::-1] if turned else copies}
+    _, (pk,) = poll(r)
+    assert json.loads(orders.source(r.ledger, pk))["note"] == "new"
+
+
+def test_orders_are_rung_for_only_once_they_are_stored(r):
+    seen = []
+    shop(r).answer = paged(150, "pages")
+
+    def ring(due):
+        seen.append((len(due), len(known(r))))
+
+    polling.poll(r, "okliving", ring, clock=lambda: NOW)
+    assert seen == [(100, 100), (50, 150)]
+
+
+def test_what_is_no_order_is_kept_aside_and_stops_nothing(r):
+    scraps = [None, 17, "text", [], {"name": "no id"}, {"id": ""}]
+    shop(r).answer = lambda _: {"orders": [*scraps, order(1), *scraps]}
+    polled, rung = poll(r)
+    assert (polled.aside, len(rung), known(r)) == (12, 1, {"1"})
+    with r.ledger.read() as db:
+        kept = db.execute(select(orders.INTAKE.c.raw)).scalars().all()
+    assert sorted(kept) == sorted(json.dumps(s, separators=(",", ":")) for s in scraps)
+
+
+# --- what is known already --------------------------------------------------------------------------
+
+
+def test_page_of_known_orders_costs_one_read_of_redis_and_no_statement_on_orders(r, store):
+    shop(r).answer = paged(100, "no paging")
+    poll(r)
+    statements, commands = [], []
+    event.listen(r.ledger.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    execute = store.execute_command
+    store.execute_command = lambda *given, **more: (
+        commands.append(given[0]) or execute(*given, **more)
+    )
+    polled, rung = poll(r, NOW + timedelta(minutes=1))
+    assert (polled.known, polled.stored, rung) == (100, 0, [])
+    assert commands == ["MGET"]
+    assert [s for s in statements if " orders" in s or " intake" in s] == []
+
+
+def test_changed_order_is_not_taken_for_known(r):
+    shop(r).answer = lambda _: {"orders": [order(1, note="a")]}
+    _, first = poll(r)
+    shop(r).answer = lambda _: {"orders": [order(1, note="b")]}
+    polled, again = poll(r)
+    assert (polled.known, again) == (0, first)
+
+
+class GoneRedis(fakeredis.FakeRedis):
+    def execute_command(self, *args, **options):
+        raise polling.RedisError("gone")
+
+    def pipeline(self, *args, **options):
+        raise polling.RedisError("gone")
+
+
+def test_orders_are_stored_and_rung_for_while_redis_is_away(make):
+    r = make(redis=GoneRedis(server=fakeredis.FakeServer()))
+    shop(r).answer = paged(150, "pages")
+    polled, rung = poll(r)
+    assert (polled.stored, len(rung)) == (150, 150)
+    again, rung = poll(r)
+    assert (again.known, again.stored, rung) == (0, 0, [])
+
+
+def test_flushed_redis_doubles_nothing(r, store):
+    shop(r).answer = paged(20, "no paging")
+    poll(r)
+    store.flushall()
+    polled, rung = poll(r)
+    assert (polled.known, polled.stored, rung) == (0, 0, [])
+
+
+def test_keys_of_another_ledger_are_not_trusted(r):
+    shop(r).answer = paged(20, "no paging")
+    poll(r)
+    polled, _ = poll(replace(r, ledger_id="another"))
+    assert polled.known == 0
+
+
+def test_shop_that_gives_each_order_once_loses_none(r):
+    unread = [order(n) for n in range(250)]
+
+    def answer(_):
+        given, unread[:100] = unread[:100], []
+        return {"orders": given, "page": 1}
+
+    shop(r).answer = answer
+    poll(r)
+    assert len(known(r)) == 250
+    unread += [order(n) for n in range(250, 260)]
+    poll(r)
+    assert len(known(r)) == 260
+
+
+# --- failures ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Unreachable("no answer"),
+        ServerError("500"),
+        StoreUnavailable("gone"),
+        {"what": "is this"},
+        "text",
+        None,
+    ],
+)
+def test_failed_poll_moves_nothing_and_the_next_reads_the_same_window(r, failure):
+    shop(r).answer = lambda _: {"orders": [order(1, NOW - timedelta(hours=1))]}
+    poll(r)
+    before = watermark(r)
+    shop(r).answer = lambda _: failure
+    with pytest.raises(PollFailed, match="could not be read"):
+        poll(r, NOW + timedelta(minutes=1))
+    (cursor,) = connections.cursors(r.ledger)
+    assert (cursor.watermark, cursor.failed_at) == (before, NOW + timedelta(minutes=1))
+    assert cursor.error
+    shop(r).answer = lambda _: {"orders": [order(2)]}
+    poll(r, NOW + timedelta(minutes=1))
+    assert asked(r)[-1] == asked(r)[-2]
+    assert connections.cursors(r.ledger)[0].error == ""
+
+
+def test_failure_on_a_later_page_keeps_what_was_stored_and_moves_nothing(r):
+    pages = paged(250, "pages")
+    shop(r).answer = lambda body: pages(body) if body["args"]["page"] < 3 else Unreachable("gone")
+    with pytest.raises(PollFailed):
+        poll(r)
+    assert (len(known(r)), watermark(r)) == (200, None)
+
+
+def test_ledger_that_goes_away_under_way_fails_the_poll(r, monkeypatch):
+    def away(*_):
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(polling.orders, "store", away)
+    shop(r).answer = paged(1, "pages")
+    with pytest.raises(PollFailed, match="was not read"):
+        poll(r)
+
+
+def test_unforeseen_error_gives_the_shop_back(r):
+    def breaks(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        polling.poll(r, "okliving", breaks, clock=lambda: NOW)
+    poll(r)
+
+
+def test_second_poll_is_refused_while_the_first_runs(r):
+    def answer(_):
+        with pytest.raises(PollRunning):
+            poll(r)
+        return {"orders": []}
+
+    shop(r).answer = answer
+    poll(r)
+    assert len(shop(r).bodies) == 1
+
+
+def test_poll_that_lost_its_turn_moves_nothing(r):
+    def answer(_):
+        connections.begin_poll(r.ledger, "okliving", NOW + timedelta(hours=1), 60)
+        return {"orders": [order(1)]}
+
+    shop(r).answer = answer
+    with pytest.raises(PollFailed, match="lost its turn"):
+        poll(r)
+    assert (watermark(r), known(r)) == (None, set())
+
+
+# --- past days --------------------------------------------------------------------------------------
+
+
+def test_backfill_reads_whole_shop_days_trusts_no_key_and_moves_no_cursor(r, store):
+    shop(r).answer = lambda _: {"orders": [order(1, NOW - timedelta(days=27))]}
+    poll(r)
+    before, days = watermark(r), []
+    r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
+    total = polling.backfill(
+        r,
+        "okliving",
+        lambda _: None,
+        date(2026, 10, 24),
+        date(2026, 10, 26),
+        on_day=lambda: days.append(1),
+    )
+    assert asked(r)[1:] == [
+        ("2026-10-24 00:00:00", "2026-10-25 00:00:00"),
+        ("2026-10-25 00:00:00", "2026-10-26 00:00:00"),
+        ("2026-10-26 00:00:00", "2026-10-27 00:00:00"),
+    ]
+    assert (total.pages, total.orders, total.stored, len(days)) == (3, 3, 1, 3)
+    assert (known(r), watermark(r)) == ({"1"}, before)
+
+
+def test_poll_after_waits_for_the_running_one(r, monkeypatch):
+    held = connections.begin_poll(r.ledger, "okliving", datetime.now(UTC), 60)
+    monkeypatch.setattr(
+        polling.time, "sleep", lambda _: connections.fail_poll(r.ledger, held, NOW, "ended")
+    )
+    assert polling.poll_after(r, "okliving", lambda _: None, patience=30.0).pages == 1
+
+
+def test_patience_ends(r):
+    connections.begin_poll(r.ledger, "okliving", datetime.now(UTC), 60)
+    with pytest.raises(PollRunning):
+        polling.poll_after(r, "okliving", lambda _: None, patience=0.0)
