@@ -8,6 +8,7 @@ stderr. Exit codes: 0 done, 1 it failed, 2 the call or a setting is wrong, 3 the
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -111,6 +113,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Test every configured connection, and say what is wrong and how to mend it."""
+    _demand_broker()
     from tasks import checking, resources  # noqa: PLC0415  needs a broker, which others do not
 
     found = checking.check(resources.build(settings.load()), read_orders=read_orders)
@@ -132,6 +135,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Poll the shop once, now, and enqueue what is new. Waits up to 30 s for a poll that is running."""
+    _demand_broker()
     from tasks import polling  # noqa: PLC0415  needs a broker, which others do not
 
     polled = _poll(
@@ -156,6 +160,7 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Read the orders of past days; the live poll goes on where it stood."""
+    _demand_broker()
     from tasks import polling  # noqa: PLC0415  needs a broker, which others do not
 
     if end < start:
@@ -233,7 +238,11 @@ def list_orders(
     table = Table("order", "state", "OneBox", "received", "why", box=None, header_style="bold")
     for row in rows:
         table.add_row(
-            row.order_id, _coloured(row), row.target_id or "", _moment(row.received_at), _why(row)
+            escape(row.order_id),
+            _coloured(row),
+            row.target_id or "",
+            _moment(row.received_at),
+            escape(_why(row)),
         )
     out.print(table if rows else "No orders yet." if state is None else f"No orders are {state}.")
 
@@ -250,11 +259,11 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
         told = [_update_as_dict(update) for update in sent]
         _print_json({**_as_dict(row), "attempts": attempts, "updates": told})
         return
-    out.print(f"[bold]Order {row.order_id}[/] of {row.connection}: {_coloured(row)}")
+    out.print(f"[bold]Order {escape(row.order_id)}[/] of {row.connection}: {_coloured(row)}")
     if row.target_id:
-        out.print(f"OneBox process {row.target_id}, external id {row.external_id}")
+        out.print(f"OneBox process {row.target_id}, external id {escape(row.external_id)}")
     if row.reason:
-        out.print(_why(row))
+        out.print(escape(_why(row)))
     if row.state in orders.OPEN and not row.being_worked_on:
         out.print(f"Next try {_moment(row.next_try_at)}")
     _show_problems([problems.Problem(**problem) for problem in row.problems], row.order_id)
@@ -269,7 +278,7 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
                 f"{tried.duration_ms} ms",
                 str(tried.status or ""),
                 tried.outcome,
-                tried.excerpt,
+                escape(tried.excerpt),
             )
         out.print(table)
     if sent:
@@ -350,6 +359,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
     as_json: Json = False,
 ) -> None:
     """Change an order's tracking number or status in the shop, or send a comment on it."""
+    _demand_broker()
     from tasks import accepting, resources  # noqa: PLC0415  needs a broker, which others do not
 
     request, errors = from_flat(
@@ -418,7 +428,7 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
     out.print(_updates_table([row]))
     for fate in row.fates or []:
         told = _explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
-        out.print(f"{fate.get('part') or fate.get('field', '')}: {told}")
+        out.print(f"{fate.get('part') or fate.get('field', '')}: {escape(told)}")
     if calls:
         table = Table("called", "parts", "took", "status", "outcome", "answer", box=None)
         for call in calls:
@@ -428,7 +438,7 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
                 f"{call.duration_ms} ms",
                 str(call.status or ""),
                 call.outcome,
-                call.excerpt,
+                escape(call.excerpt),
             )
         out.print(table)
 
@@ -494,7 +504,14 @@ def _updates_table(rows: list[updates.Row]) -> Table:
             row.state, "dim"
         )
         state = f"[{colour}]{row.state}[/]"
-        table.add_row(str(row.id), row.order_id, state, _moment(row.accepted_at), what, why)
+        table.add_row(
+            str(row.id),
+            escape(row.order_id),
+            state,
+            _moment(row.accepted_at),
+            escape(what),
+            escape(why),
+        )
     return table
 
 
@@ -548,7 +565,7 @@ def _read_order(what: str, chosen: settings.Settings) -> object:
     if path.is_file():
         try:
             return from_text(path.read_text())
-        except (ValueError, OSError) as exc:
+        except (ValueError, OSError, RecursionError) as exc:
             _stop(f"{what} cannot be read as JSON: {exc}", WRONG)
     with _ledger(chosen) as (ledger, _):
         source = orders.source(ledger, _find(ledger, what, None).pk)
@@ -571,7 +588,8 @@ def _show_recipient(recipient: dict[str, Any]) -> None:
     before, after = recipient["before"] or {}, recipient["after"] or {}
     for name in {**before, **after}:
         old, new = str(before.get(name) or ""), str(after.get(name) or "")
-        table.add_row(name, old, new if old == new else f"[yellow]{new}[/]")
+        shown = escape(new)
+        table.add_row(name, escape(old), shown if old == new else f"[yellow]{shown}[/]")
     out.print(table)
 
 
@@ -634,7 +652,7 @@ def _show_problems(found: list[problems.Problem], order_id: str) -> None:
     for problem in found:
         colour = colours[problem.level]
         told = problems.explain(problem, lang="en", order=order_id)
-        out.print(f"[{colour}]{problem.level}[/] {problem.field}: {told}")
+        out.print(f"[{colour}]{problem.level}[/] {problem.field}: {escape(told)}")
 
 
 def _coloured(row: orders.Row) -> str:
@@ -677,26 +695,38 @@ def _answer(machine: dict[str, Any], person: str, *, as_json: bool) -> None:
     if as_json:
         _print_json(machine)
     else:
-        out.print(person)
+        out.print(person, markup=False)
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    err.print(f"[red]orderbridge:[/] {message}", highlight=False)
+    _complain(message)
     raise typer.Exit(code)
+
+
+def _demand_broker() -> None:
+    """Before tasks are imported, which end the process with a code of their own when a setting is wrong.
+    Raises SettingsError.
+    """
+    _ = settings.load().broker
+
+
+def _complain(message: str) -> None:
+    err.print(f"[red]orderbridge:[/] {escape(message)}", highlight=False)
 
 
 def main() -> None:
     """The entry point: known trouble is one sentence, not a traceback."""
     logs.configure()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A lone surrogate in an order's text is printed as the escape that it is in JSON.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except (settings.SettingsError, WrongLedger, profile.ProfileError) as exc:
-        err.print(f"[red]orderbridge:[/] {exc}", highlight=False)
+        _complain(str(exc))
         sys.exit(WRONG)
     except LedgerUnavailable as exc:
-        err.print(
-            f"[red]orderbridge:[/] {exc} Is the database running? {exc.__cause__}", highlight=False
-        )
+        _complain(f"{exc} Is the database running? {exc.__cause__}")
         sys.exit(FAILED)
 
 

@@ -39,7 +39,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def complete(api: JsonApi, connections: list[str]) -> None:
     """Say in the document what schemas cannot: which shops there are, and that something must be asked."""
-    update = api.spec.components.schemas["Update"]
+    schemas = api.spec.components.schemas
+    del schemas["PaginationMetadata"]  # flask-smorest's own; nothing here has pages
+    update = schemas["Update"]
     update["anyOf"] = AT_LEAST_ONE
     if connections:
         update["properties"]["connection"]["enum"] = connections
@@ -92,7 +94,7 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     "body": _schema_name(found.get("requestBody", {})),
                     "responses": [
                         (status, _resolved(document, response))
-                        for status, response in found["responses"].items()
+                        for status, response in sorted(found["responses"].items())
                     ],
                 }
 

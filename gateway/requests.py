@@ -13,6 +13,7 @@ import time
 import structlog
 from flask import Flask, Response, g, request
 
+_CONVERTER = re.compile(r"<(?:[^<>]*:)?([a-z_]+)>")
 SANE_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 # Asked for every few seconds by machines; their lines would drown the others.
@@ -53,9 +54,15 @@ def _end(response: Response) -> Response:
     write(
         "request",
         method=request.method,
-        route=str(request.url_rule or "unmatched"),
+        route=_route(),
         status=response.status_code,
         ms=round((time.perf_counter() - g.began) * 1000, 1),
         caller=g.caller,
     )
     return response
+
+
+def _route() -> str:
+    """The address with its variables' names in place of their values."""
+    rule = request.url_rule
+    return "unmatched" if rule is None else _CONVERTER.sub(r"{\1}", rule.rule)

@@ -14,7 +14,7 @@ from granian.server import Server
 from settings import Settings, SettingsError
 
 # Requests worked on at the same time; each may wait for a shared commit.
-THREADS = 32
+THREADS = 16
 
 log = structlog.get_logger()
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields, validate
 
 from gateway import words
 from gateway.body import read_json
@@ -63,6 +62,12 @@ ACCEPT_LANGUAGE = {
 }
 
 
+WHICH = {
+    "in": "query",
+    "name": "connection",
+    "description": "Which shop.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 64, "default": DEFAULT_CONNECTION},
+}
 MEANINGS = {
     400: "The body is no JSON.",
     401: "No key, or a wrong one.",
@@ -90,26 +95,19 @@ def _refuses(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any
     return decorate
 
 
-class WhichSchema(Schema):
-    """Which shop an order is of."""
-
-    connection = fields.String(
-        load_default=DEFAULT_CONNECTION,
-        validate=validate.Length(1, 64),
-        metadata={"description": "Which shop."},
-    )
-
-
 @blueprint.route("/updates", methods=["POST"])
 @blueprint.doc(
-    summary="Take in an update",
     parameters=[IDEMPOTENCY_KEY],
     requestBody={"required": True, "content": {"application/json": {"schema": UpdateSchema}}},
 )
 @blueprint.response(202, AcceptedSchema, description="In the ledger; it will be carried out.")
 @_refuses(400, 401, 409, 413, 415, 422, 429, 503)
 def take_in() -> dict[str, Any]:
-    """A tracking number, an order action, a delivery action, a note; at least one."""
+    """Take in an update.
+
+    A tracking number, an order action, a delivery action, a note: at least one. The updates of an order reach
+    the shop in the order in which they were taken in.
+    """
     key = _scoped_key()
     asked = _update()
     try:
@@ -127,11 +125,14 @@ def take_in() -> dict[str, Any]:
 
 
 @blueprint.route(f"/updates/<int(min=1,max={LARGEST_ROW_ID}):update_id>")
-@blueprint.doc(summary="How an update stands", parameters=[ACCEPT_LANGUAGE])
+@blueprint.doc(parameters=[ACCEPT_LANGUAGE])
 @blueprint.response(200, ShownUpdateInFullSchema)
 @_refuses(401, 404, 429, 503)
 def show_update(update_id: int) -> dict[str, Any]:
-    """Its state and why, what became of each part, and every call that was made for it."""
+    """How an update stands.
+
+    Its state and why, what became of each part, and every call that was made for it.
+    """
     r = _resources()
     row = updates.find(r.ledger, update_id)
     if row is None:
@@ -140,36 +141,32 @@ def show_update(update_id: int) -> dict[str, Any]:
 
 
 @blueprint.route("/orders/<path:order_id>")
-@blueprint.arguments(WhichSchema, location="query")
-@blueprint.doc(summary="How an order stands", parameters=[ACCEPT_LANGUAGE])
+@blueprint.doc(parameters=[WHICH, ACCEPT_LANGUAGE])
 @blueprint.response(200, ShownOrderSchema)
 @_refuses(401, 404, 429, 503)
-def show_order(which: dict[str, str], order_id: str) -> dict[str, Any]:
-    """Its state and why, its id in the CRM, and its newest updates."""
+def show_order(order_id: str) -> dict[str, Any]:
+    """How an order stands.
+
+    Its state and why, its id in the CRM, and its newest updates.
+    """
     r = _resources()
-    connection = which["connection"]
-    found = _find_order(r, connection, order_id)
-    asked = _updates_of(r, connection, order_id)
+    connection = request.args.get("connection", DEFAULT_CONNECTION)
+    found, asked = _find_order(r, connection, order_id)
     if found is None and not asked:
         raise Refusal(404, "There is no order with this id, and no update of one.")
-    answer: dict[str, Any] = {
+    codes = _codes(found.reason) if found is not None else []
+    return {
         "order_id": order_id,
         "connection": connection,
-        "updates": [_shown(row) for row in asked],
-    }
-    if found is None:
-        nothing = dict.fromkeys(("state", "target", "target_id", "received_at", "state_at"))
-        return answer | nothing | {"reason": "", "reason_codes": [], "changed": False}
-    codes = _codes(found.reason)
-    return answer | {
-        "state": found.state,
+        "state": found and found.state,
         "reason": words.sentences(codes, order_id),
         "reason_codes": codes,
-        "target": found.target,
-        "target_id": found.target_id,
-        "changed": found.changed,
-        "received_at": found.received_at,
-        "state_at": found.state_at,
+        "target": found and found.target,
+        "target_id": found and found.target_id,
+        "changed": found is not None and found.changed,
+        "received_at": found and found.received_at,
+        "state_at": found and found.state_at,
+        "updates": [_shown(row) for row in asked],
     }
 
 
@@ -213,17 +210,14 @@ def _sound_id(text: str) -> bool:
     return len(text) <= LONGEST_ID and text.isprintable()
 
 
-def _find_order(r: Resources, connection: str, order_id: str) -> orders.Row | None:
+def _find_order(
+    r: Resources, connection: str, order_id: str
+) -> tuple[orders.Row | None, list[Row]]:
     if not (_sound_id(order_id) and _sound_id(connection)):
-        return None
+        return None, []
     found = orders.listing(r.ledger, datetime.now(UTC), order_id=order_id)
-    return next((row for row in found if row.connection == connection), None)
-
-
-def _updates_of(r: Resources, connection: str, order_id: str) -> list[Row]:
-    if not (_sound_id(order_id) and _sound_id(connection)):
-        return []
-    return updates.listing(r.ledger, connection=connection, order_id=order_id, limit=SHOWN)
+    asked = updates.listing(r.ledger, connection=connection, order_id=order_id, limit=SHOWN)
+    return next((row for row in found if row.connection == connection), None), asked
 
 
 # --- showing ------------------------------------------------------------------------------------------
@@ -255,6 +249,7 @@ def _shown(row: Row) -> dict[str, Any]:
 
 @blueprint.after_request
 def _say_language(response: Response) -> Response:
-    response.headers["Content-Language"] = words.language()
+    if response.status_code < 300:
+        response.headers["Content-Language"] = words.language()
     response.vary.add("Accept-Language")
     return response

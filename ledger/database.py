@@ -47,6 +47,9 @@ class Ledger:
         self._waiting: deque[_Entry[Any]] = deque()
         self._writing = threading.Lock()
         self._connection: Connection | None = None
+        # A writer says so at once: a transaction that starts as a reader cannot wait for its turn. Said
+        # here and not by a listener, which SQLAlchemy would then call for every statement.
+        self._says_begin = engine.dialect.name == "sqlite"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -104,6 +107,8 @@ class Ledger:
         try:
             connection = self._open()
             with connection.begin():
+                if self._says_begin:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 for entry in batch:
                     entry.result = entry.unit(connection)
         except DBAPIError:
@@ -112,7 +117,7 @@ class Ledger:
 
     def _open(self) -> Connection:
         if self._connection is None:
-            self._connection = self.engine.connect().execution_options(writes=True)
+            self._connection = self.engine.connect()
         return self._connection
 
     def _drop_connection(self) -> None:
@@ -168,10 +173,4 @@ def _prepare_sqlite(engine: Engine, *, durable: bool) -> None:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
-    def on_begin(connection: Connection) -> None:
-        # A writer says so at once: a transaction that starts as a reader cannot wait for its turn.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
     event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", on_begin)

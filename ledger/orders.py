@@ -236,13 +236,14 @@ def keep_aside(
 # --- a worker takes one, and tells how it went -----------------------------------------------------
 
 _TAKEN_OVER = ORDERS.c.lease_until.is_not(None)
+_IS_OPEN = or_(ORDERS.c.state == "received", ORDERS.c.state == "waiting")
 _FREE = or_(ORDERS.c.lease_until.is_(None), ORDERS.c.lease_until < bindparam("now"))
 
 _CLAIM = (
     update(ORDERS)
     .where(
         ORDERS.c.id == bindparam("pk"),
-        ORDERS.c.state.in_(OPEN),
+        _IS_OPEN,
         ORDERS.c.next_try_at <= bindparam("soon"),
         _FREE,
     )

@@ -3,9 +3,9 @@
 A new spelling of a hook's field is a setting of the profile; its meaning is a name in FIELDS.
 """
 
-import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from string import Formatter
 from typing import Literal
 
 from mapping.updates import UpdateRequest, read_update
@@ -35,6 +35,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "tracking_number": ("ttn", "tracking_number", "trackingnumber", "customorder_ttn"),
     "note": ("comment", "comments", "note"),
 }
+_FORMAT = Formatter()
 PLACEHOLDERS = frozenset({"ttn", "order_id", "stage"})
 
 
@@ -155,7 +156,7 @@ def _filled(template: str | None, values: Mapping[str, str | None]) -> str | Non
 
 
 def _placeholders(template: str) -> list[str]:
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    return [name for _, name, _, _ in _FORMAT.parse(template) if name is not None]
 
 
 def compile_hook(prefix: str, names: Mapping[str, list[str]], rows: list[StageRow]) -> Hook:
@@ -180,10 +181,12 @@ def compile_hook(prefix: str, names: Mapping[str, list[str]], rows: list[StageRo
 
 
 def _check_template(row: StageRow) -> None:
+    """Refuse a note that could fail, or say something else, once a hook's words are in it."""
     try:
-        unknown = set(_placeholders(row.note or "")) - PLACEHOLDERS
-        (row.note or "").format_map(dict.fromkeys(PLACEHOLDERS, ""))
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
+        holes = [(name, spec, how) for _, name, spec, how in _FORMAT.parse(row.note or "")]
+    except ValueError as error:
         raise HookError(f"the note of the stage {row.stage!r}: {error}") from error
-    if unknown:
-        raise HookError(f"the note of the stage {row.stage!r} names {', '.join(sorted(unknown))}")
+    for name, spec, how in holes:
+        if name is not None and (spec or how or name not in PLACEHOLDERS):
+            known = ", ".join(f"{{{known}}}" for known in sorted(PLACEHOLDERS))
+            raise HookError(f"the note of the stage {row.stage!r} names {name!r}, not {known}")

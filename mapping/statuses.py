@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from mapping.problems import Problem
-
 __all__ = [
     "ACTIONS",
     "MACHINES",
@@ -28,7 +26,6 @@ __all__ = [
     "after",
     "compile_machine",
     "goal",
-    "illegal",
     "is_known_action",
     "plan",
     "read_machines",
@@ -208,8 +205,12 @@ def after(machine: Machine, state: str, action: str) -> Move:
     row = machine.transitions[state]
     to = row.get(action)
     if to is None:
-        return Illegal(tuple(name for name, onto in row.items() if onto != SAME))
+        return Illegal(_moving(state, row))
     return NoOp() if to in (SAME, state) else Moves(to)
+
+
+def _moving(state: str, row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(action for action, to in row.items() if to not in (SAME, state))
 
 
 def plan(machine: Machine, known: Known, wanted_action: str, mode: Planner) -> Plan:
@@ -267,22 +268,7 @@ def resolve(
 
 
 def _fits(state: str, row: Mapping[str, str], possible: set[str]) -> bool:
-    moving = {action for action, to in row.items() if to not in (SAME, state)}
-    return possible in (set(row), moving)
-
-
-def illegal(machine: Machine, action: str, allowed: tuple[str, ...]) -> Problem:
-    """Give the problem of an action the shop does not allow; `explain` puts it into words.
-
-    `allowed` is what Plan.refused or the shop's answer lists.
-    """
-    return Problem(
-        "update_illegal",
-        "held",
-        f"statuses.{machine.name}",
-        before=f"{machine.name}.{action}",
-        detail=", ".join(f"{machine.name}.{name}" for name in allowed),
-    )
+    return possible in (set(row), set(_moving(state, row)))
 
 
 def read_machines(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Machine]:

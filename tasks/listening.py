@@ -55,7 +55,7 @@ def _act(r: Resources, connection: str, fields: dict[str, Any]) -> str:
     silent = {
         name: value for name, value in fields.items() if name.strip().casefold() not in note_names
     }
-    found = profile.hook_update({**silent, "externalid": external_id, **read})
+    found = profile.hook_update({**silent, _external_name(profile): external_id, **read})
     outcome: str = found.nothing_to_do or ("invalid" if found.errors else "accepted")
     if found.request is not None:
         _accept(r, connection, external_id, found.stage, found.request)
@@ -114,7 +114,7 @@ def _reconcile(r: Resources, target: Target, connection: str, external_ids: list
     profile = r.profiles[connection]
     wanted: dict[str, tuple[str, str | None, UpdateRequest]] = {}
     for external_id, row in _read(target, profile, external_ids).items():
-        found = profile.hook_update({**row, "externalid": external_id})
+        found = profile.hook_update({**row, _external_name(profile): external_id})
         if found.request is not None:
             key = process_key(external_id, found.stage, found.request.tracking_number)
             wanted[key] = (external_id, found.stage, found.request)
@@ -122,6 +122,11 @@ def _reconcile(r: Resources, target: Target, connection: str, external_ids: list
     for key in sorted(new):
         _accept(r, connection, *wanted[key])
     return len(new)
+
+
+def _external_name(profile: Profile) -> str:
+    """How this profile's hooks spell the external id."""
+    return profile.updates.hook.names["external_id"][0]
 
 
 def _read(target: Target, profile: Profile, external_ids: list[str]) -> dict[str, dict[str, Any]]:

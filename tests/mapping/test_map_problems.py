@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 import mapping
-from mapping.problems import LANGUAGES, Problem, codes, explain, shown
+from mapping.problems import LANGUAGES, Problem, action_name, codes, explain, shown
+from mapping.statuses import ACTIONS
 
 PACKAGE = Path(mapping.__file__).parent
 TASK_CODES = [
@@ -29,6 +30,7 @@ TASK_CODES = [
     "lost_lease",
     "released",
     "ignored",
+    "update_illegal",
     "update_unknown_order",
     "update_refused",
     "update_note_maybe_doubled",
@@ -92,6 +94,34 @@ def test_explain_says_what_field_by_its_name_and_which_order():
 def test_values_with_braces_are_shown_as_they_are():
     problem = Problem("crm_refused", "held", "order", detail="{order} {0}")
     assert "{order} {0}" in explain(problem)
+
+
+def test_actions_are_put_into_words():
+    problem = Problem(
+        "update_illegal",
+        "held",
+        "statuses.order",
+        before="order.complete",
+        detail="order.process, order.cancel",
+    )
+    assert explain(problem, order="1") == (
+        "Замовлення 1: магазин зараз не дозволяє дію «завершити замовлення». "
+        "Дозволено: «взяти замовлення в роботу, скасувати замовлення». "
+        "Оберіть одну з дозволених дій або скасуйте цю зміну."
+    )
+    assert "Allowed: “take the order into work, cancel the order”." in explain(problem, "en")
+
+
+def test_an_action_without_a_name_is_shown_as_it_is():
+    assert action_name("delivery.ship", "en") == "ship"
+    assert action_name("order.archive") == "order.archive"
+    problem = Problem("update_illegal", "held", "statuses.order", detail="order.archive")
+    assert "order.archive" in explain(problem)
+
+
+def test_every_action_of_the_shop_has_a_name():
+    named = {f"{machine}.{action}" for machine, row in ACTIONS.items() for action in row}
+    assert texts("uk")["actions"].keys() == named
 
 
 def test_an_unknown_code_is_given_back():

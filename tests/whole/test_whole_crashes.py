@@ -45,7 +45,6 @@ def test_five_workers_killed_in_the_middle_of_calls(tmp_path, database_url):
         assert "lost" in system.outcomes(), "no worker was killed in the middle of a call"
 
 
-@both_databases
 def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
     with System(tmp_path, database_url) as system:
         given = system.give(80)

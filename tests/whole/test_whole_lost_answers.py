@@ -57,14 +57,13 @@ def test_what_took_effect_without_an_answer_is_adopted(tmp_path, database_url):
         assert system.outcomes().count("adopted") == len(spoilt)
 
 
-@pytest.mark.parametrize("kind", ["drop", "hang"])
-def test_effects_after_the_time_out_are_adopted(tmp_path, database_url, kind):
+def test_effects_after_the_time_out_are_adopted(tmp_path, database_url):
     with System(tmp_path, database_url, ONEBOX_TIMEOUT=1, UNCERTAIN_WAIT=8) as system:
         given = system.give(12)
-        for order_id, seconds in zip(given, (1.5, 3.0, 5.0, 7.0), strict=False):
-            system.crm.faults.add(
-                only(Fault(kind, CREATE, effect="late", seconds=seconds), order_id)
-            )
+        late = [(kind, seconds) for kind in ("drop", "hang") for seconds in (1.5, 3.0, 5.0, 7.0)]
+        for order_id, (kind, seconds) in zip(given, late, strict=False):
+            fault = Fault(kind, CREATE, effect="late", seconds=seconds)
+            system.crm.faults.add(only(fault, order_id))
         system.worker(threads=5)
         system.beat()
         system.wait_created(12)
@@ -87,7 +86,7 @@ def test_what_never_took_effect_is_sent_again_but_not_before_the_wait(tmp_path, 
         assert min(second - first for first, second in again) >= wait
 
 
-@both_databases
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_everything_at_once(tmp_path, database_url):
     """Two workers, and a CRM and a shop that fail in every way there is."""
     with System(tmp_path, database_url, ONEBOX_TIMEOUT=1, OKLIVING_TIMEOUT=1) as system:

@@ -1,0 +1,123 @@
+"""Alive while it serves, ready while all that an order needs is there; open to others only with keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import fakeredis
+import pytest
+from flask import Flask
+
+from gateway import server
+from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
+from ledger import connections
+from ledger.database import open_ledger
+from ledger.migrate import upgrade
+from settings import SettingsError
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def r(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    upgrade(url, sandbox=True)
+    ledger = open_ledger(url)
+    store = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    store.set(SEEN_KEY, "1")
+    yield SimpleNamespace(
+        ledger=ledger,
+        redis=store,
+        sources={"okliving": None},
+        settings=SimpleNamespace(fetch_interval=10),
+    )
+    ledger.close()
+
+
+def polled(r, at, connection="okliving"):
+    held = connections.begin_poll(r.ledger, connection, at, 60)
+    connections.end_poll(r.ledger, held, at, None)
+
+
+@pytest.fixture
+def client(r):
+    app = Flask("test")
+    app.config["RESOURCES"] = r
+    app.register_blueprint(health)
+    return app.test_client()
+
+
+def test_alive_whatever_is_missing(client, r):
+    r.redis = r.ledger = None
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json) == (200, {"status": "alive"})
+
+
+def test_ready_when_nothing_is_missing(client, r):
+    polled(r, datetime.now(UTC))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json) == (200, {"ready": True, "missing": []})
+
+
+def test_not_ready_says_what_is_missing(client):
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json == {"ready": False, "missing": ["okliving was not read yet"]}
+
+
+@pytest.mark.parametrize(
+    ("interval", "age", "ready"),
+    [(10, LATE_SECONDS, True), (10, LATE_SECONDS + 1, False), (100, 500, True), (100, 501, False)],
+)
+def test_shop_that_was_not_read_for_long_is_missing(r, interval, age, ready):
+    r.settings.fetch_interval = interval
+    polled(r, NOW - timedelta(seconds=age))
+    missing = not_ready(r, NOW)
+    assert (missing == []) is ready
+    assert ready or missing[0].startswith("okliving was last read at 2026-11-21 11:")
+
+
+def test_every_shop_must_be_read(r):
+    r.sources["second"] = None
+    polled(r, NOW)
+    assert not_ready(r, NOW) == ["second was not read yet"]
+
+
+def test_failed_polls_are_no_reading(r):
+    polled(r, NOW - timedelta(hours=1))
+    held = connections.begin_poll(r.ledger, "okliving", NOW, 60)
+    connections.fail_poll(r.ledger, held, NOW, "no answer")
+    assert not_ready(r, NOW) == ["okliving was last read at 2026-11-21 11:00:00 UTC"]
+
+
+def test_worker_that_is_not_seen_and_redis_that_is_away(r):
+    polled(r, NOW)
+    r.redis.delete(SEEN_KEY)
+    assert not_ready(r, NOW) == ["no worker was seen lately"]
+    r.redis = fakeredis.FakeRedis(server=fakeredis.FakeServer(), connected=False)
+    r.redis.connection_pool.connection_kwargs["server"].connected = False
+    assert not_ready(r, NOW) == ["Redis does not answer"]
+
+
+def test_ledger_that_is_away(r, tmp_path):
+    r.ledger = open_ledger(f"sqlite:///{tmp_path / 'no such folder' / 'x.db'}")
+    assert not_ready(r, NOW) == ["the ledger does not answer"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.com"])
+def test_open_address_without_keys_is_refused(host):
+    with pytest.raises(SettingsError, match="ORDERBRIDGE_API_KEYS"):
+        server.serve(SimpleNamespace(api_keys={}), host, 8000)
+
+
+@pytest.mark.parametrize(
+    ("host", "keys"), [("127.0.0.1", {}), ("localhost", {}), ("::1", {}), ("0.0.0.0", {"a": "k"})]
+)
+def test_loopback_or_keys_are_served(monkeypatch, host, keys):
+    served = []
+    monkeypatch.setattr(
+        server, "Server", lambda *_, **given: SimpleNamespace(serve=lambda: served.append(given))
+    )
+    server.serve(SimpleNamespace(api_keys=keys), host, 8000)
+    assert (served[0]["address"], served[0]["port"]) == (host, 8000)

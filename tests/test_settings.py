@@ -1,0 +1,229 @@
+"""Settings: a wrong one is refused by its name, and simulated and real systems are never mixed."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+import settings
+from settings import SettingsError
+
+REAL = {
+    "OKLIVING_URL": "https://shop.example.com",
+    "OKLIVING_CLIENT_ID": "id",
+    "OKLIVING_CLIENT_SECRET": "client-secret",
+    "ONEBOX_URL": "https://box.example.com",
+    "ONEBOX_LOGIN": "login",
+    "ONEBOX_PASSWORD": "box-password",
+    "ONEBOX_WORKFLOW_ID": "2",
+    "ONEBOX_STATUS_ID": "7",
+}
+LOCAL = REAL | {"OKLIVING_URL": "http://127.0.0.1:1", "ONEBOX_URL": "http://localhost:2"}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load with this environment and these files alone; what loading puts there is taken back."""
+    before = dict(os.environ)
+
+    def load(environment, dotenv="", recorded=None):
+        os.environ.clear()
+        os.environ.update({"ORDERBRIDGE_DATA": str(tmp_path), **environment})
+        (tmp_path / ".env").write_text(dotenv)
+        if recorded is not None:
+            lines = "".join(f"{name}='{value}'\n" for name, value in recorded.items())
+            (tmp_path / "run.env").write_text(lines)
+        return settings.load(tmp_path / ".env")
+
+    yield load
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_nothing_configured_is_the_sandbox(load, tmp_path):
+    chosen = load({})
+    assert (chosen.sandbox, chosen.mode, chosen.shops, chosen.boxes) == (True, "live", {}, {})
+    assert chosen.data == tmp_path / "sandbox"
+    assert chosen.database_url == f"sqlite:///{tmp_path}/sandbox/ledger.db"
+    with pytest.raises(SettingsError, match="REDIS_URL is not set"):
+        _ = chosen.broker
+
+
+def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_path):
+    chosen = load(REAL)
+    assert (chosen.sandbox, chosen.mode, chosen.data) == (False, "shadow", tmp_path)
+    shop, box = chosen.shop("okliving"), chosen.box("onebox")
+    assert (shop.target, shop.timeout, shop.login_style) == ("onebox", 30, "form")
+    assert (box.rate, box.concurrency, box.timeout, box.lease) == (5, 4, 30, 70)
+    assert (box.password_form, box.body_shape, box.source_id) == ("auto", "object", None)
+    assert (chosen.fetch_interval, chosen.sweep_interval, chosen.poll_overlap) == (60, 60, 600)
+    assert (chosen.uncertain_wait, chosen.poll_lag) == (120, 0)
+    assert chosen.start_from == settings.EVERYTHING
+
+
+def test_unknown_connection_is_named_with_the_known_ones(load):
+    with pytest.raises(SettingsError, match=r"no shop connection called 'x' \(known: okliving\)"):
+        load(REAL).shop("x")
+    with pytest.raises(SettingsError, match="make run"):
+        load({}).box("onebox")
+
+
+@pytest.mark.parametrize("missing", list(REAL))
+def test_half_filled_configuration_names_what_is_missing(load, missing):
+    with pytest.raises(SettingsError, match=f"{missing} is missing"):
+        load({name: value for name, value in REAL.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OKLIVING_URL", "shop.example.com"),
+        ("OKLIVING_URL", "http://shop.example.com"),
+        ("OKLIVING_URL", "ftp://shop.example.com"),
+        ("ONEBOX_URL", "https://"),
+        ("ONEBOX_URL", "http://10.0.0.1"),
+        ("OKLIVING_TIMEOUT", "0"),
+        ("OKLIVING_TIMEOUT", "soon"),
+        ("OKLIVING_LOGIN_STYLE", "xml"),
+        ("ONEBOX_TIMEOUT", "-1"),
+        ("ONEBOX_TIMEOUT", "nan"),
+        ("ONEBOX_TIMEOUT", "inf"),
+        ("ONEBOX_RATE", "-1"),
+        ("ONEBOX_RATE", "fast"),
+        ("ONEBOX_CONCURRENCY", "-1"),
+        ("ONEBOX_CONCURRENCY", "1.5"),
+        ("ONEBOX_PASSWORD_FORM", "sha1"),
+        ("ONEBOX_BODY_SHAPE", "list"),
+        ("ORDERBRIDGE_MODE", "on"),
+        ("ORDERBRIDGE_SANDBOX", "perhaps"),
+        ("ORDERBRIDGE_SUPERVISED", "perhaps"),
+        ("ORDERBRIDGE_PROFILE", "no/such/file.yaml"),
+        ("ORDERBRIDGE_START_FROM", "yesterday"),
+        ("ORDERBRIDGE_RETENTION_DAYS", "0"),
+        ("ORDERBRIDGE_API_KEYS", "key-without-a-name"),
+        ("ORDERBRIDGE_API_KEYS", "name:"),
+        ("DATABASE_URL", "mysql://x"),
+        ("FETCH_INTERVAL", "0"),
+        ("FETCH_INTERVAL", "1m"),
+        ("SWEEP_INTERVAL", "0"),
+        ("POLL_OVERLAP", "-1"),
+        ("POLL_LAG", "-1"),
+        ("UNCERTAIN_WAIT", "-1"),
+        ("VISIBILITY_TIMEOUT", "0"),
+        ("ONEBOX_HOOK_SECRETS", "short"),
+        ("ONEBOX_HOOK_SECRETS", "long-enough-but/with-a-slash"),
+        ("ONEBOX_HOOK_ADDRESSES", "somewhere"),
+        ("GATEWAY_RATE", "-1"),
+    ],
+)
+def test_wrong_value_is_refused_by_the_name_of_its_variable(load, name, value):
+    with pytest.raises(SettingsError, match=name) as refused:
+        load(REAL | {name: value})
+    assert "secret" not in str(refused.value) or "SECRETS" in name
+
+
+@pytest.mark.parametrize(
+    "name", ["FETCH_INTERVAL", "ONEBOX_RATE", "ONEBOX_SOURCE_ID", "DATABASE_URL", "ORDERBRIDGE_MODE"]
+)
+def test_empty_value_is_no_value(load, name):
+    assert load(REAL | {name: ""}) == load(REAL)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("all", settings.EVERYTHING),
+        ("now", None),
+        ("2026-11-21", datetime(2026, 11, 21, tzinfo=UTC)),
+        ("2026-11-21T10:00:00+02:00", datetime(2026, 11, 21, 8, tzinfo=UTC)),
+    ],
+)
+def test_start_from(load, given, read):
+    assert load({"ORDERBRIDGE_START_FROM": given}).start_from == read
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("postgresql://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("postgres://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("postgresql://u@/d?host=/run/pg", "postgresql+psycopg://u@/d?host=/run/pg"),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
+    ],
+)
+def test_database_url(load, given, read):
+    assert load({"DATABASE_URL": given}).database_url == read
+
+
+def test_urls_lose_their_last_slash_and_keys_are_read_by_name(load):
+    chosen = load(
+        REAL | {"ONEBOX_URL": "https://box.example.com/", "ORDERBRIDGE_API_KEYS": "a:1, b:2:3,"}
+    )
+    assert chosen.box("onebox").url == "https://box.example.com"
+    assert chosen.api_keys == {"a": "1", "b": "2:3"}
+
+
+def test_environment_wins_over_dotenv_and_dotenv_over_the_record_of_a_run(load):
+    chosen = load(
+        REAL | {"FETCH_INTERVAL": "1"},
+        dotenv="FETCH_INTERVAL=2\nSWEEP_INTERVAL=2\n",
+        recorded={"FETCH_INTERVAL": "3", "SWEEP_INTERVAL": "3", "POLL_OVERLAP": "3"},
+    )
+    assert (chosen.fetch_interval, chosen.sweep_interval, chosen.poll_overlap) == (1, 2, 3)
+
+
+def test_dotenv_takes_a_dollar_as_it_is(load):
+    dotenv = "".join(f"{name}={value}\n" for name, value in REAL.items())
+    chosen = load({}, dotenv=dotenv.replace("box-password", "'pa$$HOME'"))
+    assert chosen.box("onebox").password == "pa$$HOME"
+
+
+SANDBOX_RUN = LOCAL | {"ORDERBRIDGE_SANDBOX": "1", "REDIS_URL": "redis://127.0.0.1:9/0"}
+
+
+def test_second_terminal_finds_the_running_sandbox(load, tmp_path):
+    chosen = load({}, recorded=SANDBOX_RUN)
+    assert (chosen.sandbox, chosen.mode, chosen.data) == (True, "live", tmp_path / "sandbox")
+    assert chosen.broker == "redis://127.0.0.1:9/0"
+    assert chosen.shop("okliving").url == "http://127.0.0.1:1"
+
+
+def test_record_of_a_sandbox_is_nothing_to_real_systems(load, tmp_path):
+    chosen = load(REAL, recorded=SANDBOX_RUN)
+    assert (chosen.sandbox, chosen.mode, chosen.data) == (False, "shadow", tmp_path)
+    assert chosen.redis_url is None
+    assert chosen.shop("okliving").url == REAL["OKLIVING_URL"]
+
+
+def test_second_terminal_finds_the_broker_of_a_run_with_real_systems(load):
+    chosen = load(REAL, recorded={"REDIS_URL": "redis://127.0.0.1:9/0"})
+    assert (chosen.sandbox, chosen.broker) == (False, "redis://127.0.0.1:9/0")
+
+
+@pytest.mark.parametrize("name", ["OKLIVING_URL", "ONEBOX_URL"])
+def test_sandbox_never_reaches_off_this_machine(load, name):
+    with pytest.raises(SettingsError, match="ORDERBRIDGE_SANDBOX"):
+        load(LOCAL | {"ORDERBRIDGE_SANDBOX": "1", name: REAL[name]})
+    with pytest.raises(SettingsError, match="never mixed"):
+        load({"ORDERBRIDGE_SANDBOX": "1"}, recorded=SANDBOX_RUN | {name: REAL[name]})
+
+
+def test_sandbox_is_always_live(load):
+    assert load(LOCAL | {"ORDERBRIDGE_SANDBOX": "1", "ORDERBRIDGE_MODE": "shadow"}).mode == "live"
+
+
+def test_secrets_are_not_shown(load):
+    hidden = {
+        "OKLIVING_CLIENT_SECRET": "hidden-1",
+        "ONEBOX_PASSWORD": "hidden-2",
+        "ORDERBRIDGE_SECRET_KEY": "hidden-3",
+        "ORDERBRIDGE_API_KEYS": "a:hidden-4",
+        "REDIS_URL": "redis://:hidden-5@h/0",
+        "DATABASE_URL": "postgresql://u:hidden-6@h/d",
+        "ONEBOX_HOOK_SECRETS": "hidden-7-long-enough",
+        "ONEBOX_HOOK_HMAC_KEY": "hidden-8",
+    }
+    assert "hidden" not in repr(load(REAL | hidden))
