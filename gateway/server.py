@@ -14,7 +14,9 @@ from granian.server import Server
 from settings import Settings, SettingsError
 
 # Requests worked on at the same time; each may wait for a shared commit.
-THREADS = 16
+THREADS = 4
+# Connections held at the same time; granian leaves those above unserved until one closes.
+CONNECTIONS = 1024
 
 log = structlog.get_logger()
 
@@ -34,7 +36,7 @@ def serve(chosen: Settings, host: str, port: int) -> None:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=THREADS,
-        backpressure=4 * THREADS,
+        backpressure=CONNECTIONS,
         log_access=False,
     ).serve()
 

@@ -83,16 +83,14 @@ MEANINGS = {
 
 def _refuses(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Say in the document how a door may refuse."""
-
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        for status in statuses:
-            document = blueprint.alt_response(
-                status, schema=ErrorSchema, description=MEANINGS[status]
-            )
-            view = document(view)
-        return view
-
-    return decorate
+    content = {"application/json": {"schema": ErrorSchema}}
+    document: Callable[[Callable[..., Any]], Callable[..., Any]] = blueprint.doc(
+        responses={
+            str(status): {"description": MEANINGS[status], "content": content}
+            for status in statuses
+        }
+    )
+    return document
 
 
 @blueprint.route("/updates", methods=["POST"])

@@ -217,12 +217,16 @@ def _close(
 
 
 def open_gate(ledger: Ledger, connection: str) -> bool:
-    """A call went through: no failures any more, and the gate is open. True when it had been closed."""
+    """A call went through: no failures any more, and the gate is open unless a person closed it. True when
+    it had been closed.
+    """
 
     def unit(db: Connection) -> bool:
         was = db.execute(
             select(GATES.c.closed_by).where(GATES.c.connection == connection)
         ).scalar_one_or_none()
+        if was == "person":
+            return False
         db.execute(
             update(GATES)
             .where(GATES.c.connection == connection)

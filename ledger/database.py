@@ -87,8 +87,13 @@ class Ledger:
                 self._commit(batch)
             except Exception as exc:  # noqa: BLE001  whatever it is, its owner must get it
                 self._commit_apart(batch, exc)
-            for done in batch:
-                done.done = True
+            except BaseException:
+                for other in batch:
+                    other.error = LedgerUnavailable("The process is being ended.")
+                raise
+            finally:
+                for other in batch:
+                    other.done = True
 
     def _commit_apart(self, batch: list[_Entry[Any]], error: Exception) -> None:
         """One unit of the batch failed and took the others with it: each on its own now."""

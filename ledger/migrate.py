@@ -13,7 +13,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger, open_ledger
 from ledger.models import Identity
@@ -47,7 +48,9 @@ def identify(ledger: Ledger, *, sandbox: bool) -> str:
         head = ScriptDirectory.from_config(configuration()).get_current_head()
         if at != head:
             raise WrongLedger("The ledger is not at this version. Run: orderbridge migrate")
-        row = connection.execute(select(Identity.id, Identity.sandbox)).one()
+        row = connection.execute(select(Identity.id, Identity.sandbox)).one_or_none()
+    if row is None:
+        raise WrongLedger("The ledger is not marked yet. Run: orderbridge migrate")
     if row.sandbox != sandbox:
         raise WrongLedger(
             "This ledger holds orders of the "
@@ -66,5 +69,6 @@ def configuration() -> Config:
 
 
 def _mark(connection: Connection, *, sandbox: bool) -> None:
-    if connection.execute(select(Identity.id)).first() is None:
-        connection.execute(insert(Identity).values(id=secrets.token_hex(8), sandbox=sandbox))
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    new = dialect.insert(Identity).values(only=True, id=secrets.token_hex(8), sandbox=sandbox)
+    connection.execute(new.on_conflict_do_nothing())

@@ -176,7 +176,8 @@ class Identity(Base):
 
     __tablename__ = "identity"
 
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    only: Mapped[bool] = mapped_column(primary_key=True, default=True)
+    id: Mapped[str] = mapped_column(String(32))
     sandbox: Mapped[bool]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -28,6 +28,8 @@ HOOKS = cast("Table", HookCall.__table__)
 # The reason of an update that a person sends in spite of its age.
 RETRIED = "update_retried"
 STATES = ("queued", "sent", "parked", "withdrawn", "cancelled", "refused")
+# The parts that are strictly ordered.
+MACHINES = frozenset({"order", "delivery"})
 
 
 class KeyReused(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -204,7 +206,12 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
         row = db.execute(new.on_conflict_do_nothing().returning(*_ROW)).first()
         if row is not None:
             return Row(*row)
-        # Another process took the key between our look and our insert.
+        # Another process took the key between our look and our insert: the place is given back.
+        db.execute(
+            update(QUEUES)
+            .where(QUEUES.c.connection == asked.connection, QUEUES.c.order_id == asked.order_id)
+            .values(last_seq=QUEUES.c.last_seq - 1)
+        )
         found = _by_key(db, asked)
         if found is None:
             raise KeyReused("The key is taken.")
@@ -315,11 +322,7 @@ def claim(
     of = {"of_connection": due.connection, "of_order": due.order_id}
 
     def unit(db: Connection) -> tuple[Queue, list[Row], bool] | None:
-        left_behind = db.execute(
-            select(QUEUES.c.lease_token).where(
-                QUEUES.c.connection == due.connection, QUEUES.c.order_id == due.order_id
-            )
-        ).scalar_one_or_none()
+        left_behind = _locked(db, due, QUEUES.c.lease_token)
         row = db.execute(
             _CLAIM, {**of, "now": now, "soon": now + EARLY, "until": until, "token": token}
         ).first()
@@ -342,56 +345,45 @@ def record(
     fate: Fate,
     now: datetime,
     *,
+    lease: float | None = None,
     call: Call | None = None,
     known: Known | None = None,
-    lease: float | None = None,
+    progress: bool = False,
+    settled_at: datetime | None = None,
 ) -> bool:
-    """Commit what a step did to one update, what is known now, and prolong the lease by `lease` seconds
-    from now. False when the lease was lost: then another drain has gone on from the ledger.
+    """Commit what a step did to one update, what is known now, and prolong the lease to `lease` seconds
+    from now; `progress` ends the count of failed tries. False when the lease was lost: then another drain
+    has gone on from the ledger, and only the call is noted.
     """
 
     def unit(db: Connection) -> bool:
-        values: dict[str, Any] = {}
-        if known is not None:
-            values |= {
-                "order_state": known.order_state,
-                "delivery_state": known.delivery_state,
-                "order_certain": known.order_certain,
-                "delivery_certain": known.delivery_certain,
-                "known_at": now,
-                "tracking_number": known.tracking_number,
-            }
+        values: dict[str, Any] = {"lease_until": queue.lease_until}
         if lease is not None:
-            values |= {"lease_until": now + timedelta(seconds=lease), "tries": 0}
-        held = _held(db, queue, **values) if values else True
+            values["lease_until"] = now + timedelta(seconds=lease)
+        if known is not None:
+            values |= {**asdict(known), "known_at": now}
+        if progress:
+            values["tries"] = 0
+        if settled_at is not None:
+            values["settled_at"] = settled_at
+        held = _held(db, queue, **values)
         if call is not None:
+            db.execute(insert(ATTEMPTS), {"update_id": row.id, **asdict(call)})
+        if held:
             db.execute(
-                insert(ATTEMPTS),
-                {
-                    "update_id": row.id,
-                    "parts": call.parts,
-                    "task_id": call.task_id,
-                    "started_at": call.started_at,
-                    "duration_ms": call.duration_ms,
-                    "status": call.status,
-                    "outcome": call.outcome,
-                    "excerpt": call.excerpt,
-                },
+                update(UPDATES)
+                .where(UPDATES.c.id == row.id, UPDATES.c.state == "queued")
+                .values(
+                    state=fate.state,
+                    reason=fate.reason,
+                    left=",".join(fate.left),
+                    parked=",".join(fate.parked),
+                    fates=fate.fates or None,
+                    apart=fate.apart,
+                    in_doubt=fate.in_doubt,
+                    state_at=now,
+                )
             )
-        db.execute(
-            update(UPDATES)
-            .where(UPDATES.c.id == row.id, UPDATES.c.state == "queued")
-            .values(
-                state=fate.state,
-                reason=fate.reason,
-                left=",".join(fate.left),
-                parked=",".join(fate.parked),
-                fates=fate.fates or None,
-                apart=fate.apart,
-                in_doubt=fate.in_doubt,
-                state_at=now,
-            )
-        )
         return held
 
     return ledger.write(unit)
@@ -406,30 +398,51 @@ def rest(
     counted: bool = False,
     settled_at: datetime | None = None,
 ) -> bool:
-    """Give a queue back: done for now, or due again at `next_try_at`. True when something came in
-    meanwhile that is due now: then ring once more.
+    """Give a queue back: done for now, or due again at `next_try_at`. True when something that can be
+    sent came in meanwhile: then ring once more. A queue that only waits behind what is parked is closed
+    until a person mends that, or something new comes.
     """
 
     def unit(db: Connection) -> bool:
-        left = db.execute(
-            select(func.count()).where(
-                UPDATES.c.connection == queue.connection,
-                UPDATES.c.order_id == queue.order_id,
-                UPDATES.c.state == "queued",
-            )
-        ).scalar_one()
+        # Locked before it is looked at: an update accepted meanwhile must not end up in a closed queue.
+        _locked(db, queue, QUEUES.c.last_seq)
+        sendable = _is_sendable(db, queue)
         values: dict[str, Any] = {
             "lease_until": None,
             "lease_token": None,
-            "open": bool(left),
+            "open": sendable,
             "next_try_at": next_try_at or now,
             "tries": QUEUES.c.tries + 1 if counted else QUEUES.c.tries if next_try_at else 0,
         }
         if settled_at is not None:
             values["settled_at"] = settled_at
-        return _held(db, queue, **values) and bool(left) and next_try_at is None
+        return _held(db, queue, **values) and sendable and next_try_at is None
 
     return ledger.write(unit)
+
+
+def _is_sendable(db: Connection, queue: Queue) -> bool:
+    """Whether anything waits in this queue that no parked status holds up."""
+    blocked = _first_parked(db, queue.connection, queue.order_id)
+    waiting = db.execute(
+        select(UPDATES.c.seq, UPDATES.c.left).where(
+            UPDATES.c.connection == queue.connection,
+            UPDATES.c.order_id == queue.order_id,
+            UPDATES.c.state == "queued",
+        )
+    )
+    return any(
+        blocked is None or seq <= blocked or not MACHINES >= set(left.split(","))
+        for seq, left in waiting
+    )
+
+
+def _locked(db: Connection, of: Queue | Due, column: Any) -> Any:
+    """A column of a queue, which stays as it is until this transaction ends; SQLite has one writer anyway."""
+    query = select(column).where(
+        QUEUES.c.connection == of.connection, QUEUES.c.order_id == of.order_id
+    )
+    return db.execute(query.with_for_update()).scalar_one_or_none()
 
 
 def _held(db: Connection, queue: Queue, **values: Any) -> bool:
@@ -548,28 +561,28 @@ def calls(ledger: Ledger, update_id: int) -> list[Call]:
         return [Call(*row) for row in db.execute(query)]
 
 
-def blocked_by(ledger: Ledger, connection: str, order_id: str) -> int | None:
-    """The sequence number of a parked status that later statuses of this order must not overtake."""
+def first_parked(ledger: Ledger, connection: str, order_id: str) -> int | None:
+    """The sequence number of a parked status, which later statuses of this order must not overtake."""
+    with ledger.read() as db:
+        return _first_parked(db, connection, order_id)
+
+
+def _first_parked(db: Connection, connection: str, order_id: str) -> int | None:
     query = select(func.min(UPDATES.c.seq)).where(
         UPDATES.c.connection == connection,
         UPDATES.c.order_id == order_id,
         UPDATES.c.state.in_(("queued", "parked")),
-        or_(UPDATES.c.parked.contains("order"), UPDATES.c.parked.contains("delivery")),
+        or_(*(UPDATES.c.parked.contains(machine) for machine in sorted(MACHINES))),
     )
-    with ledger.read() as db:
-        return cast("int | None", db.execute(query).scalar_one())
+    return cast("int | None", db.execute(query).scalar_one())
 
 
-def sent_tracking_numbers(ledger: Ledger, connection: str, order_id: str) -> set[str]:
-    """The tracking numbers that we have sent, or may have sent, for this order."""
-    query = (
-        select(UPDATES.c.tracking_number)
-        .join(ATTEMPTS, ATTEMPTS.c.update_id == UPDATES.c.id)
-        .where(
-            UPDATES.c.connection == connection,
-            UPDATES.c.order_id == order_id,
-            UPDATES.c.tracking_number.is_not(None),
-        )
+def our_tracking_numbers(ledger: Ledger, connection: str, order_id: str) -> set[str]:
+    """The tracking numbers that updates brought for this order; a call of ours may have set any of them."""
+    query = select(UPDATES.c.tracking_number).where(
+        UPDATES.c.connection == connection,
+        UPDATES.c.order_id == order_id,
+        UPDATES.c.tracking_number.is_not(None),
     )
     with ledger.read() as db:
         return set(db.execute(query).scalars())
@@ -605,9 +618,16 @@ def _mend(
     ledger: Ledger, update_id: int, now: datetime, change: Callable[[Row], dict[str, Any]]
 ) -> Due:
     def unit(db: Connection) -> Due:
-        row = Row(*db.execute(select(*_ROW).where(UPDATES.c.id == update_id)).one())
+        found = select(*_ROW).where(UPDATES.c.id == update_id)
+        row = Row(*db.execute(found).one())
+        due = Due(row.connection, row.order_id)
+        # Locked before it is changed, and in the same order as a drain does it.
+        lease_until = _locked(db, due, QUEUES.c.lease_until)
+        row = Row(*db.execute(found).one())
         if row.state not in {"queued", "parked"}:
             raise NotPossible(f"Update {update_id} is {row.state}.")
+        if row.state == "queued" and lease_until is not None and lease_until > now:
+            raise NotPossible(f"Update {update_id} is being sent just now. Try again in a minute.")
         db.execute(
             update(UPDATES).where(UPDATES.c.id == update_id).values(**change(row), state_at=now)
         )
@@ -616,7 +636,7 @@ def _mend(
             .where(QUEUES.c.connection == row.connection, QUEUES.c.order_id == row.order_id)
             .values(open=True, next_try_at=now)
         )
-        return Due(row.connection, row.order_id)
+        return due
 
     return ledger.write(unit)
 
@@ -676,7 +696,11 @@ def purge(ledger: Ledger, before: datetime) -> int:
 
     def unit(db: Connection) -> int:
         ids = select(UPDATES.c.id).where(ended)
-        db.execute(update(ATTEMPTS).where(ATTEMPTS.c.update_id.in_(ids)).values(excerpt=""))
+        db.execute(
+            update(ATTEMPTS)
+            .where(ATTEMPTS.c.update_id.in_(ids), ATTEMPTS.c.excerpt != "")
+            .values(excerpt="")
+        )
         return db.execute(
             update(UPDATES).where(ended, UPDATES.c.note.is_not(None)).values(note=None)
         ).rowcount

@@ -172,7 +172,7 @@ def overlap(watermark: datetime, now: datetime, zone: ZoneInfo, usual: timedelta
 
 
 def next_watermark(r: Resources, held: Poll, polled: Polled, now: datetime) -> datetime | None:
-    """The newest stamp seen, never back, and never later than the poll's clock less the lag."""
+    """The newest stamp seen, no earlier than before, and never later than the poll's clock less the lag."""
     limit = now - timedelta(seconds=r.settings.poll_lag)
     seen = [moment for moment in (held.watermark, polled.newest) if moment is not None]
     if not seen:

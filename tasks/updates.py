@@ -23,7 +23,6 @@ log = structlog.get_logger()
 
 @app.task(
     name="updates.enqueue",
-    queue="updates",
     bind=True,
     ignore_result=True,
     acks_late=True,
@@ -42,7 +41,6 @@ def enqueue(self: Any, **fields: Any) -> None:
 
 @app.task(
     name="updates.deliver",
-    queue="updates",
     bind=True,
     ignore_result=True,
     acks_late=True,
@@ -66,7 +64,6 @@ def deliver(self: Any, connection: str, order_id: str) -> None:
 
 @app.task(
     name="updates.hook",
-    queue="updates",
     bind=True,
     ignore_result=True,
     acks_late=True,

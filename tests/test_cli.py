@@ -10,10 +10,6 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from simulator.crm import Crm
-from simulator.samples import many, reference_order
-from simulator.server import start
-from simulator.shop import Shop
 from whole.system import Valkey
 
 import cli
@@ -22,6 +18,10 @@ from ledger import orders
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome, Try
+from simulator.crm import Crm
+from simulator.samples import many, reference_order
+from simulator.server import start
+from simulator.shop import Shop
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NO_BROKER = "redis://127.0.0.1:1/0"
@@ -45,7 +45,9 @@ def run(folder, monkeypatch, capfd):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["orderbridge", *arguments])
-        with open(1, "w", encoding="utf-8", closefd=False) as stdout:  # as a real one: UTF-8, a file
+        with open(
+            1, "w", encoding="utf-8", closefd=False
+        ) as stdout:  # as a real one: UTF-8, a file
             monkeypatch.setattr(sys, "stdout", stdout)
             try:
                 code = cli.main() or 0
@@ -75,7 +77,9 @@ def give(ledger, order_id="1", connection="okliving", **changes):
 
 def end(ledger, pk, state, excerpt="", reason=""):
     claim = orders.claim(ledger, pk, NOW, 60)
-    problems = [{"code": reason, "level": "held", "field": "", "detail": excerpt}] if reason else None
+    problems = (
+        [{"code": reason, "level": "held", "field": "", "detail": excerpt}] if reason else None
+    )
     outcome = Outcome(state, reason, problems, "77" if state == "created" else None)
     orders.record(ledger, claim, outcome, Try("create", NOW, 5, "refused", 200, excerpt), NOW)
 
@@ -226,8 +230,14 @@ def test_wrong_call_is_told_and_ends_with_2(run, ledger, arguments, said):
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"OKLIVING_URL": "https://shop.example.com"}, "OKLIVING_CLIENT_ID, OKLIVING_CLIENT_SECRET"),
-        ({name: "x" for name in settings.SHOP_VARIABLES + settings.BOX_VARIABLES}, "OKLIVING_URL must be a URL"),
+        (
+            {"OKLIVING_URL": "https://shop.example.com"},
+            "OKLIVING_CLIENT_ID, OKLIVING_CLIENT_SECRET",
+        ),
+        (
+            dict.fromkeys(settings.SHOP_VARIABLES + settings.BOX_VARIABLES, "x"),
+            "OKLIVING_URL must be a URL",
+        ),
         ({"FETCH_INTERVAL": "often"}, "FETCH_INTERVAL"),
     ],
 )

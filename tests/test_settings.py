@@ -125,7 +125,8 @@ def test_wrong_value_is_refused_by_the_name_of_its_variable(load, name, value):
 
 
 @pytest.mark.parametrize(
-    "name", ["FETCH_INTERVAL", "ONEBOX_RATE", "ONEBOX_SOURCE_ID", "DATABASE_URL", "ORDERBRIDGE_MODE"]
+    "name",
+    ["FETCH_INTERVAL", "ONEBOX_RATE", "ONEBOX_SOURCE_ID", "DATABASE_URL", "ORDERBRIDGE_MODE"],
 )
 def test_empty_value_is_no_value(load, name):
     assert load(REAL | {name: ""}) == load(REAL)

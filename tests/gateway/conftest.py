@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import time
 from types import SimpleNamespace
 
 import fakeredis
 import pytest
+from gateway_calls import KEY, OTHER_KEY
 
 import settings
 from ledger.database import open_ledger
@@ -17,15 +17,11 @@ from ledger.migrate import upgrade
 with pytest.MonkeyPatch.context() as _patch:
     _patch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     settings.current.cache_clear()
-    from gateway import rate
     from gateway.app import create_app
     from tasks import accepting
     from tasks.resources import Resources, load_profile
 settings.current.cache_clear()
 
-KEY = "k" * 20
-OTHER_KEY = "o" * 20
-SECRET = "hook-secret-0001"
 PAIR = {
     "OKLIVING_URL": "http://127.0.0.1:1",
     "OKLIVING_CLIENT_ID": "id",
@@ -66,7 +62,7 @@ def read_settings(monkeypatch, tmp_path):
 def rung(monkeypatch):
     """What was rung for."""
     rings = []
-    monkeypatch.setattr(accepting, "ring_updates", lambda queues: rings.extend(queues))
+    monkeypatch.setattr(accepting, "ring_updates", rings.extend)
     monkeypatch.setattr(accepting, "ring_hook", rings.append)
     return rings
 
@@ -113,11 +109,3 @@ def keyed(gateway):
     made = gateway(ORDERBRIDGE_API_KEYS=f"erp:{KEY},desk:{OTHER_KEY}")
     made.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {KEY}"
     return made
-
-
-@pytest.fixture
-def still(monkeypatch):
-    """Time as the limits see it stands still, so that a window does not end within a test."""
-    now = time.time()
-    monkeypatch.setattr(rate.time, "monotonic", lambda: now)
-    return now

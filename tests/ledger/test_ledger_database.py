@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 import pytest
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from ledger import database
 from ledger.connections import GATES
 from ledger.database import LedgerUnavailable, open_ledger
 
@@ -86,11 +88,12 @@ def test_lost_connection_is_an_outage_and_then_the_ledger_works_again(ledger, le
     assert names(ledger) == {"before", "after"}
 
 
-def test_locked_file_is_an_outage_and_then_the_ledger_works_again(ledger, ledger_url, together):
-    if not ledger_url.startswith("sqlite"):
-        pytest.skip("only a file can be locked")
-    ledger.write(lambda db: db.exec_driver_sql("PRAGMA busy_timeout=50"))
-    other = open_ledger(ledger_url)
+def test_locked_file_is_an_outage_and_then_the_ledger_works_again(
+    tmp_path, migrated_file, together, monkeypatch
+):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'ledger.db')}"
+    ledger, other = open_ledger(url), open_ledger(url)
 
     def while_locked(db):
         db.execute(insert(GATES).values(connection="x", failures=0, reason=""))
@@ -101,6 +104,7 @@ def test_locked_file_is_an_outage_and_then_the_ledger_works_again(ledger, ledger
     assert {type(result) for result in results} == {LedgerUnavailable}
     assert ledger.write(put("after")) == "after"
     assert names(ledger) == {"x", "after"}
+    ledger.close()
 
 
 def test_database_that_is_not_there_is_an_outage(tmp_path):

@@ -388,6 +388,19 @@ def test_order_that_is_being_sent_is_left_alone(ledger, mend):
     mend(ledger, pk, at(LEASE + 1))
 
 
+@pytest.mark.parametrize(
+    ("mend", "changed", "accepted"),
+    [(orders.release, False, True), (orders.release, True, False), (orders.retry, False, False)],
+)
+def test_release_accepts_the_doubts_of_this_content_alone(ledger, mend, changed, accepted):
+    (pk,) = store(ledger)
+    end(ledger, pk, HELD)
+    mend(ledger, pk, NOW)
+    if changed:
+        store(ledger, order(content="b"))
+    assert orders.claim(ledger, pk, NOW, LEASE).accepted is accepted
+
+
 def test_retried_uncertain_order_stays_uncertain(ledger):
     (pk,) = store(ledger)
     end(ledger, pk, waiting(600, uncertain_since=NOW, lookups=1))

@@ -146,7 +146,7 @@ def test_table_of_answers_names_every_error_of_the_tree():
     ANSWERS,
     ids=[f"{type(a[0]).__name__}-{a[0].retry_after}" for a in ANSWERS],
 )
-def test_answer_of_the_crm(
+def test_answer_of_the_crm(  # noqa: PLR0917  the columns of the table
     r, clock, error, state, reason, pause, uncertain, counted, outcome, failures
 ):
     pk = give(r)
@@ -200,6 +200,16 @@ def test_bad_order_is_held_without_a_call(r, clock):
     assert row(r).reason
     assert outcomes(r, pk) == [("map", "held")]
     assert box(r).calls == []
+
+
+def test_released_doubt_is_sent_and_a_lack_is_held_again(r, clock):
+    doubtful, lacking = give(r, total="1.00"), give(r, "2", recipient={"phone": "none"})
+    for pk in (doubtful, lacking):
+        carry(r, pk)
+        orders.release(r.ledger, pk, clock.now)
+        carry(r, pk)
+    assert (row(r).state, row(r, "2").state) == ("created", "held")
+    assert len(box(r).sent()) == 1
 
 
 def test_our_own_store_away_is_no_try_of_the_order(r, clock):

@@ -11,7 +11,6 @@ import fakeredis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator.samples import reference_order, shop_time
 from sqlalchemy import event, select
 
 from clients.errors import ServerError, StoreUnavailable, Unreachable
@@ -19,6 +18,7 @@ from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
 from settings import EVERYTHING
+from simulator.samples import reference_order, shop_time
 from tasks import polling
 from tasks.polling import CLOCK_CHANGE_OVERLAP, Polled, PollFailed, PollRunning
 
@@ -85,8 +85,10 @@ def test_overlap_that_is_set_wider_stays_so():
     ("every", "away"), [(7, ()), (7, (-35, 40)), (7, (-90, -5)), (7, (5, 55)), (25, ())]
 )
 def test_no_order_is_missed_around_a_clock_change(r, change, every, away):
-    """The shop compares its own stamps as text; `away` are the minutes when it did not answer."""
-    start, end = change - timedelta(hours=3), change + timedelta(hours=4)
+    """The shop compares its own stamps as text and lists an order minutes after its stamp; `away` are
+    the minutes when it did not answer.
+    """
+    start, end = change - timedelta(hours=3), change + timedelta(hours=5)
     born = [start + timedelta(minutes=minute) for minute in range(0, 400, 5)]
     clock = [start]
 
@@ -95,7 +97,8 @@ def test_no_order_is_missed_around_a_clock_change(r, change, every, away):
         listed = [
             order(n, moment)
             for n, moment in enumerate(born)
-            if moment <= clock[0] and window["from"] <= shop_time(moment) <= window["to"]
+            if moment + timedelta(minutes=8) <= clock[0]
+            and window["from"] <= shop_time(moment) <= window["to"]
         ]
         return {"orders": listed, "page": 1, "pages": 1}
 

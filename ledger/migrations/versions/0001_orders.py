@@ -37,9 +37,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "identity",
+        sa.Column("only", sa.Boolean(), nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("sandbox", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("only"),
     )
     op.create_table(
         "intake",

@@ -1,0 +1,143 @@
+"""The OneBox hook: kept raw and answered at once; a wrong secret finds nothing here."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pytest
+from gateway_calls import HOOK, OTHER_SECRET, SECRET
+
+from ledger import updates
+
+FIELDS = {"externalid": "okl-300167757", "statusname": "x", "ttn": "20450000000000"}
+HMAC_KEY = "signing-key"
+
+
+@pytest.fixture
+def hooked(gateway):
+    return gateway(ONEBOX_HOOK_SECRETS=f"{SECRET},{OTHER_SECRET}")
+
+
+@pytest.mark.parametrize("secret", [SECRET, OTHER_SECRET])
+@pytest.mark.parametrize("kind", ["data", "json"])
+def test_call_is_kept_as_it_came_and_rung_for(hooked, rung, secret, kind):
+    answer = hooked.client.post(f"/hooks/onebox/{secret}", **{kind: FIELDS})
+
+    assert (answer.status_code, answer.json["accepted"]) == (200, True)
+    (hook_id,) = rung
+    assert updates.hook_fields(hooked.ledger, hook_id) == ("okliving", FIELDS)
+
+
+def test_multipart_form_is_taken_too(hooked, rung):
+    answer = hooked.client.post(HOOK, data=FIELDS, content_type="multipart/form-data")
+
+    assert answer.status_code == 200
+    assert updates.hook_fields(hooked.ledger, rung[0]) == ("okliving", FIELDS)
+
+
+def test_values_of_json_become_text_and_null_is_left_out(hooked, rung):
+    hooked.client.post(HOOK, json={"id": 5, "a": None, "b": {"c": [1]}, "d": True})
+
+    assert updates.hook_fields(hooked.ledger, rung[0])[1] == {
+        "id": "5",
+        "b": '{"c":[1]}',
+        "d": "true",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "nothing"),
+    [
+        ({"externalid": "okl-1", "statusid": "a stage nobody knows"}, True),
+        ({"colour": "red"}, True),
+        ({"order_id": "1", "ttn": "20450000000000"}, False),
+        ({"orderid": "the CRM's own id, which a worker looks up"}, False),
+    ],
+)
+def test_call_that_asks_for_nothing_is_told_so_and_still_kept_to_be_counted(
+    hooked, rung, fields, nothing
+):
+    answer = hooked.client.post(HOOK, data=fields)
+
+    assert answer.json == {"accepted": True} | ({"result": "nothing to do"} if nothing else {})
+    assert len(rung) == 1
+
+
+@pytest.mark.parametrize(
+    ("secrets", "path"),
+    [
+        (SECRET, "/hooks/onebox/wrong"),
+        (SECRET, f"{HOOK}x"),
+        (SECRET, "/hooks/onebox/%D1%8F"),
+        (SECRET, "/hooks/onebox/"),
+        ("", HOOK),
+        ("", "/hooks/onebox/"),
+    ],
+)
+def test_wrong_secret_is_answered_like_an_unknown_address(gateway, rung, secrets, path):
+    made = gateway(ONEBOX_HOOK_SECRETS=secrets)
+    answer, unknown = made.client.post(path, data=FIELDS), made.client.post("/nowhere")
+
+    assert (answer.status_code, answer.json["error"]) == (404, unknown.json["error"])
+    assert rung == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"data": {}}, 400),
+        ({"json": []}, 400),
+        ({"data": b"{", "content_type": "application/json"}, 400),
+        ({"data": b"x", "content_type": "text/plain"}, 415),
+        ({"data": {"comment": "x" * 70_000}}, 413),
+        ({"json": {"comment": "x" * 70_000}}, 413),
+    ],
+)
+def test_what_has_no_fields_is_refused(hooked, rung, sent, status):
+    if sent == {"data": {}}:
+        sent = {"data": b"", "content_type": "application/x-www-form-urlencoded"}
+    assert hooked.client.post(HOOK, **sent).status_code == status
+    assert rung == []
+
+
+@pytest.mark.parametrize("kind", ["form", "json"])
+def test_signature_is_over_the_body_as_it_came(gateway, rung, kind):
+    made = gateway(ONEBOX_HOOK_SECRETS=SECRET, ONEBOX_HOOK_HMAC_KEY=HMAC_KEY)
+    body, content_type = {
+        "form": (b"order_id=1&ttn=2045", "application/x-www-form-urlencoded"),
+        "json": (b'{"order_id":"1","ttn":"2045"}', "application/json"),
+    }[kind]
+    right = "sha256=" + hmac.new(HMAC_KEY.encode(), body, hashlib.sha256).hexdigest()
+
+    def post(signature):
+        headers = {} if signature is None else {"X-Signature": signature}
+        return made.client.post(HOOK, data=body, content_type=content_type, headers=headers)
+
+    assert [post(s).status_code for s in (None, "", "sha256=00", right[7:], right)] == [403] * 4 + [
+        200
+    ]
+    assert updates.hook_fields(made.ledger, rung[0])[1] == {"order_id": "1", "ttn": "2045"}
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("203.0.113.7", 200),
+        ("::ffff:203.0.113.7", 200),
+        ("2001:db8::1", 200),
+        ("203.0.114.7", 403),
+        ("127.0.0.1", 403),
+    ],
+)
+def test_only_listed_addresses_may_call(gateway, address, status):
+    made = gateway(ONEBOX_HOOK_SECRETS=SECRET, ONEBOX_HOOK_ADDRESSES="203.0.113.0/24, 2001:db8::1")
+    answer = made.client.post(HOOK, data=FIELDS, environ_overrides={"REMOTE_ADDR": address})
+
+    assert answer.status_code == status
+
+
+def test_hook_has_a_rate_of_its_own(gateway):
+    made = gateway(ONEBOX_HOOK_SECRETS=SECRET, GATEWAY_RATE="1")
+
+    assert 429 in {made.client.post(HOOK, data=FIELDS).status_code for _ in range(20)}
