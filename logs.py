@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
+import orjson
 import structlog
 
 # Chatter that costs a line per task or per request; ours says the same with the order's id in it.
@@ -16,7 +18,7 @@ QUIET = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore", "kom
 
 SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
+    structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
 
@@ -25,16 +27,15 @@ def configure(level: int = logging.INFO) -> None:
     """Send everything, the standard library's records included, to stderr in one format."""
     people = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer()
+        if people
+        else structlog.processors.JSONRenderer(serializer=_one_line)
     )
+    # Our own lines go straight to the stream: through the standard library each costs four times as much.
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *SHARED,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*SHARED, structlog.processors.format_exc_info, renderer],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -53,3 +54,7 @@ def configure(level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _one_line(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()

@@ -12,6 +12,7 @@ from gateway import docs, errors, hook, keys, metrics, requests, updates
 from gateway.body import MAX_BODY
 from gateway.health import health
 from gateway.rate import RateLimit
+from tasks.doorbell import Bell
 from tasks.resources import Resources
 
 
@@ -20,6 +21,7 @@ def create_app(r: Resources) -> Flask:
     app = Flask("orderbridge", static_folder=None)
     app.config.update(
         RESOURCES=r,
+        BELL=Bell(),
         MAX_CONTENT_LENGTH=MAX_BODY,
         MAX_FORM_MEMORY_SIZE=MAX_BODY,
         **docs.CONFIG,

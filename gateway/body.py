@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from flask import request
 
-from gateway.errors import Refusal
+from gateway.errors import SENTENCES, Refusal
 
 # Bytes: many times the longest update.
 MAX_BODY = 64 * 1024
@@ -23,7 +23,7 @@ def read_json() -> Any:
     if request.mimetype != JSON:
         raise Refusal(415, f"Send the body as {JSON}.")
     try:
-        return orjson.loads(request.get_data(cache=False))
+        return orjson.loads(_whole())
     except orjson.JSONDecodeError:
         raise Refusal(400, "The body is not valid JSON.") from None
 
@@ -31,6 +31,7 @@ def read_json() -> Any:
 def read_fields() -> dict[str, str]:
     """The fields of a form or of a JSON object, flat, as text; what is null is left out."""
     if request.mimetype in FORMS:
+        _whole()
         return request.form.to_dict()
     if request.mimetype != JSON:
         raise Refusal(415, f"Send the fields as a form or as {JSON}.")
@@ -38,6 +39,14 @@ def read_fields() -> dict[str, str]:
     if not isinstance(found, dict):
         raise Refusal(400, "The body must be a JSON object of fields.")
     return {name: _text(value) for name, value in found.items() if value is not None}
+
+
+def _whole() -> bytes:
+    """The body, whole or not at all: one without a length is cut at the limit by werkzeug, in silence."""
+    body = request.get_data(cache=True, parse_form_data=False)
+    if request.content_length is None and len(body) >= MAX_BODY:
+        raise Refusal(413, SENTENCES[413])
+    return body
 
 
 def _text(value: Any) -> str:

@@ -49,7 +49,7 @@ def create(r: Resources, rate: RateLimit) -> Blueprint:
 def _taken(r: Resources, fields: dict[str, str]) -> dict[str, Any]:
     if not fields:
         raise Refusal(400, "The call has no fields.")
-    take_hook(r, CONNECTION, dict(fields))
+    take_hook(r, CONNECTION, dict(fields), current_app.config["BELL"].ring_hook)
     profile = r.profiles.get(CONNECTION)
     if profile is not None and _says_nothing(profile.hook_update(fields)):
         return {"accepted": True, "result": "nothing to do"}

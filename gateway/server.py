@@ -5,16 +5,16 @@ In: address and port. Without API keys it listens on the loopback only, and says
 
 from __future__ import annotations
 
-import ipaddress
-
 import structlog
 from granian.constants import Interfaces
 from granian.server import Server
 
+from gateway.keys import is_loopback
 from settings import Settings, SettingsError
 
-# Requests worked on at the same time; each may wait for a shared commit.
-THREADS = 4
+# Requests worked on at the same time. More of them share a commit, and wait longer for the interpreter: 8
+# took in as much as 4 or 16 and kept the 99th percentile lowest.
+THREADS = 8
 # Connections held at the same time; granian leaves those above unserved until one closes.
 CONNECTIONS = 1024
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 def serve(chosen: Settings, host: str, port: int) -> None:
     """Serve until told to stop. Raises SettingsError for an open address without keys."""
     if not chosen.api_keys:
-        if not _is_loopback(host):
+        if not is_loopback(host):
             raise SettingsError(
                 f"The gateway may listen on {host} only with keys: set ORDERBRIDGE_API_KEYS to name:key."
             )
@@ -39,10 +39,3 @@ def serve(chosen: Settings, host: str, port: int) -> None:
         backpressure=CONNECTIONS,
         log_access=False,
     ).serve()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -109,7 +109,13 @@ def take_in() -> dict[str, Any]:
     key = _scoped_key()
     asked = _update()
     try:
-        row = accept(_resources(), asked, origin=f"http:{g.caller}"[:64], key=key)
+        row = accept(
+            _resources(),
+            asked,
+            origin=f"http:{g.caller}"[:64],
+            key=key,
+            ring=current_app.config["BELL"].ring_updates,
+        )
     except KeyReused as exc:
         raise Refusal(409, "This Idempotency-Key was used before, for another update.") from exc
     except UnknownConnection as exc:

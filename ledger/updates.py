@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table, and_, bindparam, func, insert, or_, select, update
@@ -30,6 +31,8 @@ RETRIED = "update_retried"
 STATES = ("queued", "sent", "parked", "withdrawn", "cancelled", "refused")
 # The parts that are strictly ordered.
 MACHINES = frozenset({"order", "delivery"})
+# Outcomes of calls after which nothing is known but that the same must be tried again.
+FAILED = frozenset({"failed", "uncertain", "connection_fault"})
 
 
 class KeyReused(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -179,31 +182,29 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
             found = _by_key(db, asked)
             if found is not None:
                 return found
-        dialect = sqlite if db.dialect.name == "sqlite" else postgresql
         seq = db.execute(
             _NEXT_SEQ[db.dialect.name],
             {"connection": asked.connection, "order_id": asked.order_id, "now": now},
         ).scalar_one()
-        new = dialect.insert(UPDATES).values(
-            connection=asked.connection,
-            order_id=asked.order_id,
-            seq=seq,
-            key=asked.key,
-            digest=asked.digest,
-            origin=asked.origin,
-            accepted_at=now,
-            tracking_number=asked.tracking_number,
-            order_action=asked.order_action,
-            delivery_action=asked.delivery_action,
-            note=asked.note,
-            replace=asked.replace,
-            state="queued",
-            left=",".join(asked.parts),
-            parked="",
-            fates=list(asked.warnings) or None,
-            state_at=now,
-        )
-        row = db.execute(new.on_conflict_do_nothing().returning(*_ROW)).first()
+        values = {
+            "connection": asked.connection,
+            "order_id": asked.order_id,
+            "seq": seq,
+            "key": asked.key,
+            "digest": asked.digest,
+            "origin": asked.origin,
+            "accepted_at": now,
+            "tracking_number": asked.tracking_number,
+            "order_action": asked.order_action,
+            "delivery_action": asked.delivery_action,
+            "note": asked.note,
+            "replace": asked.replace,
+            "state": "queued",
+            "left": ",".join(asked.parts),
+            "fates": list(asked.warnings) or None,
+            "state_at": now,
+        }
+        row = db.execute(_INSERT[db.dialect.name], values).first()
         if row is not None:
             return Row(*row)
         # Another process took the key between our look and our insert: the place is given back.
@@ -221,7 +222,7 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
 
 
 def _by_key(db: Connection, asked: Asked) -> Row | None:
-    found = db.execute(select(UPDATES.c.digest, *_ROW).where(UPDATES.c.key == asked.key)).first()
+    found = db.execute(_BY_KEY, {"of_key": asked.key}).first()
     if found is None:
         return None
     if found.digest != asked.digest:
@@ -248,6 +249,11 @@ def _next_seq(dialect: Any) -> Any:
 
 
 _NEXT_SEQ = {"sqlite": _next_seq(sqlite), "postgresql": _next_seq(postgresql)}
+_INSERT = {
+    name: dialect.insert(UPDATES).on_conflict_do_nothing().returning(*_ROW)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+_BY_KEY = select(UPDATES.c.digest, *_ROW).where(UPDATES.c.key == bindparam("of_key"))
 
 
 def refuse(
@@ -348,41 +354,39 @@ def record(
     lease: float | None = None,
     call: Call | None = None,
     known: Known | None = None,
-    progress: bool = False,
-    settled_at: datetime | None = None,
 ) -> bool:
     """Commit what a step did to one update, what is known now, and prolong the lease to `lease` seconds
-    from now; `progress` ends the count of failed tries. False when the lease was lost: then another drain
-    has gone on from the ledger, and only the call is noted.
+    from now; a call that got an answer ends the count of failed tries. False when the lease was lost:
+    then another drain has gone on from the ledger, and only the call is noted.
     """
 
     def unit(db: Connection) -> bool:
-        values: dict[str, Any] = {"lease_until": queue.lease_until}
+        values: dict[str, Any] = {"settled_at": queue.settled_at}
         if lease is not None:
             values["lease_until"] = now + timedelta(seconds=lease)
         if known is not None:
             values |= {**asdict(known), "known_at": now}
-        if progress:
+        if call is not None and call.outcome not in FAILED:
             values["tries"] = 0
-        if settled_at is not None:
-            values["settled_at"] = settled_at
         held = _held(db, queue, **values)
         if call is not None:
-            db.execute(insert(ATTEMPTS), {"update_id": row.id, **asdict(call)})
+            # PostgreSQL takes no NUL, which a garbled answer may have.
+            said = call.excerpt.replace("\0", "")
+            db.execute(_NEW_ATTEMPT, {"update_id": row.id, **asdict(call), "excerpt": said})
         if held:
             db.execute(
-                update(UPDATES)
-                .where(UPDATES.c.id == row.id, UPDATES.c.state == "queued")
-                .values(
-                    state=fate.state,
-                    reason=fate.reason,
-                    left=",".join(fate.left),
-                    parked=",".join(fate.parked),
-                    fates=fate.fates or None,
-                    apart=fate.apart,
-                    in_doubt=fate.in_doubt,
-                    state_at=now,
-                )
+                _STAND,
+                {
+                    "of_id": row.id,
+                    "state": fate.state,
+                    "reason": fate.reason,
+                    "left": ",".join(fate.left),
+                    "parked": ",".join(fate.parked),
+                    "fates": fate.fates or None,
+                    "apart": fate.apart,
+                    "in_doubt": fate.in_doubt,
+                    "state_at": now,
+                },
             )
         return held
 
@@ -396,7 +400,6 @@ def rest(
     *,
     next_try_at: datetime | None = None,
     counted: bool = False,
-    settled_at: datetime | None = None,
 ) -> bool:
     """Give a queue back: done for now, or due again at `next_try_at`. True when something that can be
     sent came in meanwhile: then ring once more. A queue that only waits behind what is parked is closed
@@ -405,17 +408,16 @@ def rest(
 
     def unit(db: Connection) -> bool:
         # Locked before it is looked at: an update accepted meanwhile must not end up in a closed queue.
-        _locked(db, queue, QUEUES.c.last_seq)
+        tries = _locked(db, queue, QUEUES.c.tries)
         sendable = _is_sendable(db, queue)
         values: dict[str, Any] = {
             "lease_until": None,
             "lease_token": None,
             "open": sendable,
             "next_try_at": next_try_at or now,
-            "tries": QUEUES.c.tries + 1 if counted else QUEUES.c.tries if next_try_at else 0,
+            "tries": (tries or 0) + counted if next_try_at else 0,
+            "settled_at": queue.settled_at,
         }
-        if settled_at is not None:
-            values["settled_at"] = settled_at
         return _held(db, queue, **values) and sendable and next_try_at is None
 
     return ledger.write(unit)
@@ -423,39 +425,77 @@ def rest(
 
 def _is_sendable(db: Connection, queue: Queue) -> bool:
     """Whether anything waits in this queue that no parked status holds up."""
-    blocked = _first_parked(db, queue.connection, queue.order_id)
-    waiting = db.execute(
-        select(UPDATES.c.seq, UPDATES.c.left).where(
-            UPDATES.c.connection == queue.connection,
-            UPDATES.c.order_id == queue.order_id,
-            UPDATES.c.state == "queued",
+    waiting = [
+        (row.seq, set(row.left.split(",")))
+        for row in db.execute(
+            _WAITING_PARTS, {"of_connection": queue.connection, "of_order": queue.order_id}
         )
-    )
-    return any(
-        blocked is None or seq <= blocked or not MACHINES >= set(left.split(","))
-        for seq, left in waiting
-    )
+    ]
+    if not any(left & MACHINES for _, left in waiting):
+        return bool(waiting)
+    blocked = _first_parked(db, queue.connection, queue.order_id)
+    return any(blocked is None or seq <= blocked or not left <= MACHINES for seq, left in waiting)
 
 
 def _locked(db: Connection, of: Queue | Due, column: Any) -> Any:
     """A column of a queue, which stays as it is until this transaction ends; SQLite has one writer anyway."""
-    query = select(column).where(
-        QUEUES.c.connection == of.connection, QUEUES.c.order_id == of.order_id
-    )
-    return db.execute(query.with_for_update()).scalar_one_or_none()
+    of_queue = {"of_connection": of.connection, "of_order": of.order_id}
+    return db.execute(_lock(column), of_queue).scalar_one_or_none()
 
 
 def _held(db: Connection, queue: Queue, **values: Any) -> bool:
-    return bool(
-        db.execute(
-            update(QUEUES)
-            .where(
-                QUEUES.c.connection == queue.connection,
-                QUEUES.c.order_id == queue.order_id,
-                QUEUES.c.lease_token == queue.token,
+    """Change a queue if its lease is still held; whether it was."""
+    of_queue = {
+        "of_connection": queue.connection,
+        "of_order": queue.order_id,
+        "of_token": queue.token,
+    }
+    return bool(db.execute(_hold(*values), of_queue | values).rowcount)
+
+
+# Statements are built once: building one costs as much as running it.
+
+_THIS_QUEUE = (
+    QUEUES.c.connection == bindparam("of_connection"),
+    QUEUES.c.order_id == bindparam("of_order"),
+)
+_WAITING_PARTS = select(UPDATES.c.seq, UPDATES.c.left).where(
+    UPDATES.c.connection == bindparam("of_connection"),
+    UPDATES.c.order_id == bindparam("of_order"),
+    UPDATES.c.state == "queued",
+)
+_NEW_ATTEMPT = insert(ATTEMPTS)
+_STAND = (
+    update(UPDATES)
+    .where(UPDATES.c.id == bindparam("of_id"), UPDATES.c.state == "queued")
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state",
+                "reason",
+                "left",
+                "parked",
+                "fates",
+                "apart",
+                "in_doubt",
+                "state_at",
             )
-            .values(**values)
-        ).rowcount
+        }
+    )
+)
+
+
+@cache
+def _lock(column: Any) -> Any:
+    return select(column).where(*_THIS_QUEUE).with_for_update()
+
+
+@cache
+def _hold(*names: str) -> Any:
+    held = QUEUES.c.lease_token == bindparam("of_token")
+    return (
+        update(QUEUES).where(*_THIS_QUEUE, held).values({name: bindparam(name) for name in names})
     )
 
 
@@ -567,14 +607,17 @@ def first_parked(ledger: Ledger, connection: str, order_id: str) -> int | None:
         return _first_parked(db, connection, order_id)
 
 
+_FIRST_PARKED = select(func.min(UPDATES.c.seq)).where(
+    UPDATES.c.connection == bindparam("of_connection"),
+    UPDATES.c.order_id == bindparam("of_order"),
+    UPDATES.c.state.in_(("queued", "parked")),
+    or_(*(UPDATES.c.parked.contains(machine) for machine in sorted(MACHINES))),
+)
+
+
 def _first_parked(db: Connection, connection: str, order_id: str) -> int | None:
-    query = select(func.min(UPDATES.c.seq)).where(
-        UPDATES.c.connection == connection,
-        UPDATES.c.order_id == order_id,
-        UPDATES.c.state.in_(("queued", "parked")),
-        or_(*(UPDATES.c.parked.contains(machine) for machine in sorted(MACHINES))),
-    )
-    return cast("int | None", db.execute(query).scalar_one())
+    of_order = {"of_connection": connection, "of_order": order_id}
+    return cast("int | None", db.execute(_FIRST_PARKED, of_order).scalar_one())
 
 
 def our_tracking_numbers(ledger: Ledger, connection: str, order_id: str) -> set[str]:

@@ -8,7 +8,9 @@ before this returns. Fails with `KeyReused` for a key that was used for somethin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 import structlog
@@ -19,6 +21,10 @@ from mapping.updates import UpdateRequest, digest, from_flat
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
 
+# What the ledger keeps of a key, and of the id of an order.
+LONGEST_KEY = 200
+LONGEST_ID = 64
+
 log = structlog.get_logger()
 
 
@@ -26,13 +32,20 @@ class UnknownConnection(Exception):  # noqa: N818  it says what is, as the error
     """No shop has this name."""
 
 
-def accept(r: Resources, request: UpdateRequest, *, origin: str, key: str | None = None) -> Row:
+def accept(
+    r: Resources,
+    request: UpdateRequest,
+    *,
+    origin: str,
+    key: str | None = None,
+    ring: Callable[[list[Due]], object] | None = None,
+) -> Row:
     """Write the update behind the others of its order, and ring."""
     if request.connection not in r.sources:
         raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
     row = updates.accept(r.ledger, asked(request, origin=origin, key=key), datetime.now(UTC))
     if row.state == "queued":
-        ring_updates([Due(row.connection, row.order_id)])
+        (ring or ring_updates)([Due(row.connection, row.order_id)])
     return row
 
 
@@ -42,9 +55,9 @@ def accept_flat(
     """As `accept`, for a door that cannot answer: what is refused is kept for a person to see."""
     request, errors = from_flat(fields)
     if request is not None and request.connection in r.sources:
-        own = None if request.key is None else f"{origin}:{request.key}"
+        own = request.key or key
         try:
-            return accept(r, request, origin=origin, key=own or key)
+            return accept(r, request, origin=origin, key=own and f"{origin}:{own}")
         except updates.KeyReused:
             errors = {"key": ["This key was used before, for another update."]}
     elif request is not None:
@@ -53,14 +66,24 @@ def accept_flat(
         {"code": "update_invalid", "level": "held", "field": field, "detail": " ".join(texts)}
         for field, texts in errors.items()
     ]
-    order_id, connection = (
-        str(fields.get("order_id", ""))[:64],
-        str(fields.get("connection", "okliving"))[:64],
-    )
+    order_id = _shown(fields.get("order_id", ""))
+    connection = _shown(fields.get("connection", request.connection if request else "okliving"))
     refused = Asked(connection, order_id, digest="", origin=origin)
     update_id = updates.refuse(r.ledger, refused, "update_invalid", told, datetime.now(UTC))
     log.warning("update_refused", update_id=update_id, fields=sorted(errors))
     return None
+
+
+def _kept(key: str) -> str:
+    """The key as the ledger keeps it: one that is too long by its hash."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    return "blake2b:" + blake2b(key.encode(), digest_size=32).hexdigest()
+
+
+def _shown(value: object) -> str:
+    """What a refused update said, fit for the ledger: PostgreSQL takes no NUL, nothing takes half a pair."""
+    return "".join(filter(str.isprintable, str(value)))[:LONGEST_ID]
 
 
 def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Asked:
@@ -75,13 +98,18 @@ def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Ask
         delivery_action=request.delivery,
         note=request.note,
         replace=request.replace,
-        key=key,
+        key=None if key is None else _kept(key),
         warnings=tuple(problem.to_dict() for problem in request.warnings),
     )
 
 
-def take_hook(r: Resources, connection: str, fields: dict[str, Any]) -> int:
+def take_hook(
+    r: Resources,
+    connection: str,
+    fields: dict[str, Any],
+    ring: Callable[[int], object] | None = None,
+) -> int:
     """Keep a call of the OneBox hook as it came, and ring for a worker; returns its key."""
     hook_id = updates.keep_hook(r.ledger, connection, fields, datetime.now(UTC))
-    ring_hook(hook_id)
+    (ring or ring_hook)(hook_id)
     return hook_id

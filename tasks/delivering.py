@@ -35,6 +35,7 @@ from tasks import retry
 from tasks.gate import Admission
 from tasks.resources import Resources, Source
 
+# In the order in which they are sent apart.
 MACHINES = ("order", "delivery")
 # What a part is called in the texts for a clerk.
 FIELDS = {
@@ -44,6 +45,14 @@ FIELDS = {
     "note": "note",
 }
 SHIPPING = ("ship", "ship_partially")
+# A call may take its time-out twice when it must log in first; none is begun that could outlive the lease.
+LONGEST_CALL = 2.0
+# Our own stores are asked again after so many seconds.
+STORE_PAUSE = 5.0
+# The shop's times are whole seconds.
+SECOND = timedelta(seconds=1)
+# What the ledger keeps of a tracking number.
+LONGEST_NUMBER = 64
 
 log = structlog.get_logger()
 
@@ -76,15 +85,14 @@ def deliver(r: Resources, due: Due, task_id: str | None = None) -> Step:
     queue, rows, left_behind = claimed
     drain = _Drain(r, source, queue, rows, task_id)
     try:
-        if left_behind and rows:
-            drain.doubt(rows[0])
+        if left_behind:
+            drain.doubt()
         return drain.run()
     except _Stop as stop:
         return stop.step
     except StoreUnavailable:
         log.warning("updates_given_back")
-        updates.rest(r.ledger, queue, _now(), next_try_at=_now() + timedelta(seconds=5))
-        return Step(wait=5.0)
+        return drain.rest(_now() + timedelta(seconds=STORE_PAUSE))
 
 
 class _Drain:
@@ -99,7 +107,10 @@ class _Drain:
         self._queue = queue
         self._rows = rows
         self._task_id = task_id
-        self._settled_at = queue.settled_at
+        self._tries = queue.tries
+        self._first_parked = None
+        if any(set(row.parts_left) & set(MACHINES) for row in rows):
+            self._first_parked = updates.first_parked(r.ledger, queue.connection, queue.order_id)
         self._calls = 0
         self._woke = False
         self._lease_until = queue.lease_until
@@ -110,14 +121,34 @@ class _Drain:
         for place, row in enumerate(self._rows):
             self._deliver(row, self._rows[place + 1 :])
         more = updates.rest(self._r.ledger, self._queue, _now())
-        return Step(wait=0.0 if more and not self._only_blocked() else None, woke=self._woke)
+        return Step(wait=0.0 if more else None, woke=self._woke)
 
-    def doubt(self, row: Row) -> None:
-        """Whoever drained this queue last vanished: a call for its first update may have arrived."""
-        self._settled_at = _now() + timedelta(seconds=self._r.settings.uncertain_wait)
-        fate = _unchanged(row, in_doubt=True, fates=_with_doubled_note(row, row.parts_left))
-        self._record(row, fate)
-        self._rows[0] = _after(row, fate)
+    def rest(self, until: datetime, *, counted: bool = False) -> Step:
+        """Give the queue back until then; `counted` when a try failed."""
+        updates.rest(
+            self._r.ledger,
+            self._queue,
+            _now(),
+            next_try_at=until,
+            counted=counted,
+        )
+        return Step(wait=max((until - _now()).total_seconds(), 0.0), woke=self._woke)
+
+    def doubt(self) -> None:
+        """Whoever drained this queue last vanished: a call for the first update that could be sent may
+        have arrived, or may yet. What a person put before it since does not count as that one.
+        """
+        self._unsettle()
+        self._known = replace(self._known, order_certain=False, delivery_certain=False)
+        for place, row in enumerate(self._rows):
+            sendable = set(row.parts_left) - self._blocked_statuses(row)
+            if not sendable:
+                continue
+            fate = _unchanged(row, in_doubt=True, fates=_with_doubled_note(row, row.parts_left))
+            self._record(row, fate, known=self._known)
+            self._rows[place] = _after(row, fate)
+            if not _is_retried(row):
+                return
 
     # --- one update -------------------------------------------------------------------------------
 
@@ -133,16 +164,17 @@ class _Drain:
     def _drop_outdated(self, row: Row, later: list[Row]) -> Row:
         """End what is not to be sent any more: withdrawn by a later update, or parked for a person."""
         age = _now() - row.accepted_at
+        retried = _is_retried(row)
         for part in row.parts_left:
             kind = "status" if part in MACHINES else part
             newer = next((other for other in later if _takes_over(other, row, part)), None)
             if newer is not None:
                 code = "update_replaced" if part == "tracking_number" else "update_withdrawn"
                 row = self._end_part(row, part, "withdrawn", code, after=_value(newer, part))
-            elif age > self._rules.greatest_age[kind] and row.reason != updates.RETRIED:
+            elif age > self._rules.greatest_age[kind] and not retried:
                 row = self._end_part(row, part, "parked", "update_too_old")
             elif part == "tracking_number" and self._is_not_ours(row):
-                theirs, ours = self._shop.tracking_number, row.tracking_number
+                theirs, ours = self._known.tracking_number, row.tracking_number
                 row = self._end_part(
                     row, part, "parked", "update_ttn_differs", before=theirs, after=ours
                 )
@@ -150,28 +182,17 @@ class _Drain:
 
     def _is_not_ours(self, row: Row) -> bool:
         """Whether the shop has a tracking number that we did not send, and replacing was not asked."""
-        theirs = self._shop.tracking_number
-        if (
-            row.replace
-            or not theirs
-            or theirs in {row.tracking_number, self._queue.tracking_number}
-        ):
+        theirs = self._known.tracking_number
+        if row.replace or not theirs or theirs == row.tracking_number:
             return False
-        ours = updates.sent_tracking_numbers(self._r.ledger, row.connection, row.order_id)
+        ours = updates.our_tracking_numbers(self._r.ledger, row.connection, row.order_id)
         return theirs not in ours
 
     def _blocked_statuses(self, row: Row) -> set[str]:
         """Statuses are strictly ordered: none overtakes a parked one of its order."""
-        if not set(MACHINES) & set(row.parts_left):
+        if self._first_parked is None or self._first_parked >= row.seq:
             return set()
-        first = updates.blocked_by(self._r.ledger, row.connection, row.order_id)
-        return set(MACHINES) if first is not None and first < row.seq else set()
-
-    def _only_blocked(self) -> bool:
-        return (
-            updates.blocked_by(self._r.ledger, self._queue.connection, self._queue.order_id)
-            is not None
-        )
+        return set(MACHINES)
 
     # --- one call ---------------------------------------------------------------------------------
 
@@ -197,7 +218,8 @@ class _Drain:
         """What the last poll saw is good enough to find a path, not to spare a call or refuse one."""
         action = (row.order_action if name == "order" else row.delivery_action) or ""
         state, certain = self._state(name)
-        certain = certain and not row.in_doubt
+        # Who retries what was parked knows better than we do.
+        certain = certain and not row.in_doubt and not _is_retried(row)
         guess = self._rules.planner == "plan" and state is not None
         known = statuses.Known(state, certain=certain or guess)
         plan = statuses.plan(self._machine(name), known, action, self._rules.planner)
@@ -237,14 +259,13 @@ class _Drain:
     def _begin_call(self, row: Row) -> None:
         """A call whose answer was lost may still take effect: until then only its own repeat may go."""
         now = _now()
-        if (
-            self._settled_at is not None
-            and now < self._settled_at
-            and (self._calls or not row.in_doubt)
-        ):
-            raise _Stop(self._rest(self._settled_at))
-        if (self._lease_until - now).total_seconds() < self._source.settings.timeout:
-            raise _Stop(self._rest(now))
+        repeats = row.in_doubt and not self._calls
+        settled_at = self._queue.settled_at
+        if settled_at is not None and now < settled_at and not repeats:
+            raise _Stop(self.rest(settled_at))
+        longest = LONGEST_CALL * self._source.settings.timeout
+        if (self._lease_until - now).total_seconds() < longest:
+            raise _Stop(self.rest(now))
         self._calls += 1
 
     # --- what came of it --------------------------------------------------------------------------
@@ -257,43 +278,43 @@ class _Drain:
         if isinstance(exc, ConnectionFault):
             self._source.gate.fault(str(exc))
             self._record(row, _unchanged(row), call("connection_fault", exc))
-            raise _Stop(self._rest(_now()))
+            raise _Stop(self.rest(_now()))
         if isinstance(exc, Rejected):
             self._woke |= self._succeeded()
             return self._refused(row, actions, parts, exc, call)
         if exc.counts_for_breaker:
             self._source.gate.failed(str(exc))
-        pause = retry.wait(self._queue.tries, getattr(exc, "retry_after", None))
+        pause = retry.wait(self._tries, getattr(exc, "retry_after", None))
         if isinstance(exc, Uncertain):
-            self._settled_at = _now() + timedelta(seconds=self._r.settings.uncertain_wait)
+            self._unsettle()
+            self._doubt_states(actions)
             fate = _unchanged(row, in_doubt=True, fates=_with_doubled_note(row, parts))
-            for name in actions:
-                self._known = _with(self._known, name, self._state(name)[0], certain=False)
             self._record(row, fate, call("uncertain", exc), self._known)
         else:
             self._record(row, _unchanged(row), call("failed", exc))
         log.warning("update_waits", update_id=row.id, seconds=round(pause, 1))
-        raise _Stop(self._rest(_now() + timedelta(seconds=pause), counted=True))
+        raise _Stop(self.rest(_now() + timedelta(seconds=pause), counted=True))
 
     def _refused(
         self, row: Row, actions: dict[str, str], parts: tuple[str, ...], exc: Rejected, call: Any
     ) -> Row:
         """Permanent: find out which part it is for, and park that one."""
+        made = call("refused", exc)
         if isinstance(exc, NotFound):
             for part in row.parts_left:
-                row = self._end_part(row, part, "parked", "update_unknown_order")
-            self._record(row, _unchanged(row), call("refused", exc))
+                row = self._end_part(row, part, "parked", "update_unknown_order", call=made)
+                made = None
             return row
         if len(parts) > 1:
             # Whether the shop applied some of it is unknown: from here on part by part.
+            self._doubt_states(actions)
             fate = _unchanged(row, apart=True, fates=_with_doubled_note(row, parts))
-            self._record(row, fate, call("refused", exc))
+            self._record(row, fate, made, self._known)
             return _after(row, fate)
         name = next(iter(actions), None)
         if isinstance(exc, IllegalTransition) and name is not None:
             return self._illegal(row, name, actions[name], exc, call)
         part = parts[0] if parts else name or ""
-        made = call("refused", exc)
         return self._end_part(row, part, "parked", "update_refused", detail=made.excerpt, call=made)
 
     def _illegal(self, row: Row, name: str, action: str, exc: IllegalTransition, call: Any) -> Row:
@@ -301,12 +322,25 @@ class _Drain:
         machine = self._machine(name)
         self._known = _with(self._known, name, None, certain=False)
         asked = row.order_action if name == "order" else row.delivery_action
-        verdict = statuses.resolve(machine, asked or action, None, exc.possible)
-        if verdict == "already_there":
+        if asked is None or asked != action:
+            # A step of a plan that was made for another state: what was asked goes as it is.
+            self._record(row, _unchanged(row), call("refused", exc), self._known)
+            return row
+        if statuses.resolve(machine, asked, None, exc.possible) == "already_there":
+            self._known = _with(self._known, name, statuses.goal(machine, asked), certain=True)
             made = call("already_there", exc)
             return self._end_part(row, name, "sent", "update_nothing_to_do", call=made)
         made, allowed = call("refused", exc), _named(name, exc.possible)
         return self._end_part(row, name, "parked", "update_illegal", detail=allowed, call=made)
+
+    def _unsettle(self) -> None:
+        """A call of which nobody knows whether it arrived may take effect for a while."""
+        until = _now() + timedelta(seconds=self._r.settings.uncertain_wait)
+        self._queue = replace(self._queue, settled_at=until)
+
+    def _doubt_states(self, actions: dict[str, str]) -> None:
+        for name in actions:
+            self._known = _with(self._known, name, self._state(name)[0], certain=False)
 
     def _succeeded(self) -> bool:
         opened = self._source.gate.succeeded()
@@ -347,33 +381,39 @@ class _Drain:
         }
         parked = (*row.parts_parked, part) if how == "parked" else row.parts_parked
         fate = _fate(row, left, parked, [*(row.fates or []), told])
+        if call is None:
+            fate = replace(fate, in_doubt=row.in_doubt and bool(left))
         self._record(row, fate, call, self._known if call is not None else None)
         if how == "parked":
+            if part in MACHINES:
+                self._first_parked = min(self._first_parked or row.seq, row.seq)
             log.warning("update_parked", update_id=row.id, part=part, reason=reason)
         return _after(row, fate)
 
     def _record(
-        self, row: Row, fate: Fate, call: Call | None = None, known: Known | None = None
+        self,
+        row: Row,
+        fate: Fate,
+        call: Call | None = None,
+        known: Known | None = None,
     ) -> None:
         lease = self._source.settings.lease
         now = _now()
         kept = updates.record(
-            self._r.ledger, self._queue, row, fate, now, call=call, known=known, lease=lease
+            self._r.ledger,
+            self._queue,
+            row,
+            fate,
+            now,
+            lease=lease,
+            call=call,
+            known=known,
         )
         if not kept:
             raise _Stop(Step())
+        if call is not None and call.outcome not in updates.FAILED:
+            self._tries = 0
         self._lease_until = now + timedelta(seconds=lease)
-
-    def _rest(self, until: datetime, *, counted: bool = False) -> Step:
-        updates.rest(
-            self._r.ledger,
-            self._queue,
-            _now(),
-            next_try_at=until,
-            counted=counted,
-            settled_at=self._settled_at,
-        )
-        return Step(wait=max((until - _now()).total_seconds(), 0.0), woke=self._woke)
 
     # --- what is known of the order in the shop ----------------------------------------------------
 
@@ -395,37 +435,50 @@ class _Drain:
         order = self._r.profiles[self._source.name].map(from_text(source)).order
         if order is None:
             return Known(), None
-        number = order.shipping.tracking_number or None
-        known = Known(order.status or None, order.delivery_status or None, tracking_number=number)
+        number = (order.shipping.tracking_number or "")[:LONGEST_NUMBER] or None
+        known = Known(
+            self._listed("order", order.status),
+            self._listed("delivery", order.delivery_status),
+            tracking_number=number,
+        )
         return known, seen_at
 
+    def _listed(self, name: str, state: str | None) -> str | None:
+        """The state, if the machine's table has it."""
+        return state if state in self._machine(name).transitions else None
+
     def _first_known(self) -> Known:
-        """What our own calls taught us, unless the shop was seen in another state since."""
-        queue = self._queue
+        """What our own calls taught us, unless the shop was seen to be otherwise since."""
+        queue, shop = self._queue, self._shop
         if queue.known_at is None:
-            return self._shop
-        seen = (self._shop.order_state, self._shop.delivery_state)
-        ours = (queue.order_state, queue.delivery_state)
-        if (
-            self._seen_at is not None
-            and self._seen_at > queue.known_at
-            and seen != ours
-            and any(seen)
-        ):
-            return self._shop
+            return shop
+        seen_at = self._seen_at or queue.known_at - 2 * SECOND
+        later, about_then = seen_at > queue.known_at, seen_at + SECOND > queue.known_at
+
+        def merged(ours: str | None, theirs: str | None) -> tuple[str | None, bool]:
+            """What counts, and whether it leaves ours as certain as it was."""
+            if theirs is None or theirs == ours:
+                return ours, True
+            return (theirs, False) if later else (ours, not about_then)
+
+        order, same_order = merged(queue.order_state, shop.order_state)
+        delivery, same_delivery = merged(queue.delivery_state, shop.delivery_state)
         return Known(
-            queue.order_state or self._shop.order_state,
-            queue.delivery_state or self._shop.delivery_state,
-            queue.order_certain,
-            queue.delivery_certain,
-            queue.tracking_number,
+            order,
+            delivery,
+            queue.order_certain and same_order,
+            queue.delivery_certain and same_delivery,
+            merged(queue.tracking_number, shop.tracking_number)[0] or shop.tracking_number,
         )
 
     def _known_after(self, actions: dict[str, str], sent: Row | None) -> Known:
-        """A success means that each action's goal is reached."""
+        """A success means that each action's goal is reached; of an action that is in no table, none."""
         known = self._known
         for name, action in actions.items():
-            known = _with(known, name, statuses.goal(self._machine(name), action), certain=True)
+            machine = self._machine(name)
+            found = statuses.is_known_action(machine, action)
+            reached = statuses.goal(machine, action) if found else None
+            known = _with(known, name, reached, certain=found)
         return known if sent is None else replace(known, tracking_number=sent.tracking_number)
 
 
@@ -459,8 +512,12 @@ def _fate(
         state = "parked"
     else:
         state = "sent" if any(told.get("fate") == "sent" for told in fates) else "withdrawn"
-    codes = [str(told["code"]) for told in fates if told.get("part") in parked and "code" in told]
-    reason = ", ".join(dict.fromkeys(codes)) or (row.reason if left else "")
+    # What a person asked for stays said until it is done.
+    codes = [updates.RETRIED] if left and _is_retried(row) else []
+    codes += [
+        str(told["code"]) for told in fates if told.get("part") in parked and told.get("fate")
+    ]
+    reason = ", ".join(dict.fromkeys(codes))
     return Fate(state, left, parked, reason, fates, row.apart, in_doubt=False)
 
 
@@ -480,6 +537,10 @@ def _unchanged(
         row.apart if apart is None else apart,
         row.in_doubt if in_doubt is None else in_doubt,
     )
+
+
+def _is_retried(row: Row) -> bool:
+    return row.reason.startswith(updates.RETRIED)
 
 
 def _takes_over(newer: Row, row: Row, part: str) -> bool:

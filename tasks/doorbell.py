@@ -6,6 +6,8 @@ rings again for whatever is due in the ledger. Called by tasks/orders, tasks/upk
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -44,6 +46,34 @@ def ring_updates(queues: Iterable[updates.Due]) -> int:
 def ring_hook(hook_id: int) -> int:
     """Publish one `updates.hook`; 0 when the broker could not be reached."""
     return _publish("updates.hook", "updates", [{"hook_id": hook_id}])
+
+
+class Bell:
+    """Rings a moment later, from a thread of its own, many in one pipeline.
+
+    For doors that answer someone: their answer waits for the ledger alone, never for the broker.
+    """
+
+    def __init__(self) -> None:
+        self._queues: deque[updates.Due] = deque()
+        self._hooks: deque[int] = deque()
+        self._wanted = threading.Event()
+        threading.Thread(target=self._go_round, name="bell", daemon=True).start()
+
+    def ring_updates(self, queues: Iterable[updates.Due]) -> None:
+        self._queues.extend(queues)
+        self._wanted.set()
+
+    def ring_hook(self, hook_id: int) -> None:
+        self._hooks.append(hook_id)
+        self._wanted.set()
+
+    def _go_round(self) -> None:
+        while self._wanted.wait():
+            self._wanted.clear()
+            ring_updates([self._queues.popleft() for _ in range(len(self._queues))])
+            while self._hooks:
+                ring_hook(self._hooks.popleft())
 
 
 def _publish(task: str, queue: str, messages: list[dict[str, Any]]) -> int:

@@ -17,14 +17,16 @@ import structlog
 
 from clients.errors import ClientError
 from ledger import orders, updates
+from mapping.hook import HookResult
 from mapping.profile import Profile
 from mapping.updates import UpdateRequest, read_update
 from tasks.accepting import accept
-from tasks.gate import Admission
 from tasks.resources import Resources, Target
 
 # Processes in one order/get.
 BATCH = 50
+# A read waits this long for its turn under the rate limit, in seconds.
+PATIENCE = 5.0
 # Processes made longer ago than this are taken for finished.
 WATCHED = timedelta(days=30)
 
@@ -52,19 +54,37 @@ def _act(r: Resources, connection: str, fields: dict[str, Any]) -> str:
     external_id = profile.external_id(said.order_id)
     read = _read(target, profile, [external_id]).get(external_id, {})
     note_names = profile.updates.hook.names["note"]
-    silent = {
-        name: value for name, value in fields.items() if name.strip().casefold() not in note_names
-    }
-    found = profile.hook_update({**silent, _external_name(profile): external_id, **read})
+    silent = {name: value for name, value in fields.items() if _plain(name) not in note_names}
+    found = _found(profile, silent, external_id, read)
     outcome: str = found.nothing_to_do or ("invalid" if found.errors else "accepted")
     if found.request is not None:
         _accept(r, connection, external_id, found.stage, found.request)
     note = next(
-        (text for name, text in fields.items() if name.strip().casefold() in note_names), None
+        (text for name, text in fields.items() if _plain(name) in note_names and text), None
     )
     if note:
         outcome = _accept_note(r, connection, external_id, said.order_id, note)
     return outcome
+
+
+def _found(
+    profile: Profile, said: dict[str, Any], external_id: str, read: dict[str, Any]
+) -> HookResult:
+    """What the box says now; of a stage that the table does not have, what the hook said."""
+    names = profile.updates.hook.names
+    stages = {name for name in read if _plain(name) in names["stage"] and read[name]}
+    others = {
+        name: v for name, v in said.items() if not stages or _plain(name) not in names["stage"]
+    }
+    now = profile.hook_update({**others, "externalid": external_id, **read})
+    if now.nothing_to_do != "unknown_stage":
+        return now
+    kept = {name: value for name, value in read.items() if name not in stages}
+    return profile.hook_update({**said, "externalid": external_id, **kept})
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _accept(
@@ -100,7 +120,7 @@ def reconcile(r: Resources) -> int:
     for target in r.targets.values():
         created = orders.created_since(r.ledger, target.name, since)
         for first in range(0, len(created), BATCH):
-            if target.gate.admit() is Admission.CLOSED:
+            if target.gate.row().closed_by is not None:
                 break
             by_connection: dict[str, list[str]] = {}
             for connection, external_id in created[first : first + BATCH]:
@@ -131,6 +151,8 @@ def _external_name(profile: Profile) -> str:
 
 def _read(target: Target, profile: Profile, external_ids: list[str]) -> dict[str, dict[str, Any]]:
     """Stage and tracking number of processes, by external id; empty where the box does not say."""
+    if target.gate.row().closed_by is not None or target.rate.acquire(PATIENCE) > 0:
+        return {}
     names = profile.updates.hook.names
     asked = ["externalid", "statusid", *names["tracking_number"]]
     try:
@@ -141,7 +163,7 @@ def _read(target: Target, profile: Profile, external_ids: list[str]) -> dict[str
     told = {*names["stage"], *names["tracking_number"]}
     return {
         str(row["externalid"]): {
-            name: value for name, value in row.items() if name.casefold() in told
+            name: value for name, value in row.items() if value and _plain(name) in told
         }
         for row in rows
         if str(row.get("externalid")) in external_ids

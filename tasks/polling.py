@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -93,6 +94,9 @@ def poll(
         connections.fail_poll(r.ledger, held, clock(), str(exc))
         raise PollFailed(f"{connection} could not be read: {exc}") from exc
     except LedgerUnavailable as exc:
+        # A moment's outage must not cost the polls of a whole lease.
+        with suppress(LedgerUnavailable):
+            connections.fail_poll(r.ledger, held, clock(), str(exc))
         raise PollFailed(f"{connection} was not read: {exc}") from exc
     except BaseException:
         connections.fail_poll(r.ledger, held, clock(), "interrupted")

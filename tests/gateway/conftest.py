@@ -18,7 +18,6 @@ with pytest.MonkeyPatch.context() as _patch:
     _patch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     settings.current.cache_clear()
     from gateway.app import create_app
-    from tasks import accepting
     from tasks.resources import Resources, load_profile
 settings.current.cache_clear()
 
@@ -62,8 +61,8 @@ def read_settings(monkeypatch, tmp_path):
 def rung(monkeypatch):
     """What was rung for."""
     rings = []
-    monkeypatch.setattr(accepting, "ring_updates", rings.extend)
-    monkeypatch.setattr(accepting, "ring_hook", rings.append)
+    bell = SimpleNamespace(ring_updates=rings.extend, ring_hook=rings.append)
+    monkeypatch.setattr("gateway.app.Bell", lambda: bell)
     return rings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from io import BytesIO
 
 import pytest
 from gateway_calls import GOOD, KEY, OTHER_KEY, UPDATES, bearer
@@ -105,6 +106,21 @@ def test_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not(keyed):
     assert keyed.client.post(UPDATES, data=fits, content_type="application/json").status_code == 202
     over = keyed.client.post(UPDATES, data=fits + b" ", content_type="application/json")
     assert over.status_code == 413
+
+
+def test_body_without_a_length_is_read_whole_or_refused(keyed):
+    def post(body):
+        return keyed.client.post(
+            UPDATES,
+            input_stream=BytesIO(body),
+            content_type="application/json",
+            environ_overrides={"wsgi.input_terminated": True},
+        ).status_code
+
+    good = b'{"order_id": "1", "note": "n"}'
+    assert post(good) == 202
+    assert post(good.ljust(10_000_000)) == 413
+    assert len(taken_in(keyed)) == 1
 
 
 # --- the same key ---------------------------------------------------------------------------------------

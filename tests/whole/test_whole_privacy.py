@@ -64,9 +64,9 @@ def written(system):
         if path.is_file():
             raw = path.read_bytes()
             texts.append(raw.decode("utf-8", "replace"))
-            for found in re.findall(rb"[A-Za-z0-9+/]{40,}={0,2}", raw):
-                padded = found + b"=" * (-len(found) % 4)
-                texts.append(base64.b64decode(padded).decode("utf-8", "replace"))
+            # Whole groups of four: what merely looks like base64 is decoded too, and does no harm.
+            found = re.findall(rb"(?:[A-Za-z0-9+/]{4}){10,}", raw)
+            texts.extend(base64.b64decode(part).decode("utf-8", "replace") for part in found)
     return "\n".join(texts)
 
 

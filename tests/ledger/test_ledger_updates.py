@@ -1,0 +1,349 @@
+"""The queues of updates in the ledger: places, keys, leases, and what people change; on both databases."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ledger import updates
+from ledger.database import open_ledger
+from ledger.orders import NotPossible
+from ledger.updates import Asked, Call, Due, Fate, KeyReused, Known
+
+SHOP = "okliving"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+DUE = Due(SHOP, "1")
+LEASE = 70.0
+
+
+def after(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+def ask(ledger, *, order_id="1", key=None, digest="d", now=NOW, **parts):
+    parts = parts or {"note": "n"}
+    asked = Asked(SHOP, order_id, digest=digest, origin="test", key=key, **parts)
+    return updates.accept(ledger, asked, now)
+
+
+def claim(ledger, now=NOW):
+    return updates.claim(ledger, DUE, now, LEASE)
+
+
+def call(outcome="sent", excerpt=""):
+    return Call("note", NOW, 5, outcome, 200, excerpt, "task")
+
+
+@pytest.fixture
+def two_processes(ledger_url):
+    """The ledger twice, as two processes open it, each with its own connections."""
+    opened = [open_ledger(ledger_url) for _ in range(2)]
+    yield opened
+    for ledger in opened:
+        ledger.close()
+
+
+# --- accepting --------------------------------------------------------------------------------------
+
+
+def test_many_at_once_get_one_place_each_without_gaps(two_processes, together):
+    rows = together(lambda n: ask(two_processes[n % 2], note=str(n)), 16)
+    assert sorted(row.seq for row in rows) == list(range(1, 17))
+    _, waiting, _ = claim(two_processes[0])
+    assert [row.seq for row in waiting] == list(range(1, 17))
+
+
+def test_each_order_has_its_own_places(ledger):
+    assert [ask(ledger, order_id=o).seq for o in "1213"] == [1, 1, 2, 1]
+
+
+def test_many_orders_at_once_in_any_sequence(two_processes, together):
+    """Batches that take the same queues in different sequence must not stand in each other's way."""
+    orders = [str(n) for n in range(12)]
+
+    def one(number):
+        mine = orders[number % 12 :] + orders[: number % 12]
+        return [ask(two_processes[number % 2], order_id=o).seq for o in mine[:: (-1) ** number]]
+
+    results = together(one, 12)
+    assert [r for r in results if isinstance(r, Exception)] == []
+    assert sorted(seq for r in results for seq in r) == sorted([*range(1, 13)] * 12)
+
+
+def test_the_same_key_and_content_is_one_update(ledger):
+    first = ask(ledger, key="k")
+    again = ask(ledger, key="k", now=after(60))
+    assert again == first
+    assert len(updates.listing(ledger)) == 1
+    assert ask(ledger).seq == 2
+
+
+def test_the_same_key_for_something_else_is_refused_and_changes_nothing(ledger):
+    ask(ledger, key="k")
+    with pytest.raises(KeyReused):
+        ask(ledger, key="k", digest="other")
+    with pytest.raises(KeyReused):
+        ask(ledger, order_id="2", key="k", digest="other")
+    assert len(updates.listing(ledger)) == 1
+    assert ask(ledger).seq == 2
+
+
+def test_the_same_key_at_once_is_one_update_without_a_gap(two_processes, together):
+    rows = together(lambda n: ask(two_processes[n % 2], key="k"), 16)
+    assert {row.id for row in rows} == {rows[0].id}
+    assert ask(two_processes[0]).seq == 2
+
+
+def test_a_refused_one_is_seen_and_never_due(ledger):
+    refused = Asked(SHOP, "1", digest="", origin="celery")
+    told = [{"code": "update_invalid", "level": "held", "field": "note", "detail": "too long"}]
+    update_id = updates.refuse(ledger, refused, "update_invalid", told, NOW)
+    row = updates.find(ledger, update_id)
+    assert (row.state, row.reason, row.fates) == ("refused", "update_invalid", told)
+    assert updates.due(ledger, SHOP, after(60), 10) == []
+
+
+# --- draining ---------------------------------------------------------------------------------------
+
+
+def test_one_claims_a_queue(two_processes, together):
+    ask(two_processes[0])
+    claimed = together(lambda n: claim(two_processes[n % 2]), 16)
+    assert sum(found is not None for found in claimed) == 1
+
+
+def test_a_queue_that_was_given_back_was_not_left_behind(two_processes, together):
+    """Whoever claims in the moment in which it is given back must not take the last one for dead."""
+    ledger = two_processes[0]
+    for number in range(10):
+        ask(ledger)
+        queue, _, left_behind = claim(ledger, after(number))
+        assert not left_behind
+        later = after(number + 0.5)
+        steps = (
+            lambda queue=queue, later=later: updates.rest(ledger, queue, later, next_try_at=later),
+            lambda later=later: updates.claim(two_processes[1], DUE, later, LEASE),
+        )
+        _, other = together(lambda n, steps=steps: steps[n](), 2)
+        if other is not None:
+            assert not other[2]
+            updates.rest(ledger, other[0], later, next_try_at=later)
+
+
+def test_an_expired_lease_is_taken_over_and_told(ledger):
+    ask(ledger)
+    claim(ledger)
+    assert claim(ledger, after(LEASE - 1)) is None
+    _, _, left_behind = claim(ledger, after(LEASE + 1))
+    assert left_behind
+
+
+def test_a_lost_lease_notes_the_call_and_changes_nothing(ledger):
+    ask(ledger)
+    queue, (row,), _ = claim(ledger)
+    other, _, _ = claim(ledger, after(LEASE + 1))
+    known = Known("in_progress", order_certain=True)
+    assert not updates.record(
+        ledger, queue, row, Fate("sent"), after(80), lease=LEASE, call=call(), known=known
+    )
+    assert updates.find(ledger, row.id) == row
+    assert [c.outcome for c in updates.calls(ledger, row.id)] == ["sent"]
+    assert not updates.rest(ledger, queue, after(80))
+    assert updates.record(ledger, other, row, Fate("sent"), after(80), lease=LEASE, call=call())
+    assert updates.find(ledger, row.id).state == "sent"
+
+
+def test_what_is_recorded_is_what_the_next_claim_knows(ledger):
+    ask(ledger)
+    queue, (row,), _ = claim(ledger)
+    known = Known("in_progress", "shipped", True, False, "20450000000001")
+    updates.record(
+        ledger, queue, row, Fate("sent"), after(1), lease=LEASE, call=call(), known=known
+    )
+    updates.rest(ledger, queue, after(2))
+    ask(ledger, now=after(3))
+    found, _, _ = claim(ledger, after(3))
+    assert (found.order_state, found.delivery_state, found.tracking_number) == (
+        "in_progress",
+        "shipped",
+        "20450000000001",
+    )
+    assert (found.order_certain, found.delivery_certain, found.known_at) == (True, False, after(1))
+
+
+def test_failed_tries_add_up_until_an_answer(ledger):
+    ask(ledger)
+    for tries in range(3):
+        queue, (row,), _ = claim(ledger)
+        assert queue.tries == tries
+        updates.record(ledger, queue, row, Fate("queued", ("note",)), NOW, call=call("failed"))
+        updates.rest(ledger, queue, NOW, next_try_at=NOW, counted=True)
+    queue, (row,), _ = claim(ledger)
+    updates.record(ledger, queue, row, Fate("queued", ("note",)), NOW, call=call("refused"))
+    updates.rest(ledger, queue, NOW, next_try_at=NOW)
+    assert claim(ledger)[0].tries == 0
+
+
+@pytest.mark.parametrize("_round", range(8))
+def test_an_update_accepted_while_a_drain_ends_is_in_an_open_queue(two_processes, together, _round):
+    mine, theirs = two_processes
+    ask(mine)
+    queue, (row,), _ = claim(mine)
+    updates.record(mine, queue, row, Fate("sent"), NOW, lease=LEASE, call=call())
+    steps = (lambda: updates.rest(mine, queue, NOW), lambda: ask(theirs))
+    together(lambda n: steps[n](), 2)
+    assert updates.due(mine, SHOP, NOW, 10) == [DUE]
+
+
+def test_a_person_who_mends_while_a_drain_ends_opens_the_queue(two_processes, together):
+    mine, theirs = two_processes
+    bad, _later = ask(mine, order_action="process"), ask(mine, delivery_action="ship")
+    queue, (row, _), _ = claim(mine)
+    updates.record(mine, queue, row, Fate("parked", (), ("order",), "update_illegal"), NOW)
+    steps = (
+        lambda: updates.rest(mine, queue, NOW),
+        lambda: updates.cancel(theirs, bad.id, NOW),
+    )
+    together(lambda n: steps[n](), 2)
+    assert updates.due(mine, SHOP, NOW, 10) == [DUE]
+
+
+def test_what_an_answer_said_never_stops_the_ledger(ledger):
+    ask(ledger)
+    queue, (row,), _ = claim(ledger)
+    updates.record(ledger, queue, row, Fate("sent"), NOW, call=call(excerpt="half\0an answer"))
+    assert [c.excerpt for c in updates.calls(ledger, row.id)] == ["halfan answer"]
+
+
+# --- what is due --------------------------------------------------------------------------------------
+
+
+def test_due_are_open_queues_that_nobody_drains_the_longest_due_first(ledger):
+    for number, order_id in enumerate("4321"):
+        ask(ledger, order_id=order_id, now=after(number))
+    updates.claim(ledger, Due(SHOP, "3"), after(10), LEASE)
+    found = [due.order_id for due in updates.due(ledger, SHOP, after(10), 10)]
+    assert found == ["4", "2", "1"]
+    assert [due.order_id for due in updates.due(ledger, SHOP, after(10), 10, grace=8.5)] == ["4"]
+    assert updates.due(ledger, "other", after(10), 10) == []
+    assert len(updates.due(ledger, SHOP, after(10), 2)) == 2
+
+
+def test_waking_makes_all_or_the_next_one_due(ledger):
+    for order_id in "12":
+        ask(ledger, order_id=order_id)
+        queue, _, _ = updates.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
+        updates.rest(ledger, queue, NOW, next_try_at=after(600 + int(order_id)))
+    assert updates.due(ledger, SHOP, after(1), 10) == []
+    assert updates.wake_next(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
+    assert len(updates.due(ledger, SHOP, after(1), 10)) == 1
+    updates.wake(ledger, SHOP, after(1))
+    assert len(updates.due(ledger, SHOP, after(1), 10)) == 2
+
+
+def test_a_new_update_makes_no_waiting_queue_due_sooner(ledger):
+    ask(ledger)
+    queue, _, _ = claim(ledger)
+    updates.rest(ledger, queue, NOW, next_try_at=after(600))
+    ask(ledger, now=after(1))
+    assert updates.due(ledger, SHOP, after(2), 10) == []
+
+
+# --- people -------------------------------------------------------------------------------------------
+
+
+def park(ledger, *, left=(), parked=("note",)):
+    row = ask(ledger, tracking_number="20450000000001", note="n")
+    queue, (*_, waiting), _ = claim(ledger)
+    told = [{"part": part, "fate": "parked", "code": "update_refused"} for part in parked]
+    state = "queued" if left else "parked"
+    fate = Fate(state, left, parked, "update_refused", [{"part": "x", "fate": "sent"}, *told])
+    updates.record(ledger, queue, waiting, fate, NOW)
+    updates.rest(ledger, queue, NOW)
+    return row.id
+
+
+def test_a_retried_update_is_due_with_what_was_parked(ledger):
+    update_id = park(ledger)
+    assert updates.due(ledger, SHOP, after(1), 10) == []
+    assert updates.retry(ledger, update_id, after(1)) == DUE
+    row = updates.find(ledger, update_id)
+    assert (row.state, row.parts_left, row.parts_parked) == ("queued", ("note",), ())
+    assert (row.reason, row.fates) == (updates.RETRIED, [{"part": "x", "fate": "sent"}])
+    assert updates.due(ledger, SHOP, after(1), 10) == [DUE]
+
+
+def test_what_is_over_cannot_be_mended(ledger):
+    update_id = park(ledger)
+    updates.cancel(ledger, update_id, NOW)
+    for change in (updates.retry, updates.cancel):
+        with pytest.raises(NotPossible, match="cancelled"):
+            change(ledger, update_id, NOW)
+
+
+def test_a_parked_status_and_its_place(ledger):
+    assert updates.first_parked(ledger, SHOP, "1") is None
+    park(ledger, parked=("tracking_number", "note"))
+    assert updates.first_parked(ledger, SHOP, "1") is None
+    update_id = park(ledger, left=("note",), parked=("delivery",))
+    assert updates.first_parked(ledger, SHOP, "1") == 2
+    updates.cancel(ledger, update_id, NOW)
+    assert updates.first_parked(ledger, SHOP, "1") is None
+
+
+# --- the hook, and time ---------------------------------------------------------------------------
+
+
+def test_a_hook_call_is_kept_until_it_is_done(ledger):
+    hook_id = updates.keep_hook(ledger, SHOP, {"comment": "secret"}, NOW)
+    assert updates.hook_fields(ledger, hook_id) == (SHOP, {"comment": "secret"})
+    assert updates.hooks_due(ledger, after(1), 10) == [hook_id]
+    updates.hook_done(ledger, hook_id, "accepted", after(2))
+    assert updates.hook_fields(ledger, hook_id) is None
+    assert updates.hooks_due(ledger, after(3), 10) == []
+
+
+def test_the_purge_blanks_what_is_over_and_keeps_what_waits(ledger):
+    over = ask(ledger, note="over")
+    queue, (row,), _ = claim(ledger)
+    updates.record(ledger, queue, row, Fate("sent"), NOW, call=call(excerpt="said"))
+    updates.rest(ledger, queue, NOW)
+    waits = ask(ledger, note="waits")
+    assert updates.purge(ledger, after(1)) == 1
+    assert updates.purge(ledger, after(1)) == 0
+    assert updates.find(ledger, over.id).note is None
+    assert [c.excerpt for c in updates.calls(ledger, over.id)] == [""]
+    assert updates.find(ledger, waits.id).note == "waits"
+
+
+def test_accepting_and_draining_at_once_loses_nothing(two_processes):
+    """Two drains and two doors at one order: each update is sent once, in its place."""
+    doors, drains = two_processes
+    sent, stop = [], threading.Event()
+
+    def drain():
+        while not stop.is_set():
+            claimed = claim(drains)
+            if claimed is None:
+                continue
+            queue, rows, _ = claimed
+            for row in rows:
+                sent.append(row.seq)
+                updates.record(drains, queue, row, Fate("sent"), NOW, lease=LEASE, call=call())
+            updates.rest(drains, queue, NOW)
+
+    workers = [threading.Thread(target=drain) for _ in range(2)]
+    askers = [threading.Thread(target=lambda: [ask(doors) for _ in range(15)]) for _ in range(2)]
+    for thread in (*workers, *askers):
+        thread.start()
+    for thread in askers:
+        thread.join()
+    deadline = threading.Event()
+    while len(sent) < 30 and not deadline.wait(0.01):
+        pass
+    stop.set()
+    for thread in workers:
+        thread.join()
+    assert sent == list(range(1, 31))
