@@ -246,6 +246,8 @@ class _System:
     def _choose_sandbox(self) -> None:
         self._choose("ORDERBRIDGE_SANDBOX", "1")
         self._choose("FETCH_INTERVAL", os.environ.get("FETCH_INTERVAL") or SANDBOX_INTERVAL)
+        secret = os.environ.get("ONEBOX_HOOK_SECRETS") or kept_secret(self._data / "hook-secret")
+        self._choose("ONEBOX_HOOK_SECRETS", secret)
 
     def _start_simulators(self) -> None:
         client_secret = kept_secret(self._data / "shop-secret")
