@@ -164,7 +164,8 @@ def masked(text: str, secrets: Iterable[str] = (), length: int = EXCERPT_LENGTH)
     In: any text of a remote, the secrets of the connection. Out: one line fit for logs and for the
     order desk. Called wherever a remote's text enters an error.
     """
-    text = " ".join(text[:_SCANNED].split())
+    # PostgreSQL takes no NUL.
+    text = " ".join(text[:_SCANNED].replace("\0", " ").split())
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, _MASK)
     text = _BEARER.sub(rf"\1 {_MASK}", text)

@@ -228,7 +228,7 @@ def _find_order(
 
 
 def _codes(reason: str) -> list[str]:
-    return [code for code in reason.split(",") if code]
+    return [code.strip() for code in reason.split(",") if code.strip()]
 
 
 def _shown(row: Row) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Insert, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 T = TypeVar("T")
@@ -23,6 +23,10 @@ T = TypeVar("T")
 BUSY_SECONDS = 30
 # Units in one transaction: enough to share a disk flush, few enough to be quick.
 BATCH = 200
+# PostgreSQL's codes for a transaction that it ended so that another one can go on, and how often such a one
+# is tried again.
+DEADLOCK = ("40001", "40P01")
+DEADLOCKS = 5
 
 
 class LedgerUnavailable(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -47,6 +51,7 @@ class Ledger:
         self._waiting: deque[_Entry[Any]] = deque()
         self._writing = threading.Lock()
         self._connection: Connection | None = None
+        self._later: dict[Insert, list[dict[str, Any]]] = {}
         # A writer says so at once: a transaction that starts as a reader cannot wait for its turn. Said
         # here and not by a listener, which SQLAlchemy would then call for every statement.
         self._says_begin = engine.dialect.name == "sqlite"
@@ -75,6 +80,12 @@ class Ledger:
             raise entry.error
         return entry.result  # type: ignore[return-value]  # done without error has its result
 
+    def insert_later(self, statement: Insert, row: dict[str, Any]) -> None:
+        """Called by a unit at work: insert this row at the end of its transaction, in one statement with
+        those of the other units. For rows that nothing in the transaction reads.
+        """
+        self._later.setdefault(statement, []).append(row)
+
     def close(self) -> None:
         with self._writing:
             self._drop_connection()
@@ -98,17 +109,23 @@ class Ledger:
     def _commit_apart(self, batch: list[_Entry[Any]], error: Exception) -> None:
         """One unit of the batch failed and took the others with it: each on its own now."""
         for entry in batch:
-            if len(batch) > 1 and not _is_outage(error):
-                try:
-                    self._commit([entry])
-                except Exception as exc:  # noqa: BLE001  as above
-                    entry.error = _translated(exc)
-                else:
-                    continue
-            else:
-                entry.error = _translated(error)
+            entry.error = _translated(error)
+            if _is_outage(error) or (len(batch) == 1 and not _is_deadlock(error)):
+                continue
+            for _ in range(DEADLOCKS):
+                entry.error = self._commit_alone(entry)
+                if entry.error is None or not _is_deadlock(entry.error.__cause__):
+                    break
+
+    def _commit_alone(self, entry: _Entry[Any]) -> Exception | None:
+        try:
+            self._commit([entry])
+        except Exception as exc:  # noqa: BLE001  as above
+            return _translated(exc)
+        return None
 
     def _commit(self, batch: list[_Entry[Any]]) -> None:
+        self._later.clear()
         try:
             connection = self._open()
             with connection.begin():
@@ -116,6 +133,8 @@ class Ledger:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 for entry in batch:
                     entry.result = entry.unit(connection)
+                for statement, rows in self._later.items():
+                    connection.execute(statement, rows)
         except DBAPIError:
             self._drop_connection()
             raise
@@ -132,12 +151,17 @@ class Ledger:
             self._connection = None
 
 
+def _is_deadlock(error: BaseException | None) -> bool:
+    """Whether PostgreSQL ended this transaction to let another one, of another process, go on."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in DEADLOCK
+
+
 def _is_outage(error: Exception) -> bool:
-    return isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, OperationalError | InterfaceError) and not _is_deadlock(error)
 
 
 def _translated(error: Exception) -> Exception:
-    if not _is_outage(error):
+    if not (_is_outage(error) or _is_deadlock(error)):
         return error
     unavailable = LedgerUnavailable("The ledger could not be written.")
     unavailable.__cause__ = error

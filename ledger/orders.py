@@ -290,7 +290,7 @@ def claim(
         if row.reason == "lost_lease" and row.lookups == 0 and row.uncertain_since is not None:
             lost = int((now - row.uncertain_since).total_seconds() * 1000)
             _insert_attempt(
-                db,
+                ledger,
                 pk,
                 row.target,
                 Try("create", row.uncertain_since, lost, "lost", task_id=task_id),
@@ -385,7 +385,7 @@ def record(
             values = {"pk": claim.pk, "new_target_id": outcome.target_id, "now": now}
             kept = bool(db.execute(_ADOPT_LATE, values).rowcount)
         if tried is not None:
-            _insert_attempt(db, claim.pk, claim.target, tried)
+            _insert_attempt(ledger, claim.pk, claim.target, tried)
         return kept
 
     return ledger.write(unit)
@@ -413,8 +413,8 @@ def give_back(ledger: Ledger, claim: Claim, next_try_at: datetime) -> None:
 _INSERT_ATTEMPT = insert(ATTEMPTS)
 
 
-def _insert_attempt(db: Connection, pk: int, target: str, tried: Try) -> None:
-    db.execute(
+def _insert_attempt(ledger: Ledger, pk: int, target: str, tried: Try) -> None:
+    ledger.insert_later(
         _INSERT_ATTEMPT,
         {
             "order_pk": pk,

@@ -372,7 +372,9 @@ def record(
         if call is not None:
             # PostgreSQL takes no NUL, which a garbled answer may have.
             said = call.excerpt.replace("\0", "")
-            db.execute(_NEW_ATTEMPT, {"update_id": row.id, **asdict(call), "excerpt": said})
+            ledger.insert_later(
+                _NEW_ATTEMPT, {"update_id": row.id, **asdict(call), "excerpt": said}
+            )
         if held:
             db.execute(
                 _STAND,

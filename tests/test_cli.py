@@ -33,6 +33,13 @@ def folder(tmp_path, monkeypatch):
     before = dict(os.environ)
     monkeypatch.setattr(settings.load, "__defaults__", (tmp_path / "no .env",))
     monkeypatch.setattr(cli.logs, "configure", lambda: None)
+    for name in (
+        "REDIS_URL",
+        "ORDERBRIDGE_SANDBOX",
+        *settings.SHOP_VARIABLES,
+        *settings.BOX_VARIABLES,
+    ):
+        os.environ.pop(name, None)
     os.environ["ORDERBRIDGE_DATA"] = str(tmp_path)
     yield tmp_path
     os.environ.clear()
@@ -406,7 +413,7 @@ def test_mending_without_a_broker_keeps_stdout_for_the_json_and_logs_on_stderr(r
 
 
 @pytest.mark.parametrize(
-    "command", ["fetch", "check", "backfill --from 2026-11-01 --to 2026-11-02", "update 1"]
+    "command", ["fetch", "check", "backfill --from 2026-11-01 --to 2026-11-02", "update 1 --note x"]
 )
 def test_without_a_broker_the_command_to_start_one_is_named(run, command):
     code, out, err = run(*command.split())

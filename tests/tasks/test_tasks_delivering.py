@@ -16,7 +16,7 @@ from ledger.orders import Arrived, NotPossible
 from ledger.updates import Asked, Due
 from simulator.samples import reference_order
 from simulator.shop import next_state
-from tasks import delivering
+from tasks import accepting, delivering, listening
 
 SHOP = "okliving"
 DUE = Due(SHOP, "1")
@@ -837,3 +837,108 @@ def test_a_person_mends_during_the_drain_and_it_is_rung_for(r, clock):
     assert drain(r).wait == 0.0
     drain(r)
     assert statuses(r)[-1] == {"delivery": "ship"}
+
+
+# --- how updates come in: the door that cannot answer, and what OneBox says --------------------------
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """No doorbell leaves the process."""
+    monkeypatch.setattr(accepting, "ring_updates", lambda _: 0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"order_id": "1\0\ud800", "note": 5},
+        {"order_id": "x" * 300, "note": "n"},
+        {"order_id": "1"},
+        {"order_id": "1", "order": "explode"},
+        {"order_id": "1", "note": "n", "connection": "nobody"},
+        {"order_id": "1", "note": "n", "surprise\0": 1},
+        {},
+    ],
+)
+@pytest.mark.usefixtures("silent")
+def test_what_the_celery_door_refuses_is_seen(r, fields):
+    assert accepting.accept_flat(r, fields, origin="celery", key="message") is None
+    (found,) = updates.listing(r.ledger)
+    assert (found.state, found.reason) == ("refused", "update_invalid")
+    assert len(found.order_id) <= 64
+    assert found.order_id.isprintable()
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_door_has_its_own_keys_also_long_ones(r):
+    fields = {"order_id": "1", "note": "n", "key": "k" * 200}
+    first = accepting.accept_flat(r, fields, origin="celery", key="message")
+    assert accepting.accept_flat(r, fields, origin="celery", key="other") == first
+    assert len(first.key) <= 200
+    accepting.accept_flat(r, {"order_id": "1", "note": "n"}, origin="celery", key="k")
+    asked = Asked(SHOP, "1", digest="x", origin="http:a", note="n", key="http:a:k")
+    assert updates.accept(r.ledger, asked, delivering._now()).seq == 3
+
+
+class Box:
+    """OneBox, as far as it is read."""
+
+    def __init__(self, **row):
+        self.row = row
+        self.reads = 0
+
+    def get_orders(self, external_ids, _fields):
+        self.reads += 1
+        return [{"externalid": i, **self.row} for i in external_ids] if self.row else []
+
+
+def hook(r, box, **fields):
+    """What a hook call with these fields makes of an order, with that box; the accepted updates."""
+    target = replace(r.targets["onebox"], client=box)
+    r = replace(r, targets={"onebox": target})
+    hook_id = updates.keep_hook(
+        r.ledger, SHOP, {"externalid": "okl-1", **fields}, delivering._now()
+    )
+    listening.act(r, hook_id)
+    listening.act(r, hook_id)
+    return [
+        (u.tracking_number, u.order_action, u.delivery_action, u.note)
+        for u in updates.listing(r.ledger)
+    ][::-1]
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize(
+    ("row", "fields", "expected"),
+    [
+        # The box says it all, the hook is a doorbell.
+        ({"statusid": "Shipped", "customorder_ttn": "9"}, {}, [("9", None, "ship", None)]),
+        # What the box says now counts, not what the hook said when it was called.
+        ({"statusid": "Done"}, {"status": "Shipped"}, [(None, "complete", None, None)]),
+        # A stage that the table does not have does not hide the one of the hook.
+        ({"statusid": "123"}, {"status": "Shipped"}, [(None, None, "ship", None)]),
+        ({}, {"status": "Shipped", "ttn": "9"}, [("9", None, "ship", None)]),
+        ({"statusid": None}, {"status": "Done"}, [(None, "complete", None, None)]),
+        # Of a process's comments only the hook's own travels.
+        ({"statusid": "123", "comment": "internal"}, {}, []),
+        ({"statusid": "123"}, {"comment": "hello"}, [(None, None, None, "hello")]),
+    ],
+)
+def test_hook_and_box_together(r, row, fields, expected):
+    assert hook(r, Box(**row), **fields) == expected
+
+
+@pytest.mark.usefixtures("silent")
+def test_two_stages_under_one_unknown_one_are_two_updates(r):
+    """Both hooks are read when the process has gone on to a stage that means nothing here."""
+    hook(r, Box(statusid="123"), status="Shipped")
+    assert len(hook(r, Box(statusid="123"), status="Done")) == 2
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_paused_box_is_not_read(r):
+    long_ago = datetime(2020, 1, 1, tzinfo=delivering._now().tzinfo)
+    connections.close(r.ledger, "onebox", "fault", long_ago, 10.0**9, "")
+    box = Box(statusid="Done")
+    assert hook(r, box, status="Shipped") == [(None, None, "ship", None)]
+    assert box.reads == 0
