@@ -14,7 +14,7 @@ run: .venv/run.stamp
 setup: .venv/dev.stamp
 
 test: setup check
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n 5 --dist load --maxschedchunk 1
 
 check: setup
 	$(BIN)/ruff check .

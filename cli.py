@@ -27,7 +27,8 @@ import logs
 import settings
 from ledger import orders, updates
 from ledger.database import Ledger, LedgerUnavailable, open_ledger
-from ledger.migrate import WrongLedger, identify, upgrade
+from ledger.identity import WrongLedger, identify
+from ledger.migrate import upgrade
 from mapping import problems, profile
 from mapping.source import from_text
 from mapping.statuses import ACTIONS

@@ -11,17 +11,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger.database import Ledger, open_ledger
+from ledger.database import open_ledger
+from ledger.identity import identify
 from ledger.models import Identity
-
-
-class WrongLedger(Exception):  # noqa: N818  it says what is, as the errors of clients do
-    """The database belongs to the other world, or is not migrated; the message says what to do."""
 
 
 def upgrade(url: str, *, sandbox: bool) -> None:
@@ -39,26 +34,6 @@ def upgrade(url: str, *, sandbox: bool) -> None:
         identify(ledger, sandbox=sandbox)
     finally:
         ledger.close()
-
-
-def identify(ledger: Ledger, *, sandbox: bool) -> str:
-    """The id of this ledger; raises WrongLedger when it is of the other world or not migrated."""
-    with ledger.read() as connection:
-        at = MigrationContext.configure(connection).get_current_revision()
-        head = ScriptDirectory.from_config(configuration()).get_current_head()
-        if at != head:
-            raise WrongLedger("The ledger is not at this version. Run: orderbridge migrate")
-        row = connection.execute(select(Identity.id, Identity.sandbox)).one_or_none()
-    if row is None:
-        raise WrongLedger("The ledger is not marked yet. Run: orderbridge migrate")
-    if row.sandbox != sandbox:
-        raise WrongLedger(
-            "This ledger holds orders of the "
-            + ("sandbox" if row.sandbox else "real systems")
-            + ", and simulated and real systems are never mixed. Give the other one a database of its "
-            "own (DATABASE_URL) or a folder of its own (ORDERBRIDGE_DATA)."
-        )
-    return str(row.id)
 
 
 def configuration() -> Config:

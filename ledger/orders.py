@@ -391,6 +391,18 @@ def record(
     return ledger.write(unit)
 
 
+def begin_again(ledger: Ledger, claim: Claim, now: datetime) -> None:
+    """Note that a second call of this try begins only now: should its answer be lost with the worker, what
+    it may do counts from here.
+    """
+    statement = (
+        update(ORDERS)
+        .where(ORDERS.c.id == claim.pk, ORDERS.c.lease_token == claim.token)
+        .values(claimed_at=now)
+    )
+    ledger.write(lambda db: db.execute(statement))
+
+
 _GIVE_BACK = (
     update(ORDERS)
     .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.lease_token == bindparam("token"))

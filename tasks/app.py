@@ -18,7 +18,7 @@ from kombu.transport import redis as transport
 import logs
 import settings
 from ledger.database import LedgerUnavailable, open_ledger
-from ledger.migrate import WrongLedger, identify
+from ledger.identity import WrongLedger, identify
 
 
 class QoS(transport.QoS):

@@ -42,6 +42,8 @@ SHADOW_WAIT = 900.0
 RATE_PATIENCE = 1.0
 # A second call of the same try, such as the send after a look-up, has a place and waits longer.
 SECOND_PATIENCE = 5.0
+# A call reaches the CRM a moment after its try began, in seconds: its time to take effect runs from there.
+MARGIN = 0.5
 # Our own stores are asked again this often before a result is left to the lease, in seconds.
 STORE_RETRIES = (0.1, 0.5, 1.0, 2.0, 4.0)
 
@@ -158,10 +160,12 @@ class _Attempt:
             )
         lookups = self._claim.lookups + 1
         elapsed = (_now() - since).total_seconds()
-        if elapsed >= self._r.settings.uncertain_wait and lookups >= 2:
+        wait = self._r.settings.uncertain_wait + MARGIN
+        if elapsed >= wait and lookups >= 2:
+            orders.begin_again(self._r.ledger, self._claim, _now())
             log.info("uncertain_order_sent_again", lookups=lookups)
             return None
-        pause = retry.look_up_wait(elapsed, self._r.settings.uncertain_wait)
+        pause = retry.look_up_wait(elapsed, wait)
         return self._wait_uncertain(mapped, since, lookups, pause, None, "look-up", woke=opened)
 
     def _send(self, mapped: Mapped, process: dict[str, Any]) -> Step:

@@ -17,7 +17,7 @@ from clients.okliving import OkLiving
 from clients.onebox import OneBox
 from clients.tokens import cipher_for
 from ledger.database import Ledger, open_ledger
-from ledger.migrate import identify
+from ledger.identity import identify
 from mapping import profile
 from mapping.profile import Profile
 from tasks.gate import Gate

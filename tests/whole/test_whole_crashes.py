@@ -29,7 +29,7 @@ def test_five_workers_killed_in_the_middle_of_calls(tmp_path, database_url):
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(200)
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.15, up_to=0.25))
-        system.beat()
+        system.ticks()
         for _ in range(5):
             worker = system.worker(threads=5)
             before = len(system.crm.processes)
@@ -49,7 +49,7 @@ def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
     with System(tmp_path, database_url) as system:
         given = system.give(80)
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.2))
-        system.beat()
+        system.ticks()
         system.worker(threads=4)
         queue = system.valkey.client
         system.wait_until(lambda: queue.llen("create") > 30 and len(system.crm.processes) > 5)
@@ -66,7 +66,7 @@ def test_valkey_killed_at_work_and_back_after_two_seconds(tmp_path, database_url
         # Some calls outlast the outage: their messages belong to a connection that is no more.
         slow = tuple(f"okl-{order_id}" for order_id in given[::10])
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=4.5, ids=slow))
-        system.beat()
+        system.ticks()
         system.worker(threads=5)
         system.wait_until(lambda: len(system.crm.processes) > 10)
         system.valkey.kill()
@@ -84,7 +84,7 @@ def test_worker_frozen_beyond_its_lease(tmp_path, database_url):
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(30)
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.3))
-        system.beat()
+        system.ticks()
         frozen = system.worker(threads=6)
         system.wait_until(lambda: len(system.crm.processes) >= 6 and system.crm.in_flight >= 3)
         system.signal(frozen, signal.SIGSTOP)
@@ -103,7 +103,7 @@ def test_locked_sqlite_for_three_seconds(tmp_path, database_url):
     with System(tmp_path, database_url) as system:
         given = system.give(60)
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.1))
-        system.beat()
+        system.ticks()
         system.worker(threads=5)
         system.wait_until(lambda: len(system.crm.processes) > 5)
         with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
@@ -121,7 +121,7 @@ def test_stopped_postgresql(tmp_path, database_url, postgres):
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(80)
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.2))
-        system.beat()
+        system.ticks()
         system.worker(threads=5)
         system.wait_until(lambda: len(system.crm.processes) > 10)
         system.ledger.close()

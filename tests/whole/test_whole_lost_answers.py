@@ -50,7 +50,7 @@ def test_what_took_effect_without_an_answer_is_adopted(tmp_path, database_url):
         for order_id, fault in zip(spoilt, APPLIED_BUT_UNANSWERED, strict=False):
             system.crm.faults.add(only(fault, order_id))
         system.worker(threads=5)
-        system.beat()
+        system.ticks()
         system.wait_created(20)
         system.assert_each_once(given)
         assert {len(times) for times in system.sent().values()} == {1}
@@ -65,7 +65,7 @@ def test_effects_after_the_time_out_are_adopted(tmp_path, database_url):
             fault = Fault(kind, CREATE, effect="late", seconds=seconds)
             system.crm.faults.add(only(fault, order_id))
         system.worker(threads=5)
-        system.beat()
+        system.ticks()
         system.wait_created(12)
         system.assert_each_once(given)
         assert {len(times) for times in system.sent().values()} == {1}
@@ -78,7 +78,7 @@ def test_what_never_took_effect_is_sent_again_but_not_before_the_wait(tmp_path, 
         for order_id, kind in zip(given, ("drop", "hang", "html", "empty", "status"), strict=False):
             system.crm.faults.add(only(Fault(kind, CREATE, effect="none"), order_id))
         system.worker(threads=5)
-        system.beat()
+        system.ticks()
         system.wait_created(12)
         system.assert_each_once(given)
         again = [times for times in system.sent().values() if len(times) > 1]
@@ -96,7 +96,7 @@ def test_everything_at_once(tmp_path, database_url):
         system.shop.faults.add(everything(probability=0.3))
         system.worker(threads=8)
         system.worker(threads=8)
-        system.beat()
+        system.ticks()
         system.wait_until(lambda: system.states().get("created", 0) >= 40)
         system.crm.faults.reset()
         system.shop.faults.reset()

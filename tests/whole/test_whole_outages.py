@@ -32,7 +32,7 @@ def test_outage_of_the_crm_is_probed_and_not_stormed(tmp_path, database_url):
         given = system.give(300)
         system.crm.faults.add(Fault("drop", "/api/v2/order/*"))
         system.worker(threads=50)
-        system.beat()
+        system.ticks()
         system.wait_until(lambda: gate(system).closed_by == "breaker")
         first = system.crm.requests[0].time
         system.wait_until(lambda: time.time() > first + 22)
@@ -53,7 +53,7 @@ def test_refused_connections_and_back_though_every_order_waits_for_long(tmp_path
         system.crm_server.down()
         given = system.give(300)
         system.worker(threads=50)
-        system.beat()
+        system.ticks()
         system.wait_until(lambda: gate(system).closed_by == "breaker")
         assert set(system.outcomes()) == {"failed"}
         system.wait_until(lambda: system.valkey.client.llen("create") == 0)
@@ -73,7 +73,7 @@ def test_wrong_password_and_wrong_stage_pause_and_end_by_themselves(tmp_path, da
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(5)
         system.worker()
-        system.beat()
+        system.ticks()
         system.wait_created(5)
 
         good, system.crm.password = system.crm.password, "another one"
@@ -111,7 +111,7 @@ def test_the_same_refusal_for_five_orders_is_the_connections_fault(tmp_path, dat
         system.crm.faults.add(Fault("latency", Crm.ORDER_SET, seconds=0.1))
         system.crm.faults.add(Fault("refuse", Crm.ORDER_SET, body="Немає вільної ліцензії"))
         system.worker(threads=20)
-        system.beat()
+        system.ticks()
         system.wait_until(lambda: gate(system).closed_by == "fault")
         system.wait_until(lambda: system.crm.in_flight == 0 and "held" not in system.states(), 20)
         assert gate(system).reason
@@ -128,7 +128,7 @@ def test_one_refused_order_amid_good_ones_is_held(tmp_path, database_url):
             Fault("refuse", Crm.ORDER_SET, body="Не подобається", ids=("okl-900000001",))
         )
         system.worker()
-        system.beat()
+        system.ticks()
         system.wait_created(20)
         system.wait_until(lambda: system.states().get("held") == 1)
         row = system.row(bad)

@@ -55,7 +55,7 @@ def test_each_order_once_in_every_mode_and_envelope_of_the_shop(tmp_path, databa
     given = []
     with System(tmp_path, database_url, shop=shop) as system:
         system.worker()
-        system.beat()
+        system.ticks()
         for envelope, paging in WIRES:
             shop.envelope, shop.paging = envelope, paging
             start = 300_000_001 + 1000 * len(given)
@@ -99,7 +99,7 @@ def test_bad_input_never_stops_a_page(tmp_path, database_url):
 
     with System(tmp_path, database_url, shop=OddShop(client_secret="of-this-test")) as system:
         system.worker()
-        system.beat()
+        system.ticks()
         system.wait_until(lambda: system.states().get("held") == len(parts["held"]))
         system.wait_created(len(parts["good"]))
         assert system.crm.doubled() == []

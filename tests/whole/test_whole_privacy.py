@@ -79,7 +79,7 @@ def test_no_personal_data_and_no_secret_is_written(tmp_path, database_url):
     with System(tmp_path, database_url, ONEBOX_TIMEOUT=1, OKLIVING_TIMEOUT=1) as system:
         put_orders(system)
         system.worker("-E", threads=5)
-        system.beat()
+        system.ticks()
         system.wait_until(lambda: system.states().get("created", 0) >= 10)
         lock_the_ledger(system)
         # A locked ledger, a lost broker and refused logins write error texts, too.

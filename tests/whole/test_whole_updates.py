@@ -156,7 +156,7 @@ def test_scrambled_doubled_failing_and_killed(tmp_path, database_url, illegal):
         order_ids = system.give(200)
         system.shop.faults.seed(3)
         system.shop.faults.add(everything(system.shop.UPDATE_ORDER, probability=0.3, late=1.0))
-        system.beat()
+        system.ticks()
         worker = system.worker("-Q", "updates,upkeep", threads=20)
         client = gateway(system)
         with ThreadPoolExecutor(1) as others:
@@ -189,7 +189,7 @@ def test_two_workers_a_flushed_broker_and_each_order_in_its_order(tmp_path, data
     with System(tmp_path, database_url) as system:
         first, *others = system.give(31)
         system.shop.faults.add(Fault("latency", system.shop.UPDATE_ORDER, seconds=0.1))
-        system.beat()
+        system.ticks()
         client = gateway(system)
         for number in range(20):
             post(client, f"first-{number}", order_id=first, note=str(number))
@@ -216,7 +216,7 @@ def test_a_wrong_secret_pauses_and_an_outage_opens_the_breaker_and_nothing_is_pa
         for order_id in order_ids:
             post(client, order_id, order_id=order_id, note="one")
         system.extra["OKLIVING_CLIENT_SECRET"] = right
-        system.beat()
+        system.ticks()
         system.worker("-Q", "updates,upkeep")
         gate = lambda: connections.gate(system.ledger, "okliving").closed_by  # noqa: E731
         system.wait_until(lambda: gate() == "fault")
@@ -274,7 +274,7 @@ def test_the_hook_and_the_reconcile_together_produce_an_update_once(tmp_path, da
     secret = secrets.token_hex(24)
     with System(tmp_path, database_url, ONEBOX_HOOK_SECRETS=secret) as system:
         told, lost = system.give(2)
-        system.beat()
+        system.ticks()
         system.worker()
         client = gateway(system)
         system.wait_created(2)
