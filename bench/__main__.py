@@ -533,7 +533,7 @@ async def _post_paced(address: str, count: int, a_second: float) -> list[float]:
 
 
 ALL: dict[str, Callable[[], list[Row]]] = {
-    f.__name__: f for f in (backlog, throughput, updates, latency, gateway, poll, memory, idle)
+    f.__name__: f for f in (throughput, backlog, poll, latency, gateway, updates, idle, memory)
 }
 
 
@@ -544,6 +544,9 @@ def main(names: list[str]) -> int:
         console.print(f"[dim]{name} …[/]")
         rows += ALL[name]()
         console.print(rows[-1].what, rows[-1].figure)
+        if not names:
+            # After each, so that what a broken-off run has measured is kept.
+            RESULTS.write_text(report(rows))
     table = Table("what", "figure", "wanted", "", "compared with")
     for row in rows:
         table.add_row(
@@ -554,8 +557,6 @@ def main(names: list[str]) -> int:
             row.compared,
         )
     console.print(table)
-    if not names:
-        RESULTS.write_text(report(rows))
     return 0 if all(row.reached for row in rows) else 1
 
 

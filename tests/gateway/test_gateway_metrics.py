@@ -78,7 +78,7 @@ def test_figures_tell_how_ledger_and_redis_stand(gateway):
     }
     assert {name: found.get(name) for name in expected} == expected
     assert 299 < found["orderbridge_orders_oldest_due_seconds",] < 3600
-    assert 29 < found["orderbridge_updates_oldest_due_seconds",] < 90
+    assert 29 < found["orderbridge_updates_oldest_due_seconds",] < 3600
     polled = found["orderbridge_last_poll_timestamp_seconds", ("connection", "okliving")]
     assert polled == pytest.approx(NOW.timestamp())
 
