@@ -176,7 +176,8 @@ def poll() -> list[Row]:
     """A poll of 10,000 known orders against downloading and parsing its pages; one of 3,000 new ones."""
     code = """
 import time, sys, statistics
-import settings
+import logs, settings
+logs.configure()
 from tasks import polling, resources
 from tasks.doorbell import ring
 r = resources.build(settings.load())
@@ -244,7 +245,8 @@ print(statistics.median(known), statistics.median(plain))
 
 def _first_poll() -> float:
     code = """
-import time, settings
+import time, logs, settings
+logs.configure()
 from tasks import polling, resources
 from tasks.doorbell import ring
 r = resources.build(settings.load())
