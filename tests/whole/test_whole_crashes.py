@@ -79,6 +79,23 @@ def test_valkey_killed_at_work_and_back_after_two_seconds(tmp_path, database_url
         assert system.shop.max_in_flight == 1
 
 
+def frozen_between_transactions(system, worker):
+    """Freeze a worker with calls under way, but not while it holds SQLite's only lock for writing: nobody
+    could go on then, which no program can mend."""
+    if system.crm.in_flight < 3:
+        return False
+    system.signal(worker, signal.SIGSTOP)
+    with closing(sqlite3.connect(system.folder / "ledger.db", isolation_level=None)) as ledger:
+        ledger.execute("PRAGMA busy_timeout=300")
+        try:
+            ledger.execute("BEGIN IMMEDIATE")
+            ledger.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            system.signal(worker, signal.SIGCONT)
+            return False
+    return True
+
+
 def test_worker_frozen_beyond_its_lease(tmp_path, database_url):
     """Another worker takes the orders over; what the first one holds when it wakes up is let go."""
     with System(tmp_path, database_url, **QUICK) as system:
@@ -86,8 +103,8 @@ def test_worker_frozen_beyond_its_lease(tmp_path, database_url):
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.3))
         system.ticks()
         frozen = system.worker(threads=6)
-        system.wait_until(lambda: len(system.crm.processes) >= 6 and system.crm.in_flight >= 3)
-        system.signal(frozen, signal.SIGSTOP)
+        system.wait_until(lambda: len(system.crm.processes) >= 6)
+        system.wait_until(lambda: frozen_between_transactions(system, frozen))
         system.worker(threads=6)
         system.wait_created(30)
         assert "lost" in system.outcomes()
