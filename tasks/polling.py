@@ -83,12 +83,14 @@ def poll(
     held = connections.begin_poll(r.ledger, connection, clock(), lease)
     if held is None:
         raise PollRunning(f"A poll of {connection} is running already.")
-    now = clock()
+    now = kept_at = clock()
     polled = Polled()
     try:
         asked = window or next_window(r, connection, held, now)
         for page in _pages(source, r.profiles[connection], asked):
-            _require_turn(connections.keep_poll(r.ledger, held, clock(), lease), connection)
+            if (clock() - kept_at).total_seconds() > lease / 2:
+                kept_at = clock()
+                _require_turn(connections.keep_poll(r.ledger, held, kept_at, lease), connection)
             ring(_store_page(r, source, page, polled, now, trust_keys=window is None))
     except (ClientError, UnknownShape) as exc:
         connections.fail_poll(r.ledger, held, clock(), str(exc))
