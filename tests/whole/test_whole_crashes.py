@@ -45,6 +45,7 @@ def test_five_workers_killed_in_the_middle_of_calls(tmp_path, database_url):
         assert "lost" in system.outcomes(), "no worker was killed in the middle of a call"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
     with System(tmp_path, database_url) as system:
         given = system.give(80)
@@ -59,6 +60,7 @@ def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
         system.assert_each_once(given)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_valkey_killed_at_work_and_back_after_two_seconds(tmp_path, database_url):
     with System(tmp_path, database_url, ONEBOX_TIMEOUT=6) as system:
         given = system.give(100)

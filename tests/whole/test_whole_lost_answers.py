@@ -57,6 +57,7 @@ def test_what_took_effect_without_an_answer_is_adopted(tmp_path, database_url):
         assert system.outcomes().count("adopted") == len(spoilt)
 
 
+@both_databases
 def test_effects_after_the_time_out_are_adopted(tmp_path, database_url):
     with System(tmp_path, database_url, ONEBOX_TIMEOUT=1, UNCERTAIN_WAIT=8) as system:
         given = system.give(12)

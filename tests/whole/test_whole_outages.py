@@ -27,6 +27,7 @@ def calls_between(crm, start, end):
     return sum(start <= entry.time < end for entry in list(crm.requests))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_outage_of_the_crm_is_probed_and_not_stormed(tmp_path, database_url):
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(300)

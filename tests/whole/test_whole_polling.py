@@ -31,6 +31,7 @@ WIRES = (
 MODES = ("new", "all", "window")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_two_beats_and_the_command_line_never_poll_at_the_same_time(tmp_path, database_url):
     with System(tmp_path, database_url) as system:
         given = system.give(250)
