@@ -219,9 +219,13 @@ def _store_page(
     profile = r.profiles[source.name]
     hashes: dict[str, str] = {}
     found: dict[str, object] = {}
+    stamps: dict[str, datetime | None] = {}
     aside: list[tuple[str, str]] = []
     # Of two copies on one page the newer one counts, so it comes last.
-    for raw in sorted(page.orders, key=lambda raw: profile.stamp(raw) or EVERYTHING):
+    stamped = sorted(
+        ((profile.stamp(raw), raw) for raw in page.orders), key=lambda pair: pair[0] or EVERYTHING
+    )
+    for stamp, raw in stamped:
         digest = profile.content_hash(raw)
         order_id = profile.key(raw)
         if order_id is None:
@@ -229,7 +233,7 @@ def _store_page(
             continue
         hashes[order_id] = digest
         found[order_id] = raw
-        stamp = profile.stamp(raw)
+        stamps[order_id] = stamp
         if stamp is not None and (polled.newest is None or stamp > polled.newest):
             polled.newest = stamp
     known = _known(r, source.name, hashes) if trust_keys else set()
@@ -239,7 +243,7 @@ def _store_page(
             external_id=profile.external_id(order_id),
             source=to_text(found[order_id]),
             content_hash=digest,
-            shop_updated_at=profile.stamp(found[order_id]),
+            shop_updated_at=stamps[order_id],
         )
         for order_id, digest in hashes.items()
         if order_id not in known
