@@ -364,9 +364,11 @@ class _DeadlineTransport(httpx.HTTPTransport):
     """
 
     def __init__(self, pool_size: int) -> None:
-        super().__init__()
+        # Made once: reading the authorities' certificates takes a process longer than all else here.
+        tls = httpx.create_ssl_context()
+        super().__init__(verify=tls)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=tls,
             max_connections=pool_size,
             max_keepalive_connections=pool_size,
             keepalive_expiry=KEEPALIVE,

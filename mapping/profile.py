@@ -45,6 +45,8 @@ __all__ = [
     "load",
 ]
 
+# The same loader written in C, where the machine has it: ten times as fast, and every process loads a profile.
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ENVELOPES = ("orders", "data", "data.orders", "result.orders", "response.orders")
 PEOPLE = ("buyer", "recipient")
 GROUPS: dict[str, type[Schema]] = {
@@ -558,7 +560,7 @@ def load(path: Path, parameters: Mapping[str, Any] | None = None) -> Profile:
     the file and the key.
     """
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+        read = yaml.load(path.read_text(encoding="utf-8"), _YAML)  # noqa: S506  both are safe loaders
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ProfileError(f"{path}: {error}") from error
     if not isinstance(read, dict):

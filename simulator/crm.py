@@ -65,6 +65,7 @@ class Crm(Remote):
     products: dict[str, int] = field(default_factory=dict, init=False)
     tokens: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _by_externalid: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
+    _by_phone: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     TOKEN: ClassVar[str] = "/api/v2/token/get/"  # noqa: S105  a path
     ORDER_SET: ClassVar[str] = "/api/v2/order/set/"
@@ -162,6 +163,8 @@ class Crm(Remote):
 
     def _put_contact(self, contact: dict[str, Any]) -> None:
         self.contacts[contact["id"]] = contact
+        for phone in contact["phones"]:
+            self._by_phone.setdefault(digits(phone), contact)
         self.keep("contact", contact)
 
     def _error(self, *texts: str, status: int | None = None) -> Answer:
@@ -307,11 +310,8 @@ class Crm(Remote):
         return [PHONE_TEXT] if card is not None and not (may_find and card["findable"]) else []
 
     def _card_by_phones(self, phones: list[Any]) -> dict[str, Any] | None:
-        wanted = {digits(phone) for phone in phones}
-        for card in self.contacts.values():
-            if wanted & {digits(phone) for phone in card["phones"]}:
-                return card
-        return None
+        cards = [card for phone in phones if (card := self._by_phone.get(digits(phone)))]
+        return min(cards, key=lambda card: int(card["id"]), default=None)
 
     def _store(self, sent: dict[str, Any], known: dict[str, Any] | None) -> int:
         """Insert, or update what the look-up saw; it saw nothing if the insert was on its way."""

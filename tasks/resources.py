@@ -6,6 +6,7 @@ Fails as its parts do, on first use. Called by tasks, the command line and the g
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cache
 
@@ -64,9 +65,17 @@ class Resources:
         return self.targets[self.settings.shop(connection).target]
 
 
-@cache
+_building = threading.Lock()
+
+
 def resources() -> Resources:
-    """The resources of this process."""
+    """The resources of this process; built once, also when all its threads ask at the same time."""
+    with _building:
+        return _resources()
+
+
+@cache
+def _resources() -> Resources:
     return build(settings.current())
 
 
