@@ -7,7 +7,8 @@ import contextlib
 import json
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -145,19 +146,21 @@ class Answer:
 
 
 class HttpTransport:
-    """POSTs to one base URL over one keep-alive pool; safe to share between threads.
+    """POSTs to one base URL over keep-alive connections; safe to share between threads.
 
-    In: base URL, pool size, the secrets to mask in whatever is quoted. Out: an `Answer` for every
-    status. Fails with `Misconfigured` for a URL that cannot be right, otherwise with what `_ERRORS`
-    says. Called by the clients only; make it after a fork, never before. Proxies from the
-    environment are not used, `SSL_CERT_FILE` is.
+    In: base URL, the secrets to mask in whatever is quoted. Out: an `Answer` for every status. Fails
+    with `Misconfigured` for a URL that cannot be right, otherwise with what `_ERRORS` says. Called by
+    the clients only; make it after a fork, never before. Proxies from the environment are not used,
+    `SSL_CERT_FILE` is.
+
+    A call takes an idle client, the one used last, or makes one, and puts it back: there are as many
+    as calls were ever in flight, each with one connection. See docs/decisions, "A stack of clients".
     """
 
     def __init__(
         self,
         base_url: str,
         *,
-        pool_size: int = 20,
         secrets: Iterable[str] = (),
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -165,14 +168,15 @@ class HttpTransport:
         self.host = _checked_host(self._base)
         self._secrets = tuple(secret for secret in secrets if secret)
         self._urls: dict[str, httpx.URL] = {}
-        self._client = httpx.Client(
-            transport=_DeadlineTransport(pool_size) if transport is None else transport,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        # Read once: the authorities' certificates take longer than all else that is made here.
+        self._tls = httpx.create_ssl_context()
+        self._transport = transport
+        self._idle: deque[httpx.Client] = deque()
 
     def close(self) -> None:
-        self._client.close()
+        """Close the idle connections; no call may be in flight."""
+        while self._idle:
+            self._idle.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -211,17 +215,33 @@ class HttpTransport:
         secrets = (*self._secrets, *sent)
         status: int | None = None
         try:
-            response = self._client.send(
-                self._request(path, content, kind, headers, deadline), stream=True
-            )
-            try:
-                status = response.status_code
-                body = self._read(response, deadline)
-            finally:
-                response.close()
+            with self._client() as client:
+                response = client.send(
+                    self._request(path, content, kind, headers, deadline), stream=True
+                )
+                try:
+                    status = response.status_code
+                    body = self._read(response, deadline)
+                finally:
+                    response.close()
         except _CAUGHT as exc:
             raise translated(exc, self.host, secrets, status) from exc
         return Answer(status, response.headers, body, parsed(body), secrets)
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        try:
+            client = self._idle.pop()
+        except IndexError:
+            client = httpx.Client(
+                transport=self._transport or _DeadlineTransport(self._tls),
+                trust_env=False,
+                follow_redirects=False,
+            )
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
 
     def _request(
         self, path: str, content: bytes, kind: str, headers: Mapping[str, str], deadline: Deadline
@@ -363,14 +383,12 @@ class _DeadlineTransport(httpx.HTTPTransport):
     with ours.
     """
 
-    def __init__(self, pool_size: int) -> None:
-        # Made once: reading the authorities' certificates takes a process longer than all else here.
-        tls = httpx.create_ssl_context()
+    def __init__(self, tls: ssl.SSLContext) -> None:
         super().__init__(verify=tls)
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
-            max_connections=pool_size,
-            max_keepalive_connections=pool_size,
+            max_connections=1,
+            max_keepalive_connections=1,
             keepalive_expiry=KEEPALIVE,
             network_backend=_DeadlineBackend(),
         )

@@ -52,13 +52,10 @@ class OkLiving:
         name: str = "okliving",
         timeout: float = 30.0,
         login_style: Literal["form", "json"] = "form",
-        pool_size: int = 20,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._http = HttpTransport(
-            base_url, pool_size=pool_size, secrets=(client_secret,), transport=transport
-        )
+        self._http = HttpTransport(base_url, secrets=(client_secret,), transport=transport)
         self._credentials = {
             "grant_type": "client_credentials",
             "client_id": client_id,

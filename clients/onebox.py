@@ -116,7 +116,6 @@ class OneBox:
         timeout: float = 30.0,
         password_form: PasswordForm = "auto",  # noqa: S107  the name of a form, no password
         body_shape: BodyShape = "object",
-        pool_size: int = 50,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -124,7 +123,6 @@ class OneBox:
         self._passwords = _password_forms(password, password_form)
         self._http = HttpTransport(
             base_url,
-            pool_size=pool_size,
             secrets=(password, *self._passwords),
             transport=transport,
         )

@@ -45,7 +45,7 @@ __all__ = [
     "load",
 ]
 
-# The same loader written in C, where the machine has it: ten times as fast, and every process loads a profile.
+# The same loader in C where the machine has it, ten times as fast: every process loads a profile.
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ENVELOPES = ("orders", "data", "data.orders", "result.orders", "response.orders")
 PEOPLE = ("buyer", "recipient")

@@ -23,8 +23,8 @@ from mapping import profile
 from mapping.profile import Profile
 from tasks.gate import Gate
 
-# Threads of a worker that may speak to one remote at the same time, and then some.
-POOL = 64
+# Connections to Redis of one process, in its own right: two for each thread of a large worker.
+REDIS_CONNECTIONS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def build(chosen: settings.Settings, *, durable: bool = False) -> Resources:
         chosen.broker,
         socket_timeout=5,
         socket_connect_timeout=5,
-        max_connections=2 * POOL,
+        max_connections=REDIS_CONNECTIONS,
     )
     ledger = open_ledger(chosen.database_url, durable=durable)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
@@ -125,7 +125,6 @@ def _source(
         name=shop.name,
         timeout=shop.timeout,
         login_style=shop.login_style,
-        pool_size=POOL,
     )
     return Source(shop.name, client, shop, Gate(ledger, shop.name))
 
@@ -143,7 +142,6 @@ def _target(
         timeout=box.timeout,
         password_form=box.password_form,
         body_shape=box.body_shape,
-        pool_size=POOL,
     )
     return Target(
         name=box.name,

@@ -9,6 +9,8 @@ import socket
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import orjson
@@ -453,6 +455,39 @@ def test_a_connection_is_kept_between_calls():
             http.post_json("/", {}, {}, Deadline(5.0))
     thread.join()
     assert len(ports) == 1
+
+
+def test_calls_in_flight_have_a_connection_each_and_later_calls_use_the_warm_ones():
+    ports, meeting = [], threading.Barrier(4)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            ports.append(self.client_address[1])
+            if len(ports) <= 4:
+                meeting.wait(20)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with HttpTransport(f"http://127.0.0.1:{server.server_port}") as http:
+        with ThreadPoolExecutor(4) as callers:
+            list(callers.map(lambda _: http.post_json("/", {}, {}, Deadline(20.0)), range(4)))
+        for _ in range(3):
+            http.post_json("/", {}, {}, Deadline(20.0))
+    server.shutdown()
+    server.server_close()
+    assert len(set(ports[:4])) == 4
+    assert set(ports[4:]) < set(ports[:4])
+    assert len(set(ports[4:])) == 1
 
 
 def self_signed(folder):
