@@ -168,8 +168,9 @@ class HttpTransport:
         self.host = _checked_host(self._base)
         self._secrets = tuple(secret for secret in secrets if secret)
         self._urls: dict[str, httpx.URL] = {}
-        # Read once: the authorities' certificates take longer than all else that is made here.
-        self._tls = httpx.create_ssl_context()
+        # Made once, where it is needed: reading the authorities' certificates takes 50 ms and more.
+        speaks_tls = transport is None and self._base.startswith("https")
+        self._tls = httpx.create_ssl_context() if speaks_tls else None
         self._transport = transport
         self._idle: deque[httpx.Client] = deque()
 
@@ -377,14 +378,13 @@ def _certificate_fault(exc: BaseException) -> bool:
 
 
 class _DeadlineTransport(httpx.HTTPTransport):
-    """httpx's own transport over connections that keep the call's `Deadline`.
+    """httpx's own transport over a connection that keeps the call's `Deadline`.
 
-    httpx has no parameter for the network backend, so the pool it made is replaced by the same one
-    with ours.
+    httpx has no parameter for the network backend, so the pool that it would make is made here, the same
+    but with ours.
     """
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        super().__init__(verify=tls)
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
             max_connections=1,

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from mapping.yamlfile import read_yaml
 
-__all__ = ["LANGUAGES", "Level", "Problem", "action_name", "codes", "explain", "shown"]
+__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "shown"]
 
 Level = Literal["fixed", "warning", "held"]
 Language = Literal["uk", "en"]
@@ -106,11 +106,6 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
     return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":").strip()
 
 
-def action_name(action: str, lang: Language = "uk") -> str:
-    """Give the name of an action such as "order.process"; an unknown one as it is."""
-    return _texts(lang)["actions"].get(action, action)
-
-
 def _named(value: str, names: Mapping[str, str]) -> str:
     """Put a list of actions into words; any other text stays."""
     found = value.split(", ")
@@ -124,5 +119,5 @@ class _Blank(dict[str, object]):
 
 @cache
 def _texts(language: Language) -> Mapping[str, Mapping[str, str]]:
-    loaded: Any = yaml.safe_load((_TEXTS / f"{language}.yaml").read_text(encoding="utf-8"))
+    loaded: Any = read_yaml(_TEXTS / f"{language}.yaml")
     return loaded  # type: ignore[no-any-return]  # our own file, its form is tested

@@ -34,6 +34,7 @@ from mapping.problems import Problem, shown
 from mapping.recipient import Prepared, Rules, prepare
 from mapping.statuses import ACTIONS, PLANNERS, Machine, MachineError, Planner, read_machines
 from mapping.target import Compose, Context, FormError, compile_form, plain_money, view
+from mapping.yamlfile import read_yaml
 
 __all__ = [
     "Mapped",
@@ -45,8 +46,6 @@ __all__ = [
     "load",
 ]
 
-# The same loader in C where the machine has it, ten times as fast: every process loads a profile.
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ENVELOPES = ("orders", "data", "data.orders", "result.orders", "response.orders")
 PEOPLE = ("buyer", "recipient")
 GROUPS: dict[str, type[Schema]] = {
@@ -560,7 +559,7 @@ def load(path: Path, parameters: Mapping[str, Any] | None = None) -> Profile:
     the file and the key.
     """
     try:
-        read = yaml.load(path.read_text(encoding="utf-8"), _YAML)  # noqa: S506  both are safe loaders
+        read = read_yaml(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ProfileError(f"{path}: {error}") from error
     if not isinstance(read, dict):

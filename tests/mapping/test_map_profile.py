@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mapping.order import Person
 from mapping.problems import codes
 from mapping.profile import ProfileError, UnknownShape, load
+from mapping.yamlfile import read_yaml
 
 SHIPPED = Path(__file__).parents[2] / "mapping/profiles/okliving-onebox.yaml"
 JSON = st.recursive(
@@ -473,7 +474,7 @@ def test_page_numbers_are_read_where_they_are(profile, paging, read):
 
 
 def edited(tmp_path, edit):
-    profile = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    profile = read_yaml(SHIPPED)
     edit(profile)
     path = tmp_path / "shop.yaml"
     path.write_text(yaml.safe_dump(profile, allow_unicode=True), encoding="utf-8")

@@ -23,6 +23,7 @@ from mapping.updates import (
     from_flat,
     read_update,
 )
+from mapping.yamlfile import read_yaml
 
 SHIPPED = Path(__file__).parents[2] / "mapping/profiles/okliving-onebox.yaml"
 # To the letter as in the source text.
@@ -405,7 +406,7 @@ def test_any_hook_is_answered(profile, fields):
 @pytest.fixture
 def edited(tmp_path):
     def edit(**updates):
-        data = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+        data = read_yaml(SHIPPED)
         data["updates"] = updates
         path = tmp_path / "profile.yaml"
         path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
