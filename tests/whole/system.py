@@ -38,16 +38,18 @@ def free_port():
 
 # Seconds that a test waits for what should happen soon: ample, since two cores may serve many at once.
 PATIENCE = 100.0
+# Seconds between two looks. Each look is a query, and five tests run side by side.
+LOOK = 0.15
 
 
-def wait_until(condition, seconds=PATIENCE, what=""):
+def wait_until(condition, seconds=PATIENCE, what="", look=0.05):
     """Wait for a condition; fail with `what` (a text, or a function that gives one)."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
-        time.sleep(0.05)
+        time.sleep(look)
     said = what() if callable(what) else what
     raise AssertionError(f"not within {seconds} s: {said or condition}; last {condition()!r}")
 
@@ -299,7 +301,7 @@ class System:
 
     def wait_until(self, condition, seconds=PATIENCE):
         """As the function, explained by states and logs when it does not come about."""
-        wait_until(condition, seconds, self.report)
+        wait_until(condition, seconds, self.report, LOOK)
 
     def wait_created(self, count, seconds=PATIENCE):
         self.wait_until(lambda: self.all_created(count), seconds)
