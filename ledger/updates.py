@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
@@ -186,27 +186,32 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
             _NEXT_SEQ[db.dialect.name],
             {"connection": asked.connection, "order_id": asked.order_id, "now": now},
         ).scalar_one()
-        values = {
-            "connection": asked.connection,
-            "order_id": asked.order_id,
-            "seq": seq,
-            "key": asked.key,
-            "digest": asked.digest,
-            "origin": asked.origin,
-            "accepted_at": now,
-            "tracking_number": asked.tracking_number,
-            "order_action": asked.order_action,
-            "delivery_action": asked.delivery_action,
-            "note": asked.note,
-            "replace": asked.replace,
-            "state": "queued",
-            "left": ",".join(asked.parts),
-            "fates": list(asked.warnings) or None,
-            "state_at": now,
-        }
-        row = db.execute(_INSERT[db.dialect.name], values).first()
-        if row is not None:
-            return Row(*row)
+        row = Row(
+            id=0,
+            connection=asked.connection,
+            order_id=asked.order_id,
+            seq=seq,
+            key=asked.key,
+            origin=asked.origin,
+            accepted_at=now,
+            tracking_number=asked.tracking_number,
+            order_action=asked.order_action,
+            delivery_action=asked.delivery_action,
+            note=asked.note,
+            replace=asked.replace,
+            state="queued",
+            reason="",
+            left=",".join(asked.parts),
+            parked="",
+            fates=list(asked.warnings) or None,
+            apart=False,
+            in_doubt=False,
+            state_at=now,
+        )
+        values = {name: getattr(row, name) for name in _ACCEPTED} | {"digest": asked.digest}
+        number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
+        if number is not None:
+            return replace(row, id=number)
         # Another process took the key between our look and our insert: the place is given back.
         db.execute(
             update(QUEUES)
@@ -227,7 +232,7 @@ def _by_key(db: Connection, asked: Asked) -> Row | None:
         return None
     if found.digest != asked.digest:
         raise KeyReused("This key was used before, for another update.")
-    return Row(*found[1:])
+    return Row(*db.execute(_BY_ID, {"of_id": found.id}).one())
 
 
 def _next_seq(dialect: Any) -> Any:
@@ -250,10 +255,12 @@ def _next_seq(dialect: Any) -> Any:
 
 _NEXT_SEQ = {"sqlite": _next_seq(sqlite), "postgresql": _next_seq(postgresql)}
 _INSERT = {
-    name: dialect.insert(UPDATES).on_conflict_do_nothing().returning(*_ROW)
+    name: dialect.insert(UPDATES).on_conflict_do_nothing().returning(UPDATES.c.id)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
-_BY_KEY = select(UPDATES.c.digest, *_ROW).where(UPDATES.c.key == bindparam("of_key"))
+_ACCEPTED = tuple(name for name in Row.__dataclass_fields__ if name != "id")
+_BY_KEY = select(UPDATES.c.id, UPDATES.c.digest).where(UPDATES.c.key == bindparam("of_key"))
+_BY_ID = select(*_ROW).where(UPDATES.c.id == bindparam("of_id"))
 
 
 def refuse(
