@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -159,11 +160,18 @@ def load(dotenv: Path = ROOT / ".env") -> Settings:
     """Read everything. Raises SettingsError naming the first variable that is wrong or missing."""
     env = Env(expand_vars=False)
     if dotenv.is_file():
-        env.read_env(dotenv, recurse=False)
+        _add(dotenv_values(dotenv))
     try:
         return _read(env)
     except EnvError as exc:
         raise SettingsError(f"A setting cannot be read: {exc}") from exc
+
+
+def _add(found: Mapping[str, str | None]) -> None:
+    """Put into the environment what is not set there; set to nothing is as good as not set."""
+    for name, value in found.items():
+        if value and not os.environ.get(name):
+            os.environ[name] = value
 
 
 def _read(env: Env) -> Settings:
@@ -172,7 +180,7 @@ def _read(env: Env) -> Settings:
     configured = [name for name in pair if env.str(name, "")]
     sandbox = env.bool("ORDERBRIDGE_SANDBOX", default=False) or not configured
     if sandbox or not recorded.get("ORDERBRIDGE_SANDBOX"):
-        env.read_env(run_file(), recurse=False)
+        _add(recorded)
         configured = [name for name in pair if env.str(name, "")]
     missing = [name for name in pair if name not in configured]
     if configured and missing:

@@ -298,41 +298,29 @@ def memory() -> list[Row]:
 
 
 def idle() -> list[Row]:
-    """CPU of all processes of `orderbridge run` over a minute with nothing to do."""
-    with tempfile.TemporaryDirectory() as folder:
-        import subprocess  # noqa: PLC0415  one use
-
-        environment = {**os.environ, "ORDERBRIDGE_DATA": folder, "FETCH_INTERVAL": "60"}
-        with Path(folder, "out").open("wb") as out:
-            run = subprocess.Popen(
-                [sys.executable, "-m", "cli", "run", "--plain"],
-                cwd=ROOT,
-                env=environment,
-                stdout=out,
-                stderr=out,
-            )
-        try:
-            time.sleep(30)
-            whole = psutil.Process(run.pid)
-            family = [
-                p
-                for p in (whole, *whole.children(recursive=True))
-                if "simulator" not in p.cmdline()
-            ]
-            used = lambda: sum(sum(p.cpu_times()[:2]) for p in family if p.is_running())  # noqa: E731
-            before, begun = used(), time.monotonic()
-            time.sleep(60)
-            share = (used() - before) / (time.monotonic() - begun)
-        finally:
-            run.terminate()
-            run.wait(20)
+    """CPU of all processes of `orderbridge run` over a minute in which no order comes."""
+    with system(FETCH_INTERVAL=60, SWEEP_INTERVAL=30) as made:
+        made.extra["REDIS_URL"] = ""  # its own Valkey belongs to what is measured
+        run = made.start_cli("run", "--plain")
+        time.sleep(30)
+        whole = psutil.Process(run.pid)
+        family = [whole, *whole.children(recursive=True)]
+        assert len(family) >= 7, made.logs()
+        used = lambda: sum(sum(p.cpu_times()[:2]) for p in family if p.is_running())  # noqa: E731
+        before, begun = used(), time.monotonic()
+        time.sleep(60)
+        share = (used() - before) / (time.monotonic() - begun)
+        assert all(process.is_running() for process in family)
+        assert made.shop.counts[Shop.GET_ORDERS] >= 2
+        run.terminate()
+        run.wait(20)
     return [
         Row(
             "idle CPU of the whole system",
             f"{share:.1%}",
             "< 2 % of a core",
             share < 0.02,
-            f"{len(family)} processes over 60 s, the simulators left out",
+            f"{len(family)} processes over 60 s, a poll among them",
         )
     ]
 

@@ -102,7 +102,10 @@ class Watch:
 
     def _queue_lengths(self) -> dict[str, int] | None:
         try:
-            return {name: int(self._broker.llen(name)) for name in QUEUES}
+            pipeline = self._broker.pipeline(transaction=False)
+            for name in QUEUES:
+                pipeline.llen(name)
+            return dict(zip(QUEUES, map(int, pipeline.execute()), strict=True))
         except RedisError:
             return None
 

@@ -58,8 +58,9 @@ STOP_SECONDS = {BRINGS_WORK: 1.2, WORKS: 5.5, REMOTES: 1.0, BROKER: 1.5}
 
 # Seconds that Valkey or a simulator may take to answer.
 PATIENCE = 30.0
-# Seconds between two looks at the programs.
+# Seconds between two looks at the programs, while they start and when they all run.
 TICK = 0.1
+LOOK = 0.25
 # Orders that may change between two looks and still get a line each.
 MOST_LINES = 200
 # Two Ctrl-C nearer than this are one: some callers send it to the whole group and again to us.
@@ -286,7 +287,8 @@ class _System:
 
     def _start_own(self, gateway: int, flower: int) -> None:
         app = ("-m", "celery", "-A", "tasks")
-        worker = (*app, "worker", "--pool", "threads")
+        # Workers need not know of each other; Flower hears them all the same.
+        worker = (*app, "worker", "--pool", "threads", "--without-gossip", "--without-mingle")
         rest = "fetch,updates,ocp,upkeep"
         self._start("create", WORKS, (*worker, "-c", "20", "-Q", "create", "-n", "create@%h"))
         self._start("rest", WORKS, (*worker, "-c", "8", "-Q", rest, "-n", "rest@%h"))
@@ -395,7 +397,7 @@ class _System:
                             frame(title, watch.view, statuses, utc_now(), console.height),
                             refresh=True,
                         )
-                time.sleep(TICK)
+                time.sleep(LOOK)
 
     def _show_lines(self, watch: Watch) -> None:
         lines = Lines()
@@ -403,7 +405,7 @@ class _System:
             self._supervisor.tick()
             for line in lines.new(watch.view.snapshot, self._supervisor.statuses()):
                 self._say(line)
-            time.sleep(TICK)
+            time.sleep(LOOK)
 
     def _print_places(self) -> None:
         mode = "SANDBOX: simulated shop and CRM, nothing leaves this machine"

@@ -176,6 +176,14 @@ def test_environment_wins_over_dotenv_and_dotenv_over_the_record_of_a_run(load):
     assert (chosen.fetch_interval, chosen.sweep_interval, chosen.poll_overlap) == (1, 2, 3)
 
 
+def test_set_to_nothing_is_as_good_as_not_set(load):
+    recorded = {"ORDERBRIDGE_SANDBOX": "1", "REDIS_URL": "redis://127.0.0.1:3/0"}
+    assert load({"REDIS_URL": ""}, recorded=recorded).broker == "redis://127.0.0.1:3/0"
+    assert load({}, dotenv="REDIS_URL=\n", recorded=recorded).broker == "redis://127.0.0.1:3/0"
+    dotenv = "REDIS_URL=redis://127.0.0.1:4/0\n"
+    assert load({"REDIS_URL": ""}, dotenv=dotenv).broker == "redis://127.0.0.1:4/0"
+
+
 def test_dotenv_takes_a_dollar_as_it_is(load):
     dotenv = "".join(f"{name}={value}\n" for name, value in REAL.items())
     chosen = load({}, dotenv=dotenv.replace("box-password", "'pa$$HOME'"))
