@@ -8,7 +8,9 @@ Called by tasks, the gateway and the command line.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ T = TypeVar("T")
 
 # Seconds that a writer waits for another process's transaction on SQLite.
 BUSY_SECONDS = 30
+# Milliseconds after which a writer looks again whether it is its turn.
+LOOK_MILLISECONDS = 1
 # Units in one transaction: enough to share a disk flush, few enough to be quick.
 BATCH = 200
 # PostgreSQL's codes for a transaction that it ended so that another one can go on, and how often such a one
@@ -52,9 +56,7 @@ class Ledger:
         self._writing = threading.Lock()
         self._connection: Connection | None = None
         self._later: dict[Insert, list[dict[str, Any]]] = {}
-        # A writer says so at once: a transaction that starts as a reader cannot wait for its turn. Said
-        # here and not by a listener, which SQLAlchemy would then call for every statement.
-        self._says_begin = engine.dialect.name == "sqlite"
+        self._is_file = engine.dialect.name == "sqlite"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -129,8 +131,8 @@ class Ledger:
         try:
             connection = self._open()
             with connection.begin():
-                if self._says_begin:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                if self._is_file:
+                    _take_turn(connection)
                 for entry in batch:
                     entry.result = entry.unit(connection)
                 for statement, rows in self._later.items():
@@ -142,6 +144,9 @@ class Ledger:
     def _open(self) -> Connection:
         if self._connection is None:
             self._connection = self.engine.connect()
+            if self._is_file:
+                self._connection.exec_driver_sql(f"PRAGMA busy_timeout={LOOK_MILLISECONDS}")
+                self._connection.rollback()
         return self._connection
 
     def _drop_connection(self) -> None:
@@ -149,6 +154,25 @@ class Ledger:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+
+def _take_turn(connection: Connection) -> None:
+    """Begin as a writer at once: a transaction that starts as a reader cannot wait for its turn.
+
+    Said here and not by a listener, which SQLAlchemy would then call for every statement. Left to itself
+    SQLite looks again after 1, 2, 5, 10 ms and so on, and sleeps through most of the turns that it could
+    have had between the short transactions of another process.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as exc:
+            locked = getattr(exc.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            if not locked or time.monotonic() > until:
+                raise
+        else:
+            return
 
 
 def _is_deadlock(error: BaseException | None) -> bool:
