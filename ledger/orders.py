@@ -9,7 +9,7 @@ Called by tasks, gateway and cli; raises `LedgerUnavailable` when the database c
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -149,33 +149,43 @@ class Overview:
 
 
 def store(
-    ledger: Ledger, connection: str, target: str, orders: Sequence[Arrived], now: datetime
+    ledger: Ledger,
+    connection: str,
+    target: str,
+    orders: Sequence[Arrived],
+    now: datetime,
+    differs: Callable[[str, str], bool],
 ) -> list[int]:
     """Insert new orders and take over changed ones; return the keys of those to ring for.
 
     A changed order that is not yet created is mapped anew, also when it was held; one already created
-    is marked. An older copy never replaces a newer one. Source: design, "A task's life".
+    is marked when it `differs(before, now)` as the CRM sees it. An older copy never replaces a newer one.
+    Source: design, "A task's life".
     """
     if not orders:
         return []
-    values = [
-        {
-            "connection": connection,
-            "order_id": o.order_id,
-            "target": target,
-            "external_id": o.external_id,
-            "source": o.source,
-            "content_hash": o.content_hash,
-            "shop_updated_at": o.shop_updated_at,
-            "received_at": now,
-            "state": "received",
-            "state_at": now,
-            "next_try_at": now,
-        }
-        for o in {o.order_id: o for o in sorted(orders, key=_age)}.values()
-    ]
+    newest = {o.order_id: o for o in sorted(orders, key=_age)}
 
     def unit(db: Connection) -> list[int]:
+        of = {"of_connection": connection, "of_orders": list(newest)}
+        created = {row.order_id: row.source for row in db.execute(_CREATED, of)}
+        values = [
+            {
+                "connection": connection,
+                "order_id": o.order_id,
+                "target": target,
+                "external_id": o.external_id,
+                "source": o.source,
+                "content_hash": o.content_hash,
+                "shop_updated_at": o.shop_updated_at,
+                "received_at": now,
+                "state": "received",
+                "state_at": now,
+                "next_try_at": now,
+                "changed": o.order_id in created and differs(created[o.order_id], o.source),
+            }
+            for o in newest.values()
+        ]
         statement = _UPSERT[db.dialect.name]
         return [row.id for row in db.execute(statement, values) if row.state in OPEN]
 
@@ -200,7 +210,7 @@ def _upsert(dialect: Any) -> Any:
             "reason": case((was_held, ""), else_=ORDERS.c.reason),
             "state_at": case((was_held, new.excluded.state_at), else_=ORDERS.c.state_at),
             "next_try_at": case((was_held, new.excluded.next_try_at), else_=ORDERS.c.next_try_at),
-            "changed": case((ORDERS.c.state == "created", True), else_=ORDERS.c.changed),
+            "changed": or_(ORDERS.c.changed, new.excluded.changed),
         },
         where=and_(
             ORDERS.c.content_hash != new.excluded.content_hash,
@@ -213,6 +223,17 @@ def _upsert(dialect: Any) -> Any:
     ).returning(ORDERS.c.id, ORDERS.c.state)
 
 
+# Locked until the transaction ends: one that is being created must not slip between look and mark.
+_CREATED = (
+    select(ORDERS.c.order_id, ORDERS.c.source)
+    .where(
+        ORDERS.c.connection == bindparam("of_connection"),
+        ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
+        ORDERS.c.state == "created",
+    )
+    .order_by(ORDERS.c.id)
+    .with_for_update()
+)
 _UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 
 

@@ -26,7 +26,7 @@ from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from mapping.profile import Page, Profile, UnknownShape
-from mapping.source import to_text
+from mapping.source import from_text, to_text
 from settings import EVERYTHING
 from tasks.resources import Resources, Source
 
@@ -248,7 +248,14 @@ def _store_page(
         for order_id, digest in hashes.items()
         if order_id not in known
     ]
-    pks = orders.store(r.ledger, source.name, source.settings.target, arrived, now)
+    pks = orders.store(
+        r.ledger,
+        source.name,
+        source.settings.target,
+        arrived,
+        now,
+        lambda before, after: _differs(profile, before, after),
+    )
     _remember(r, source.name, {o.order_id: o.content_hash for o in arrived})
     if aside:
         new = orders.keep_aside(r.ledger, source.name, aside, now)
@@ -260,6 +267,14 @@ def _store_page(
     polled.stored += len(pks)
     polled.aside += len(aside)
     return [Due(pk, source.name) for pk in pks]
+
+
+def _differs(profile: Profile, before: str, now: str) -> bool:
+    """Whether the CRM would get another order than before: a new status or stamp alone, such as our own
+    updates leave behind, concerns nobody. What was purged cannot be compared, so it counts as other.
+    """
+    drafts = [profile.map(from_text(text)).draft for text in (before, now) if text]
+    return len(drafts) < 2 or drafts[0] != drafts[1]
 
 
 # --- the dedupe keys: the fast way to know that nothing is new ---------------------------------------

@@ -20,7 +20,8 @@ NOW = datetime.now(UTC)
 def fill(ledger):
     """Two orders, one created; two updates of one order, one sent; a poll, a closed gate, a hook."""
     arrived = [Arrived(str(n), f"OK-{n}", "{}", "hash", NOW) for n in (1, 2)]
-    pks = orders.store(ledger, "okliving", "onebox", arrived, NOW - timedelta(minutes=5))
+    then = NOW - timedelta(minutes=5)
+    pks = orders.store(ledger, "okliving", "onebox", arrived, then, lambda *_: True)
     claim = orders.claim(ledger, pks[0], NOW, 60)
     tried = Try("create", NOW - timedelta(minutes=1), 250, "created", 200)
     orders.record(ledger, claim, Outcome("created", target_id="77"), tried, NOW)

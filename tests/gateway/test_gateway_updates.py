@@ -215,7 +215,7 @@ def test_unknown_update_is_not_found(keyed, name):
 
 def test_order_is_shown_with_its_updates(keyed):
     arrived = Arrived("300167757", "OK-300167757", "{}", "hash", NOW)
-    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW)
+    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW, lambda *_: True)
     keyed.client.post(UPDATES, json=GOOD)
 
     shown = keyed.client.get("/api/v1/orders/300167757?connection=okliving").json

@@ -23,8 +23,8 @@ def order(order_id="1", content="a", updated=NOW, text="{}"):
     return Arrived(order_id, f"okl-{order_id}", text, content * 32, updated)
 
 
-def store(ledger, *arrived, now=NOW, connection="okliving"):
-    return orders.store(ledger, connection, "onebox", arrived or [order()], now)
+def store(ledger, *arrived, now=NOW, connection="okliving", differs=lambda *_: True):
+    return orders.store(ledger, connection, "onebox", arrived or [order()], now, differs)
 
 
 def row(ledger, order_id="1", now=NOW):
@@ -66,6 +66,30 @@ def put_in(ledger, pk, state):
 # --- store ------------------------------------------------------------------------------------------
 
 
+def test_created_order_is_marked_as_changed_only_when_it_differs_to_the_crm(ledger):
+    (pk,) = store(ledger, order(text="first"))
+    put_in(ledger, pk, "created")
+    compared = []
+
+    def differs(before, now):
+        compared.append((before, now))
+        return now == "other goods"
+
+    for minute, (text, marked) in enumerate(
+        [("new status", False), ("other goods", True), ("new stamp", True)], start=1
+    ):
+        store(
+            ledger, order(content=str(minute), text=text), order("2"), now=at(60), differs=differs
+        )
+        assert (row(ledger).changed, orders.source(ledger, pk)) == (marked, text)
+    assert row(ledger, "2").changed is False
+    assert compared == [
+        ("first", "new status"),
+        ("new status", "other goods"),
+        ("other goods", "new stamp"),
+    ]
+
+
 def test_new_orders_are_rung_for_once(ledger):
     pks = store(ledger, order("1"), order("2"))
     assert len(set(pks)) == 2
@@ -73,7 +97,7 @@ def test_new_orders_are_rung_for_once(ledger):
     assert {r.state for r in orders.listing(ledger, NOW)} == {"received"}
     assert row(ledger).received_at == NOW
     assert store(ledger, order("1"), connection="other shop") != []
-    assert orders.store(ledger, "okliving", "onebox", [], NOW) == []
+    assert orders.store(ledger, "okliving", "onebox", [], NOW, lambda *_: True) == []
 
 
 @pytest.mark.parametrize(

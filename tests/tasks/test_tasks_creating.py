@@ -27,7 +27,7 @@ def give(r, order_id="1", **changes):
     arrived = Arrived(
         order_id, f"okl-{order_id}", json.dumps(raw), f"{hash(str(raw)):x}"[:32], creating._now()
     )
-    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], creating._now())
+    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], creating._now(), lambda *_: True)
     return pk
 
 

@@ -129,7 +129,7 @@ def see(r, *, at, ttn=None, **states):
     raw = reference_order(id="1", **states)
     raw["shipping"]["tracking_number"] = ttn
     arrived = Arrived("1", "okl-1", json.dumps(raw), f"{hash(str(raw)):x}"[:32], at)
-    orders.store(r.ledger, SHOP, "onebox", [arrived], delivering._now())
+    orders.store(r.ledger, SHOP, "onebox", [arrived], delivering._now(), lambda *_: True)
 
 
 def statuses(r):

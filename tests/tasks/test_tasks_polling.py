@@ -17,6 +17,7 @@ from clients.errors import ServerError, StoreUnavailable, Unreachable
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
+from ledger.orders import Outcome
 from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
 from tasks import polling
@@ -294,6 +295,27 @@ def test_changed_order_is_not_taken_for_known(r):
     shop(r).answer = lambda _: {"orders": [order(1, note="b")]}
     polled, again = poll(r)
     assert (polled.known, again) == (0, first)
+
+
+@pytest.mark.parametrize(
+    ("now", "marked"),
+    [
+        ({"status": "in_progress", "delivery_status": "shipped"}, False),
+        ({"updated_at": shop_time(NOW + timedelta(minutes=3))}, False),
+        ({"note": "leave it at the door"}, True),
+        ({"id": "1", "items": None, "lines": None, "products": None, "total": "1.00"}, True),
+    ],
+)
+def test_only_what_concerns_the_crm_marks_a_created_order_as_changed(r, now, marked):
+    shop(r).answer = lambda _: {"orders": [order(1)]}
+    _, (pk,) = poll(r)
+    claim = orders.claim(r.ledger, pk, NOW, 60, "task")
+    orders.record(r.ledger, claim, Outcome("created", target_id="9"), None, NOW)
+    shop(r).answer = lambda _: {"orders": [order(1) | now]}
+    polled, rung = poll(r)
+    assert (polled.known, rung) == (0, [])
+    (found,) = orders.listing(r.ledger, NOW)
+    assert (found.state, found.changed) == ("created", marked)
 
 
 class GoneRedis(fakeredis.FakeRedis):
