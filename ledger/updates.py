@@ -481,7 +481,7 @@ _WAITING_PARTS = select(UPDATES.c.seq, UPDATES.c.left).where(
 _NEW_ATTEMPT = insert(ATTEMPTS)
 _STAND = (
     update(UPDATES)
-    .where(UPDATES.c.id == bindparam("of_id"), UPDATES.c.state == "queued")
+    .where(UPDATES.c.id == bindparam("of_id"), UPDATES.c.state.in_(("queued", "parked")))
     .values(
         {
             name: bindparam(name)
@@ -619,6 +619,22 @@ def first_parked(ledger: Ledger, connection: str, order_id: str) -> int | None:
     """The sequence number of a parked status, which later statuses of this order must not overtake."""
     with ledger.read() as db:
         return _first_parked(db, connection, order_id)
+
+
+def parked(ledger: Ledger, connection: str, order_id: str) -> list[Row]:
+    """The updates of this order of which a part waits for a person, the oldest first."""
+    query = (
+        select(*_ROW)
+        .where(
+            UPDATES.c.connection == connection,
+            UPDATES.c.order_id == order_id,
+            UPDATES.c.state.in_(("queued", "parked")),
+            UPDATES.c.parked != "",
+        )
+        .order_by(UPDATES.c.seq)
+    )
+    with ledger.read() as db:
+        return [Row(*found) for found in db.execute(query)]
 
 
 _FIRST_PARKED = select(func.min(UPDATES.c.seq)).where(

@@ -108,9 +108,7 @@ class _Drain:
         self._rows = rows
         self._task_id = task_id
         self._tries = queue.tries
-        self._first_parked = None
-        if any(set(row.parts_left) & set(MACHINES) for row in rows):
-            self._first_parked = updates.first_parked(r.ledger, queue.connection, queue.order_id)
+        self._first_parked = self._find_parked()
         self._calls = 0
         self._woke = False
         self._lease_until = queue.lease_until
@@ -118,6 +116,7 @@ class _Drain:
         self._known = self._first_known()
 
     def run(self) -> Step:
+        self._withdraw_parked()
         for place, row in enumerate(self._rows):
             self._deliver(row, self._rows[place + 1 :])
         more = updates.rest(self._r.ledger, self._queue, _now())
@@ -150,6 +149,25 @@ class _Drain:
             if not _is_retried(row):
                 return
 
+    def _find_parked(self) -> int | None:
+        """Where the statuses of this queue are held up, if it has any that are to be sent."""
+        if not any(set(row.parts_left) & set(MACHINES) for row in self._rows):
+            return None
+        return updates.first_parked(self._r.ledger, self._queue.connection, self._queue.order_id)
+
+    def _withdraw_parked(self) -> None:
+        """End what waits for a person, where a later update has settled the matter meanwhile."""
+        later = [row for row in self._rows if row.tracking_number or row.delivery_action]
+        if not later:
+            return
+        for row in updates.parked(self._r.ledger, self._queue.connection, self._queue.order_id):
+            newer = [other for other in later if other.seq > row.seq]
+            ended = row
+            for part in row.parts_parked:
+                ended = self._drop_taken_over(ended, part, newer) or ended
+            self._rows = [ended if other.id == ended.id else other for other in self._rows]
+        self._first_parked = self._find_parked()
+
     # --- one update -------------------------------------------------------------------------------
 
     def _deliver(self, row: Row, later: list[Row]) -> None:
@@ -167,10 +185,9 @@ class _Drain:
         retried = _is_retried(row)
         for part in row.parts_left:
             kind = "status" if part in MACHINES else part
-            newer = next((other for other in later if _takes_over(other, row, part)), None)
-            if newer is not None:
-                code = "update_replaced" if part == "tracking_number" else "update_withdrawn"
-                row = self._end_part(row, part, "withdrawn", code, after=_value(newer, part))
+            taken_over = self._drop_taken_over(row, part, later)
+            if taken_over is not None:
+                row = taken_over
             elif age > self._rules.greatest_age[kind] and not retried:
                 row = self._end_part(row, part, "parked", "update_too_old")
             elif part == "tracking_number" and self._is_not_ours(row):
@@ -179,6 +196,13 @@ class _Drain:
                     row, part, "parked", "update_ttn_differs", before=theirs, after=ours
                 )
         return row
+
+    def _drop_taken_over(self, row: Row, part: str, later: list[Row]) -> Row | None:
+        newer = next((other for other in later if _takes_over(other, row, part)), None)
+        if newer is None:
+            return None
+        code = "update_replaced" if part == "tracking_number" else "update_withdrawn"
+        return self._end_part(row, part, "withdrawn", code, after=_value(newer, part))
 
     def _is_not_ours(self, row: Row) -> bool:
         """Whether the shop has a tracking number that we did not send, and replacing was not asked."""
@@ -379,8 +403,13 @@ class _Drain:
             "after": after,
             "detail": detail,
         }
-        parked = (*row.parts_parked, part) if how == "parked" else row.parts_parked
-        fate = _fate(row, left, parked, [*(row.fates or []), told])
+        parked = tuple(p for p in row.parts_parked if p != part)
+        earlier = [
+            t for t in row.fates or [] if t.get("part") != part or part not in row.parts_parked
+        ]
+        if how == "parked":
+            parked = (*parked, part)
+        fate = _fate(row, left, parked, [*earlier, told])
         if call is None:
             fate = replace(fate, in_doubt=row.in_doubt and bool(left))
         self._record(row, fate, call, self._known if call is not None else None)

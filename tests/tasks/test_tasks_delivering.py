@@ -224,6 +224,44 @@ def test_a_cancel_withdraws_an_unsent_ship(r, ship):
     assert state(r, shipped)[0] == "withdrawn"
 
 
+def test_a_cancel_withdraws_a_ship_that_waits_for_a_person(r):
+    """Else it would wait behind it, and the parcel of a refused order would still be asked for."""
+    shop(r).script = [illegal("reopen"), illegal("reopen")]
+    shipped = ask(r, delivery_action="ship", note="on its way")
+    drain(r)
+    assert state(r, shipped)[0] == "parked"
+    cancelled = ask(r, delivery_action="cancel")
+    drain(r)
+    assert statuses(r)[-1] == {"delivery": "cancel"}
+    assert (state(r, shipped), state(r, cancelled)) == (("sent", ""), ("sent", ""))
+    assert [(t["part"], t["fate"]) for t in row(r, shipped).fates if "fate" in t] == [
+        ("note", "sent"),
+        ("delivery", "withdrawn"),
+    ]
+
+
+def test_another_status_withdraws_no_ship_that_waits_for_a_person(r):
+    shop(r).script = [illegal("reopen")]
+    shipped = ask(r, delivery_action="ship")
+    drain(r)
+    before = len(shop(r).sent)
+    returned = ask(r, delivery_action="retour")
+    drain(r)
+    assert (state(r, shipped)[0], state(r, returned)[0]) == ("parked", "queued")
+    assert len(shop(r).sent) == before
+
+
+def test_a_newer_number_replaces_one_that_waits_for_a_person(r, clock):
+    see(r, at=clock.now, ttn="59000000000009")
+    old = ask(r, tracking_number="20450000000001")
+    drain(r)
+    assert state(r, old) == ("parked", "update_ttn_differs")
+    new = ask(r, tracking_number="20450000000002", replace=True)
+    drain(r)
+    assert (state(r, old), state(r, new)) == (("withdrawn", ""), ("sent", ""))
+    assert codes(r, old) == ["update_replaced"]
+
+
 def test_a_cancel_of_the_order_withdraws_no_ship(r):
     ask(r, delivery_action="ship")
     ask(r, order_action="cancel")
