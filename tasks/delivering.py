@@ -49,6 +49,9 @@ SHIPPING = ("ship", "ship_partially")
 LONGEST_CALL = 2.0
 # Our own stores are asked again after so many seconds.
 STORE_PAUSE = 5.0
+# What our own calls taught us is certain for so long: the shop's people change states too, and a shop that
+# gives each order only once never tells.
+CERTAIN_FOR = timedelta(hours=1)
 # The shop's times are whole seconds.
 SECOND = timedelta(seconds=1)
 # What the ledger keeps of a tracking number.
@@ -490,13 +493,14 @@ class _Drain:
                 return ours, True
             return (theirs, False) if later else (ours, not about_then)
 
+        fresh = _now() - queue.known_at < CERTAIN_FOR
         order, same_order = merged(queue.order_state, shop.order_state)
         delivery, same_delivery = merged(queue.delivery_state, shop.delivery_state)
         return Known(
             order,
             delivery,
-            queue.order_certain and same_order,
-            queue.delivery_certain and same_delivery,
+            queue.order_certain and same_order and fresh,
+            queue.delivery_certain and same_delivery and fresh,
             merged(queue.tracking_number, shop.tracking_number)[0] or shop.tracking_number,
         )
 

@@ -282,6 +282,19 @@ def test_a_replaced_number_that_may_have_arrived_is_ours(r, clock):
     assert shop(r).sent[-1] == {"tracking_number": "20450000000002"}
 
 
+# --- what is certain --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("minutes", "calls"), [(59, 1), (61, 2)])
+def test_what_our_own_call_taught_us_is_certain_for_an_hour(r, clock, minutes, calls):
+    ask(r, order_action="process")
+    drain(r)
+    clock.go(minutes * 60)
+    again = ask(r, order_action="process")
+    drain(r)
+    assert (len(shop(r).sent), state(r, again)) == (calls, ("sent", ""))
+
+
 # --- age --------------------------------------------------------------------------------------------
 
 
