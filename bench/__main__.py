@@ -71,6 +71,7 @@ def fill(made: System, count: int, start: int = 1) -> None:
         made.shop.add(order)
     done = made.cli("fetch", "--json")
     assert done.returncode == 0, done.stderr
+    assert orjson.loads(done.stdout)["stored"] == count, done.stdout
 
 
 def rate(remote: Remote, path: str, count: int, seconds: float = 120) -> float:
@@ -283,7 +284,8 @@ print(time.perf_counter() - begun)
 
 def memory() -> list[Row]:
     """Resident memory of a worker after 50,000 orders against that after 5,000."""
-    with system() as made:
+    # The invented orders lie a second apart, so that a poll must look back over all 5,000 of a step.
+    with system(POLL_OVERLAP=6000) as made:
         worker = None
         sizes = []
         total = 0
