@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 from typing import Any
 
 import redis
@@ -95,14 +94,6 @@ class AckGuard(logging.Handler):
         log.error("acknowledgement_failed", restarting=supervised)
         if supervised:
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-@signals.worker_init.connect
-def take_short_turns(**_: Any) -> None:
-    """Threads hand the interpreter on after half a millisecond: each of the many short waits of an order
-    (socket, database, lock) would otherwise end with up to 5 ms of waiting for another thread's turn.
-    """
-    sys.setswitchinterval(0.0005)
 
 
 @signals.worker_init.connect
