@@ -454,28 +454,36 @@ for n in range({count}):
     ]
 
 
-def gateway(count: int = 3000, paced: int = 1500) -> list[Row]:
-    """Accepted updates a second by 32 callers on either ledger, and the wait at half the wanted rate."""
+def gateway(count: int = 3000, paced: int = 1500, rounds: int = 3) -> list[Row]:
+    """Accepted updates a second by 32 callers on either ledger, and the wait at half the wanted rate; medians
+    of three rounds.
+    """
     rows = []
     for name, url in (("SQLite, synchronous=FULL", None), ("PostgreSQL", "postgresql")):
-        with _database(url) as address_of, system(address_of) as made, doors(made) as address:
-            reached = count / asyncio.run(_post_all(address, "full", count, callers=32))
-            waits = sorted(asyncio.run(_post_paced(address, paced, WANTED_RATE / 2)))
-        p99 = waits[int(len(waits) * 0.99) - 1]
+        rates, middles, lasts = [], [], []
+        for _ in range(rounds):
+            with _database(url) as address_of, system(address_of) as made, doors(made) as address:
+                rates.append(count / asyncio.run(_post_all(address, "full", count, callers=32)))
+                waits = sorted(asyncio.run(_post_paced(address, paced, WANTED_RATE / 2)))
+            middles.append(statistics.median(waits))
+            lasts.append(waits[int(len(waits) * 0.99) - 1])
+        reached, p99 = statistics.median(rates), statistics.median(lasts)
         rows += [
             Row(
                 f"updates accepted a second, {name}",
                 f"{reached:.0f}",
                 f"≥ {WANTED_RATE}",
                 reached >= WANTED_RATE,
-                f"{count} updates by 32 callers; every one is durable before its 202",
+                f"{count} updates by 32 callers, {min(rates):.0f} to {max(rates):.0f} in {rounds} rounds; "
+                "every one is durable before its 202",
             ),
             Row(
                 f"p99 at {WANTED_RATE // 2} a second, {name}",
                 f"{p99 * 1000:.0f} ms",
                 "< 50 ms",
                 p99 < 0.05,
-                f"median {statistics.median(waits) * 1000:.1f} ms of {len(waits)}",
+                f"{min(lasts) * 1000:.0f} to {max(lasts) * 1000:.0f} ms in {rounds} rounds; "
+                f"median wait {statistics.median(middles) * 1000:.1f} ms of {len(waits)}",
             ),
         ]
     return rows
