@@ -169,7 +169,7 @@ class HttpTransport:
         self._secrets = tuple(secret for secret in secrets if secret)
         self._urls: dict[str, httpx.URL] = {}
         # Made once, where it is needed: reading the authorities' certificates takes 50 ms and more.
-        speaks_tls = transport is None and self._base.startswith("https")
+        speaks_tls = transport is None and httpx.URL(self._base).scheme == "https"
         self._tls = httpx.create_ssl_context() if speaks_tls else None
         self._transport = transport
         self._idle: deque[httpx.Client] = deque()

@@ -107,7 +107,9 @@ class ShownOrderSchema(Schema):
     )
     changed = fields.Boolean(
         required=True,
-        metadata={"description": "Changed in the shop after it was created in the CRM."},
+        metadata={
+            "description": "Changed in the shop, in what the CRM has of it, after it was created there."
+        },
     )
     received_at = fields.AwareDateTime(required=True, allow_none=True)
     state_at = fields.AwareDateTime(required=True, allow_none=True)

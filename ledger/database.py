@@ -168,7 +168,9 @@ def _take_turn(connection: Connection) -> None:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         except OperationalError as exc:
-            locked = getattr(exc.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            # Its lowest byte: the rest says why, such as a log that another process is recovering.
+            code = getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF
+            locked = code == sqlite3.SQLITE_BUSY
             if not locked or time.monotonic() > until:
                 raise
         else:

@@ -208,7 +208,8 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
             in_doubt=False,
             state_at=now,
         )
-        values = {name: getattr(row, name) for name in _ACCEPTED} | {"digest": asked.digest}
+        values = _values(row) | {"digest": asked.digest}
+        del values["id"]  # the database gives it
         number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
         if number is not None:
             return replace(row, id=number)
@@ -258,7 +259,6 @@ _INSERT = {
     name: dialect.insert(UPDATES).on_conflict_do_nothing().returning(UPDATES.c.id)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
-_ACCEPTED = tuple(name for name in Row.__dataclass_fields__ if name != "id")
 _BY_KEY = select(UPDATES.c.id, UPDATES.c.digest).where(UPDATES.c.key == bindparam("of_key"))
 _BY_ID = select(*_ROW).where(UPDATES.c.id == bindparam("of_id"))
 
@@ -402,7 +402,7 @@ def record(
     return ledger.write(unit)
 
 
-def _values(of: Known | Call) -> dict[str, Any]:
+def _values(of: Row | Known | Call) -> dict[str, Any]:
     """As `dataclasses.asdict`, which copies deeply and takes ten times as long."""
     return {name: getattr(of, name) for name in of.__dataclass_fields__}
 
@@ -566,7 +566,7 @@ def wake_next(ledger: Ledger, connection: str, now: datetime) -> list[Due]:
 
 def find(ledger: Ledger, update_id: int) -> Row | None:
     with ledger.read() as db:
-        found = db.execute(select(*_ROW).where(UPDATES.c.id == update_id)).first()
+        found = db.execute(_BY_ID, {"of_id": update_id}).first()
     return None if found is None else Row(*found)
 
 
@@ -691,12 +691,12 @@ def _mend(
     ledger: Ledger, update_id: int, now: datetime, change: Callable[[Row], dict[str, Any]]
 ) -> Due:
     def unit(db: Connection) -> Due:
-        found = select(*_ROW).where(UPDATES.c.id == update_id)
-        row = Row(*db.execute(found).one())
+        of_id = {"of_id": update_id}
+        row = Row(*db.execute(_BY_ID, of_id).one())
         due = Due(row.connection, row.order_id)
         # Locked before it is changed, and in the same order as a drain does it.
         lease_until = _locked(db, due, QUEUES.c.lease_until)
-        row = Row(*db.execute(found).one())
+        row = Row(*db.execute(_BY_ID, of_id).one())
         if row.state not in {"queued", "parked"}:
             raise NotPossible(f"Update {update_id} is {row.state}.")
         if row.state == "queued" and lease_until is not None and lease_until > now:

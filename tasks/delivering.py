@@ -160,7 +160,7 @@ class _Drain:
 
     def _withdraw_parked(self) -> None:
         """End what waits for a person, where a later update has settled the matter meanwhile."""
-        later = [row for row in self._rows if row.tracking_number or row.delivery_action]
+        later = [r for r in self._rows if r.tracking_number or r.delivery_action == "cancel"]
         if not later:
             return
         for row in updates.parked(self._r.ledger, self._queue.connection, self._queue.order_id):
@@ -168,8 +168,9 @@ class _Drain:
             ended = row
             for part in row.parts_parked:
                 ended = self._drop_taken_over(ended, part, newer) or ended
-            self._rows = [ended if other.id == ended.id else other for other in self._rows]
-        self._first_parked = self._find_parked()
+            if ended is not row:
+                self._rows = [ended if other.id == ended.id else other for other in self._rows]
+                self._first_parked = self._find_parked()
 
     # --- one update -------------------------------------------------------------------------------
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 
 import pytest
 from sqlalchemy import event, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from ledger import database
 from ledger.connections import GATES
@@ -105,6 +106,33 @@ def test_locked_file_is_an_outage_and_then_the_ledger_works_again(
     assert ledger.write(put("after")) == "after"
     assert names(ledger) == {"x", "after"}
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_BUSY_RECOVERY, True),
+        (sqlite3.SQLITE_READONLY, False),
+    ],
+)
+def test_every_kind_of_busy_file_is_waited_for_and_no_other_fault(code, waits):
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorcode = code
+    begun = []
+
+    class Connection:
+        def exec_driver_sql(self, statement):
+            begun.append(statement)
+            if len(begun) == 1:
+                raise OperationalError(statement, None, error)
+
+    if waits:
+        database._take_turn(Connection())
+    else:
+        with pytest.raises(OperationalError):
+            database._take_turn(Connection())
+    assert begun == ["BEGIN IMMEDIATE"] * (2 if waits else 1)
 
 
 def test_database_that_is_not_there_is_an_outage(tmp_path):

@@ -12,7 +12,7 @@ from whole.system import System
 
 from simulator.faults import Fault
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 # A lost lease is noticed after 2 * 1 + 10 seconds, so that a test of it is done within half a minute.

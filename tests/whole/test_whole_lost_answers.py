@@ -10,7 +10,7 @@ from whole.system import System
 from simulator.crm import Crm
 from simulator.faults import Fault, everything
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 CREATE = Crm.ORDER_SET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from whole.system import System
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)

@@ -14,7 +14,7 @@ from simulator.crm import Crm
 from simulator.faults import Fault
 from simulator.samples import reference_order
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 QUICK = {"ONEBOX_TIMEOUT": 1, "UNCERTAIN_WAIT": 3}
 

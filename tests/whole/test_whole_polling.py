@@ -15,7 +15,7 @@ from simulator.remote import Answer
 from simulator.samples import many, reference_order
 from simulator.shop import Shop
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 # How the list is wrapped, and whether it is paged: with page numbers, silently, or not at all.
 WIRES = (

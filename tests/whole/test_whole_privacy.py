@@ -18,7 +18,7 @@ from simulator.crm import Crm
 from simulator.faults import Fault, everything
 from simulator.samples import reference_order
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 # Each of these is in no order of another test, so that whatever is found has come from here.
 PERSONAL = {

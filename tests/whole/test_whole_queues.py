@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from whole.system import System
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 
 def test_unknown_queues_are_refused(tmp_path, database_url):

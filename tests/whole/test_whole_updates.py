@@ -21,7 +21,7 @@ from simulator.remote import Refused
 from simulator.samples import reference_order
 from simulator.shop import Shop
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 
 def test_the_example_of_the_source_text_to_the_letter(tmp_path, database_url):
