@@ -141,7 +141,11 @@ def _shops(r: Resources) -> list[Metric]:
 
 def _gates(r: Resources) -> Metric:
     text = "1 when calls to the remote are held back, by whom: breaker, fault or person."
-    family = GaugeMetricFamily("orderbridge_gate_closed", text, labels=["connection", "by"])
+    family = GaugeMetricFamily(
+        "orderbridge_gate_closed", text, labels=["connection", "direction", "by"]
+    )
     for row in connections.gates(r.ledger):
-        family.add_metric([row.connection, row.closed_by or ""], int(row.closed_by is not None))
+        family.add_metric(
+            [row.connection, row.direction, row.closed_by or ""], int(row.closed_by is not None)
+        )
     return family

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy import Connection, Table, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,6 +19,9 @@ from ledger.models import Cursor, Gate
 
 CURSORS = cast("Table", Cursor.__table__)
 GATES = cast("Table", Gate.__table__)
+
+# What a gate guards: the calls that change something there, or those that only read.
+Direction = Literal["write", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,10 @@ class CursorRow:
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """How the gate of one connection stands; open when `closed_by` is None."""
+    """How one gate of a connection stands; open when `closed_by` is None."""
 
     connection: str
+    direction: str = "write"
     failures: int = 0
     closed_by: str | None = None
     closed_at: datetime | None = None
@@ -128,8 +132,14 @@ def cursors(ledger: Ledger) -> list[CursorRow]:
 
 # --- the gate ---------------------------------------------------------------------------------------
 
+
+def _this(connection: str, direction: Direction) -> tuple[Any, Any]:
+    return GATES.c.connection == connection, GATES.c.direction == direction
+
+
 _GATE = (
     GATES.c.connection,
+    GATES.c.direction,
     GATES.c.failures,
     GATES.c.closed_by,
     GATES.c.closed_at,
@@ -138,23 +148,28 @@ _GATE = (
 )
 
 
-def gate(ledger: Ledger, connection: str) -> GateRow:
+def gate(ledger: Ledger, connection: str, direction: Direction = "write") -> GateRow:
     with ledger.read() as db:
-        row = db.execute(select(*_GATE).where(GATES.c.connection == connection)).first()
-    return GateRow(connection) if row is None else GateRow(*row)
+        row = db.execute(select(*_GATE).where(*_this(connection, direction))).first()
+    return GateRow(connection, direction) if row is None else GateRow(*row)
 
 
 def gates(ledger: Ledger) -> list[GateRow]:
     with ledger.read() as db:
-        return [GateRow(*row) for row in db.execute(select(*_GATE).order_by(GATES.c.connection))]
+        return [
+            GateRow(*row)
+            for row in db.execute(select(*_GATE).order_by(GATES.c.connection, GATES.c.direction))
+        ]
 
 
-def take_probe(ledger: Ledger, connection: str, now: datetime, every: float) -> bool:
+def take_probe(
+    ledger: Ledger, connection: str, now: datetime, every: float, direction: Direction = "write"
+) -> bool:
     """Whether the caller may send the one call that this closed gate lets through every so often."""
     statement = (
         update(GATES)
         .where(
-            GATES.c.connection == connection,
+            *_this(connection, direction),
             GATES.c.closed_by.is_not(None),
             GATES.c.probe_at <= now,
         )
@@ -164,46 +179,64 @@ def take_probe(ledger: Ledger, connection: str, now: datetime, every: float) -> 
 
 
 def count_failure(
-    ledger: Ledger, connection: str, now: datetime, limit: int, probe_after: float, reason: str
+    ledger: Ledger,
+    connection: str,
+    now: datetime,
+    limit: int,
+    probe_after: float,
+    reason: str,
+    direction: Direction = "write",
 ) -> GateRow:
     """One more failure in a row; at `limit` the breaker closes the gate."""
 
     def unit(db: Connection) -> GateRow:
-        _ensure(db, GATES, connection, failures=0, reason="")
+        _ensure(db, GATES, connection, direction=direction)
         row = GateRow(
             *db.execute(
                 update(GATES)
-                .where(GATES.c.connection == connection)
+                .where(*_this(connection, direction))
                 .values(failures=GATES.c.failures + 1)
                 .returning(*_GATE)
             ).one()
         )
         if row.closed_by is not None or row.failures < limit:
             return row
-        return _close(db, connection, "breaker", now, probe_after, reason)
+        return _close(db, connection, "breaker", now, probe_after, reason, direction)
 
     return ledger.write(unit)
 
 
 def close(
-    ledger: Ledger, connection: str, by: str, now: datetime, probe_after: float, reason: str
+    ledger: Ledger,
+    connection: str,
+    by: str,
+    now: datetime,
+    probe_after: float,
+    reason: str,
+    direction: Direction = "write",
 ) -> GateRow:
     """Close the gate for a fault of the connection; a person's closing is never weakened."""
 
     def unit(db: Connection) -> GateRow:
-        _ensure(db, GATES, connection, failures=0, reason="")
-        return _close(db, connection, by, now, probe_after, reason)
+        _ensure(db, GATES, connection, direction=direction)
+        return _close(db, connection, by, now, probe_after, reason, direction)
 
     return ledger.write(unit)
 
 
 def _close(
-    db: Connection, connection: str, by: str, now: datetime, probe_after: float, reason: str
+    db: Connection,
+    connection: str,
+    by: str,
+    now: datetime,
+    probe_after: float,
+    reason: str,
+    direction: Direction,
 ) -> GateRow:
     db.execute(
         update(GATES)
         .where(
-            GATES.c.connection == connection,
+            *_this(connection, direction),
             or_(GATES.c.closed_by.is_(None), GATES.c.closed_by.not_in((by, "person"))),
         )
         .values(
@@ -213,23 +246,23 @@ def _close(
             probe_at=now + timedelta(seconds=probe_after),
         )
     )
-    return GateRow(*db.execute(select(*_GATE).where(GATES.c.connection == connection)).one())
+    return GateRow(*db.execute(select(*_GATE).where(*_this(connection, direction))).one())
 
 
-def open_gate(ledger: Ledger, connection: str) -> bool:
+def open_gate(ledger: Ledger, connection: str, direction: Direction = "write") -> bool:
     """A call went through: no failures any more, and the gate is open unless a person closed it. True when
     it had been closed.
     """
 
     def unit(db: Connection) -> bool:
         was = db.execute(
-            select(GATES.c.closed_by).where(GATES.c.connection == connection)
+            select(GATES.c.closed_by).where(*_this(connection, direction))
         ).scalar_one_or_none()
         if was == "person":
             return False
         db.execute(
             update(GATES)
-            .where(GATES.c.connection == connection)
+            .where(*_this(connection, direction))
             .values(failures=0, closed_by=None, closed_at=None, reason="", probe_at=None)
         )
         return was is not None

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, create_engine, event
@@ -57,6 +58,10 @@ class Ledger:
         self._connection: Connection | None = None
         self._later: dict[Insert, list[dict[str, Any]]] = {}
         self._is_file = engine.dialect.name == "sqlite"
+
+    def now(self) -> datetime:
+        """The time, aware and in UTC, by which leases and waits are counted."""
+        return datetime.now(UTC)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

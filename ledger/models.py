@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
@@ -53,6 +54,22 @@ class UtcDateTime(TypeDecorator[datetime]):
 Key = BigInteger().with_variant(Integer, "sqlite")
 
 
+# The conditions of the partial indexes. A query uses such an index only when it says the same words, as
+# literals: with bound values neither database knows that the index will do.
+IS_OPEN = "state IN ('received', 'waiting')"
+IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
+IS_IN_SHADOW = "state = 'waiting' AND reason = 'shadow'"
+IS_WATCHED = "check_at IS NOT NULL"
+IS_UNDONE = "done_at IS NULL"
+HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
+
+
+def _partial(name: str, condition: str, *columns: str) -> Index:
+    """An index over the rows that meet the condition."""
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012  SQLAlchemy reads this as a plain attribute
         datetime: UtcDateTime,
@@ -64,6 +81,12 @@ class Base(DeclarativeBase):
 class Order(Base):
     """One order of one shop. `source` is the shop's JSON as text, `reason` the codes of mapping/texts,
     comma separated; `problems` what a clerk is shown.
+
+    `sent_source` is the shop's JSON as a call of unknown fate carried it, where it has changed since.
+    `blamed_at` is when this order last met what looked like the connection's fault, `strikes` how often
+    others went through all the same. `sends` are the calls since `troubled_since` that got no answer.
+    `heard_*` is what the CRM was last heard to say of the process, `heard` how often that changed;
+    `check_at` is when it is read next (None: no more).
     """
 
     __tablename__ = "orders"
@@ -93,12 +116,30 @@ class Order(Base):
     claimed_at: Mapped[datetime | None]
     uncertain_since: Mapped[datetime | None]
     lookups: Mapped[int] = mapped_column(default=0)
+    sent_source: Mapped[str | None] = mapped_column(Text)
+    sends: Mapped[int] = mapped_column(default=0)
+    troubled_since: Mapped[datetime | None]
+    blamed_at: Mapped[datetime | None]
+    strikes: Mapped[int] = mapped_column(default=0)
+
+    heard_stage: Mapped[str | None] = mapped_column(String(100))
+    heard_number: Mapped[str | None] = mapped_column(String(64))
+    heard: Mapped[int] = mapped_column(default=0)
+    heard_at: Mapped[datetime | None]
+    check_at: Mapped[datetime | None]
 
     __table_args__ = (
         UniqueConstraint("connection", "order_id", name="uq_orders_connection_order_id"),
         Index("ix_orders_due", "state", "next_try_at"),
         Index("ix_orders_received_at", "received_at"),
         Index("ix_orders_order_id", "order_id"),
+        Index("ix_orders_state_at", "state_at", "id"),
+        Index("ix_orders_target_id", "target_id"),
+        _partial("ix_orders_open", IS_OPEN, "target", "next_try_at", "id"),
+        _partial("ix_orders_open_by_age", IS_OPEN, "target", "id"),
+        _partial("ix_orders_shadow", IS_IN_SHADOW, "id"),
+        _partial("ix_orders_purgeable", IS_PURGEABLE, "state_at"),
+        _partial("ix_orders_watched", IS_WATCHED, "target", "check_at"),
     )
 
 
@@ -125,11 +166,14 @@ class Attempt(Base):
 
 
 class Cursor(Base):
-    """How far one shop has been read, and who is reading it now."""
+    """How far one shop has been read, and who is reading it now. `start_at` is the moment of the first
+    attempt: what "from now on" means for this shop.
+    """
 
     __tablename__ = "cursors"
 
     connection: Mapped[str] = mapped_column(String(64), primary_key=True)
+    start_at: Mapped[datetime | None]
     watermark: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     lease_token: Mapped[str | None] = mapped_column(String(32))
@@ -139,18 +183,29 @@ class Cursor(Base):
 
 
 class Gate(Base):
-    """Whether calls to one remote system may go out. Closed by the breaker, by a fault of the
-    connection, or by a person; `probe_at` is when one call may try it.
+    """Whether calls to one remote system may go out, its writes and its reads apart. Closed by the
+    breaker, by a fault of the connection, by the remote (Retry-After), or by a person; `probe_at` is when
+    one call may try it.
+
+    `failed` names whose calls failed in a row, each once; `cleared` is a reason that turned out to be
+    single orders' own, at `cleared_at`. While `waking`, what waited for the gate is still being made due:
+    all that failed before `opened_at`.
     """
 
     __tablename__ = "gates"
 
     connection: Mapped[str] = mapped_column(String(64), primary_key=True)
+    direction: Mapped[str] = mapped_column(String(8), primary_key=True, default="write")
     failures: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[str] = mapped_column(Text, default="")
     closed_by: Mapped[str | None] = mapped_column(String(16))
     closed_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(Text, default="")
     probe_at: Mapped[datetime | None]
+    cleared: Mapped[str] = mapped_column(Text, default="")
+    cleared_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+    waking: Mapped[bool] = mapped_column(default=False)
 
 
 class Intake(Base):
@@ -166,12 +221,17 @@ class Intake(Base):
 
     __table_args__ = (
         UniqueConstraint("connection", "content_hash", name="uq_intake_connection_content_hash"),
+        Index("ix_intake_received_at", "received_at"),
     )
 
 
 class Identity(Base):
-    """Who this ledger is: one row. `id` names its dedupe keys in Redis, so that a new ledger never
-    trusts the keys of an old one; `sandbox` keeps simulated and real systems apart.
+    """Who this ledger is: one row. `id` and `epoch` name its dedupe keys in Redis, so that a new ledger
+    never trusts the keys of an old one, nor one that went back in time those of its lost future;
+    `sandbox` keeps simulated and real systems apart.
+
+    `went_back_at` is when it was last noticed that the ledger had gone back in time, `caught_up_at` when
+    the shops had been read again since (None: not yet).
     """
 
     __tablename__ = "identity"
@@ -179,6 +239,31 @@ class Identity(Base):
     only: Mapped[bool] = mapped_column(primary_key=True, default=True)
     id: Mapped[str] = mapped_column(String(32))
     sandbox: Mapped[bool]
+    epoch: Mapped[str] = mapped_column(String(32), default="")
+    went_back_at: Mapped[datetime | None]
+    caught_up_at: Mapped[datetime | None]
+
+
+class Tide(Base):
+    """How far one writing process has come: a number that each of its commits raises. Redis remembers it
+    too, so that a ledger that lost commits is noticed.
+    """
+
+    __tablename__ = "tides"
+
+    writer: Mapped[str] = mapped_column(String(32), primary_key=True)
+    height: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
+
+
+class Tally(Base):
+    """How many rows of a large table are in a state, as counted a while ago."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
 
 
 class UpdateQueue(Base):
@@ -206,8 +291,13 @@ class UpdateQueue(Base):
     delivery_certain: Mapped[bool] = mapped_column(default=False)
     known_at: Mapped[datetime | None]
     tracking_number: Mapped[str | None] = mapped_column(String(64))
+    blamed_at: Mapped[datetime | None]
+    strikes: Mapped[int] = mapped_column(default=0)
 
-    __table_args__ = (Index("ix_update_queues_due", "open", "next_try_at"),)
+    __table_args__ = (
+        Index("ix_update_queues_due", "open", "next_try_at"),
+        _partial("ix_update_queues_open", "open", "connection", "next_try_at"),
+    )
 
 
 class Update(Base):
@@ -245,6 +335,7 @@ class Update(Base):
         UniqueConstraint("key", name="uq_updates_key"),
         Index("ix_updates_order", "connection", "order_id", "seq"),
         Index("ix_updates_state", "state"),
+        _partial("ix_updates_purgeable", HAS_OLD_NOTE, "state_at"),
     )
 
 
@@ -263,11 +354,16 @@ class UpdateAttempt(Base):
     outcome: Mapped[str] = mapped_column(String(32))
     excerpt: Mapped[str] = mapped_column(Text, default="")
 
-    __table_args__ = (Index("ix_update_attempts_update_id", "update_id"),)
+    __table_args__ = (
+        Index("ix_update_attempts_update_id", "update_id"),
+        Index("ix_update_attempts_started_at", "started_at"),
+    )
 
 
 class HookCall(Base):
-    """One call of the OneBox hook, kept raw until a worker has acted on it."""
+    """One call of the OneBox hook, kept raw until a worker has acted on it. `process` is whom it speaks
+    of, so that calls of one process are worked off together, in order.
+    """
 
     __tablename__ = "hook_calls"
 
@@ -277,5 +373,14 @@ class HookCall(Base):
     received_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(String(32), default="")
+    process: Mapped[str] = mapped_column(String(120), default="")
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    lease_token: Mapped[str | None] = mapped_column(String(32))
 
-    __table_args__ = (Index("ix_hook_calls_done_at", "done_at"),)
+    __table_args__ = (
+        Index("ix_hook_calls_done_at", "done_at"),
+        _partial("ix_hook_calls_due", IS_UNDONE, "next_try_at"),
+        _partial("ix_hook_calls_process", IS_UNDONE, "process", "id"),
+    )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import structlog
 
 from ledger import connections
-from ledger.connections import GateRow
+from ledger.connections import Direction, GateRow
 from ledger.database import Ledger
 
 # Source: design, "A task's life": the breaker, its probes, and those of a paused connection.
@@ -38,12 +38,13 @@ class Admission(enum.Enum):
 
 
 class Gate:
-    """The gate of one connection in one process; thread-safe."""
+    """One gate of one connection in one process; thread-safe."""
 
-    def __init__(self, ledger: Ledger, connection: str) -> None:
+    def __init__(self, ledger: Ledger, connection: str, direction: Direction = "write") -> None:
         self._ledger = ledger
         self._connection = connection
-        self._row = GateRow(connection)
+        self._direction: Direction = direction
+        self._row = GateRow(connection, direction)
         self._read_at = float("-inf")
         self._reading = threading.Lock()
 
@@ -51,7 +52,7 @@ class Gate:
         """How the gate stands, at most a second old."""
         if time.monotonic() - self._read_at > FRESH and self._reading.acquire(blocking=False):
             try:
-                self._keep(connections.gate(self._ledger, self._connection))
+                self._keep(connections.gate(self._ledger, self._connection, self._direction))
             finally:
                 self._reading.release()
         return self._row
@@ -65,7 +66,7 @@ class Gate:
         if row.probe_at is None or row.probe_at > now:
             return Admission.CLOSED
         every = PROBES.get(row.closed_by, FAULT_PROBE)
-        taken = connections.take_probe(self._ledger, self._connection, now, every)
+        taken = connections.take_probe(self._ledger, self._connection, now, every, self._direction)
         self._read_at = float("-inf")
         return Admission.PROBE if taken else Admission.CLOSED
 
@@ -73,8 +74,8 @@ class Gate:
         """A call went through. True when that opened a closed gate: what waited is due now."""
         if not self._row.failures and self._row.closed_by is None:
             return False
-        opened = connections.open_gate(self._ledger, self._connection)
-        self._keep(GateRow(self._connection))
+        opened = connections.open_gate(self._ledger, self._connection, self._direction)
+        self._keep(GateRow(self._connection, self._direction))
         if opened:
             log.warning("connection_back", target=self._connection)
         return opened
@@ -89,6 +90,7 @@ class Gate:
             BREAKER_LIMIT,
             BREAKER_PROBE,
             reason,
+            self._direction,
         )
         self._keep(row)
         if was is None and row.closed_by is not None:
@@ -99,7 +101,13 @@ class Gate:
         was = self._row.closed_by
         self._keep(
             connections.close(
-                self._ledger, self._connection, "fault", datetime.now(UTC), FAULT_PROBE, reason
+                self._ledger,
+                self._connection,
+                "fault",
+                datetime.now(UTC),
+                FAULT_PROBE,
+                reason,
+                self._direction,
             )
         )
         if was is None:

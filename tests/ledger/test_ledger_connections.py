@@ -64,7 +64,7 @@ def test_breaker_closes_at_the_limit_and_a_success_opens_it(ledger):
     assert connections.gate(ledger, "box") == GateRow("box")
     rows = fail(ledger, 6)
     assert [row.closed_by for row in rows] == [None] * 4 + ["breaker"] * 2
-    assert rows[4] == GateRow("box", 5, "breaker", NOW, "down", NOW + timedelta(seconds=5))
+    assert rows[4] == GateRow("box", "write", 5, "breaker", NOW, "down", NOW + timedelta(seconds=5))
     assert connections.gates(ledger) == [rows[5]]
     assert connections.open_gate(ledger, "box")
     assert connections.gate(ledger, "box") == GateRow("box")

@@ -1,0 +1,163 @@
+"""What the promises need: who is blamed, what was sent and heard, how far the ledger is, and the indexes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+from ledger.models import (
+    HAS_OLD_NOTE,
+    IS_IN_SHADOW,
+    IS_OPEN,
+    IS_PURGEABLE,
+    IS_UNDONE,
+    IS_WATCHED,
+    UtcDateTime,
+)
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def _columns() -> dict[str, list[sa.Column[Any]]]:
+    return {
+        "orders": [
+            sa.Column("sent_source", sa.Text(), nullable=True),
+            sa.Column("sends", sa.Integer(), nullable=False, server_default="0"),
+            sa.Column("troubled_since", UtcDateTime(), nullable=True),
+            sa.Column("blamed_at", UtcDateTime(), nullable=True),
+            sa.Column("strikes", sa.Integer(), nullable=False, server_default="0"),
+            sa.Column("heard_stage", sa.String(length=100), nullable=True),
+            sa.Column("heard_number", sa.String(length=64), nullable=True),
+            sa.Column("heard", sa.Integer(), nullable=False, server_default="0"),
+            sa.Column("heard_at", UtcDateTime(), nullable=True),
+            sa.Column("check_at", UtcDateTime(), nullable=True),
+        ],
+        "cursors": [sa.Column("start_at", UtcDateTime(), nullable=True)],
+        "identity": [
+            sa.Column("epoch", sa.String(length=32), nullable=False, server_default=""),
+            sa.Column("went_back_at", UtcDateTime(), nullable=True),
+            sa.Column("caught_up_at", UtcDateTime(), nullable=True),
+        ],
+        "update_queues": [
+            sa.Column("blamed_at", UtcDateTime(), nullable=True),
+            sa.Column("strikes", sa.Integer(), nullable=False, server_default="0"),
+        ],
+        "hook_calls": [
+            sa.Column("process", sa.String(length=120), nullable=False, server_default=""),
+            sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
+            sa.Column("next_try_at", UtcDateTime(), nullable=True),
+            sa.Column("lease_until", UtcDateTime(), nullable=True),
+            sa.Column("lease_token", sa.String(length=32), nullable=True),
+        ],
+    }
+
+
+# name, table, columns, the condition of a partial one
+INDEXES: list[tuple[str, str, list[str], str | None]] = [
+    ("ix_orders_state_at", "orders", ["state_at", "id"], None),
+    ("ix_orders_target_id", "orders", ["target_id"], None),
+    ("ix_orders_open", "orders", ["target", "next_try_at", "id"], IS_OPEN),
+    ("ix_orders_open_by_age", "orders", ["target", "id"], IS_OPEN),
+    ("ix_orders_shadow", "orders", ["id"], IS_IN_SHADOW),
+    ("ix_orders_purgeable", "orders", ["state_at"], IS_PURGEABLE),
+    ("ix_orders_watched", "orders", ["target", "check_at"], IS_WATCHED),
+    ("ix_intake_received_at", "intake", ["received_at"], None),
+    ("ix_update_queues_open", "update_queues", ["connection", "next_try_at"], "open"),
+    ("ix_updates_purgeable", "updates", ["state_at"], HAS_OLD_NOTE),
+    ("ix_update_attempts_started_at", "update_attempts", ["started_at"], None),
+    ("ix_hook_calls_due", "hook_calls", ["next_try_at"], IS_UNDONE),
+    ("ix_hook_calls_process", "hook_calls", ["process", "id"], IS_UNDONE),
+]
+
+WATCHED = timedelta(days=30)
+
+
+def upgrade() -> None:
+    for table, columns in _columns().items():
+        for column in columns:
+            op.add_column(table, column)
+    op.create_table(
+        "tides",
+        sa.Column("writer", sa.String(length=32), nullable=False),
+        sa.Column("height", sa.BigInteger(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("writer"),
+    )
+    op.create_table(
+        "tallies",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    _gates_with_directions()
+    for name, table, indexed, condition in INDEXES:
+        where = None if condition is None else sa.text(condition)
+        op.create_index(name, table, indexed, sqlite_where=where, postgresql_where=where)
+    orders = sa.table(
+        "orders",
+        sa.column("state", sa.String()),
+        sa.column("state_at", UtcDateTime()),
+        sa.column("check_at", UtcDateTime()),
+    )
+    since = datetime.now(UTC) - WATCHED
+    op.execute(
+        orders.update()
+        .where(orders.c.state == "created", orders.c.state_at >= since)
+        .values(check_at=orders.c.state_at)
+    )
+
+
+def _gates_with_directions() -> None:
+    """A gate is a guess about the remote's health: the old ones are forgotten but for a person's."""
+    op.create_table(
+        "new_gates",
+        sa.Column("connection", sa.String(length=64), nullable=False),
+        sa.Column("direction", sa.String(length=8), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Text(), nullable=False),
+        sa.Column("closed_by", sa.String(length=16), nullable=True),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("probe_at", UtcDateTime(), nullable=True),
+        sa.Column("cleared", sa.Text(), nullable=False),
+        sa.Column("cleared_at", UtcDateTime(), nullable=True),
+        sa.Column("opened_at", UtcDateTime(), nullable=True),
+        sa.Column("waking", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("connection", "direction"),
+    )
+    op.execute(
+        "INSERT INTO new_gates (connection, direction, failures, failed, closed_by, closed_at, reason,"
+        " probe_at, cleared, waking) SELECT connection, 'write', 0, '', closed_by, closed_at, reason,"
+        " probe_at, '', false FROM gates WHERE closed_by = 'person'"
+    )
+    op.drop_table("gates")
+    op.rename_table("new_gates", "gates")
+
+
+def downgrade() -> None:
+    for name, table, _, _ in reversed(INDEXES):
+        op.drop_index(name, table_name=table)
+    op.drop_table("gates")
+    op.create_table(
+        "gates",
+        sa.Column("connection", sa.String(length=64), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("closed_by", sa.String(length=16), nullable=True),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("probe_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("connection"),
+    )
+    op.drop_table("tallies")
+    op.drop_table("tides")
+    for table, columns in _columns().items():
+        with op.batch_alter_table(table) as altered:
+            for column in columns:
+                altered.drop_column(column.name)
