@@ -92,15 +92,9 @@ def backlog(count: int = 3000) -> list[Row]:
     """3,000 orders, CRM answering in 200 ms, two workers of 50 threads: 500 a second is the limit. Bare tasks
     with the same calls say what of the limit this machine has the CPU for.
     """
-    with system(ONEBOX_CONCURRENCY=100) as made:
-        fill(made, count)
-        made.crm.faults.add(Fault(kind="latency", seconds=0.2))
-        for _ in range(2):
-            made.worker("-Q", "create", threads=50)
-        reached = rate(made.crm, SET, count)
-        wait_until(lambda: made.all_created(count), 60)
-        share = reached / 500
-    rival = _bare(count, workers=2, threads=50, latency=0.2)
+    reached = ours(count, workers=2, threads=50, latency=0.2)
+    share = reached / 500
+    rival = bare(count, workers=2, threads=50, latency=0.2)
     compared = (
         f"{reached:.0f} of 500 orders a second (100 in flight / 0.2 s); "
         f"bare tasks that only post came to {rival:.0f}"
@@ -118,11 +112,8 @@ def backlog(count: int = 3000) -> list[Row]:
 
 def throughput() -> list[Row]:
     """No latency, one worker of 20 threads, against the bare task; three rounds in turn."""
-    ours, bare = [], []
-    for _ in range(3):
-        ours.append(_ours())
-        bare.append(_bare())
-    mine, rival = statistics.median(ours), statistics.median(bare)
+    rounds = [(ours(), bare()) for _ in range(3)]
+    mine, rival = (statistics.median(figures) for figures in zip(*rounds, strict=True))
     share = mine / rival
     compared = f"{mine:.0f} against {rival:.0f} tasks a second (medians of 3)"
     return [
@@ -136,16 +127,29 @@ def throughput() -> list[Row]:
     ]
 
 
-def _ours(count: int = 1500) -> float:
-    with system() as made:
+def ours(
+    count: int = 1500,
+    *,
+    workers: int = 1,
+    threads: int = 20,
+    latency: float = 0.0,
+    url: str | None = None,
+) -> float:
+    """Orders a second through our workers, the CRM answering in `latency` seconds."""
+    in_flight = workers * threads if latency else 0
+    with database(url) as address, system(address, ONEBOX_CONCURRENCY=in_flight) as made:
         fill(made, count)
-        made.worker("-Q", "create", threads=20)
+        if latency:
+            made.crm.faults.add(Fault(kind="latency", seconds=latency))
+        for _ in range(workers):
+            made.worker("-Q", "create", threads=threads)
         reached = rate(made.crm, SET, count)
         wait_until(lambda: made.all_created(count), 60)
         return reached
 
 
-def _bare(count: int = 1500, *, workers: int = 1, threads: int = 20, latency: float = 0.0) -> float:
+def bare(count: int = 1500, *, workers: int = 1, threads: int = 20, latency: float = 0.0) -> float:
+    """The yardstick: as many tasks that only post, a second, at the same latency and concurrency."""
     with system() as made:
         made.extra |= _bare_environment(made)
         if latency:
@@ -184,8 +188,8 @@ def run_python(made: System, code: str) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=made.environment, check=True)
 
 
-def poll() -> list[Row]:
-    """A poll of 10,000 known orders against downloading and parsing its pages; one of 3,000 new ones."""
+def known_orders(count: int) -> tuple[float, float]:
+    """Seconds of a poll that finds so many orders all known, and of only downloading and parsing them."""
     code = """
 import time, sys, statistics
 import logs, settings
@@ -215,22 +219,24 @@ print(statistics.median(known), statistics.median(plain))
 """
     import subprocess  # noqa: PLC0415  one use
 
-    def measure(count: int) -> tuple[float, float]:
-        with system() as made:
-            for order in many(count):
-                made.shop.add(order)
-            done = subprocess.run(
-                [sys.executable, "-c", code, str(count)],
-                cwd=ROOT,
-                env=made.environment,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            known, plain = map(float, done.stdout.split())
-            return known, plain
+    with system() as made:
+        for order in many(count):
+            made.shop.add(order)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(count)],
+            cwd=ROOT,
+            env=made.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        known, plain = map(float, done.stdout.split())
+        return known, plain
 
-    known, plain = measure(10_000)
+
+def poll() -> list[Row]:
+    """A poll of 10,000 known orders against downloading and parsing its pages; one of 3,000 new ones."""
+    known, plain = known_orders(10_000)
     rows = [
         Row(
             "poll of 10,000 known orders",
@@ -240,7 +246,7 @@ print(statistics.median(known), statistics.median(plain))
             f"{known:.2f} s against {plain:.2f} s for downloading and parsing the same pages (medians of 5)",
         )
     ]
-    known3, _ = measure(3000)
+    known3, _ = known_orders(3000)
     new = statistics.median(_first_poll() for _ in range(3))
     more = new - known3
     rows.append(
@@ -338,8 +344,8 @@ def idle() -> list[Row]:
     ]
 
 
-def updates(orders: int = 2000, each: int = 5) -> list[Row]:
-    """10,000 queued updates over 2,000 orders, shop answering in 100 ms, two workers of 25 threads."""
+def drained(orders: int = 2000, each: int = 5) -> float:
+    """Updates a second to a shop that answers in 100 ms, by two workers of 25 threads."""
     code = f"""
 import settings
 from datetime import UTC, datetime
@@ -366,7 +372,14 @@ ring_updates(Due("okliving", str(1 + order)) for order in range({orders}))
         reached = rate(made.shop, Shop.UPDATE_ORDER, total, 300)
         wait_until(lambda: len(made.shop.updates) == total, 60)
         assert all(n == [str(i) for i in range(each)] for n in made.shop.notes.values())
-        share = reached / (threads / 0.1)
+        return reached
+
+
+def updates(orders: int = 2000, each: int = 5) -> list[Row]:
+    """10,000 queued updates over 2,000 orders, shop answering in 100 ms, two workers of 25 threads."""
+    threads, total = 50, orders * each
+    reached = drained(orders, each)
+    share = reached / (threads / 0.1)
     compared = (
         f"{reached:.0f} of {threads / 0.1:.0f} updates a second ({threads} in flight / 0.1 s); "
         "worker's SQLite: synchronous=NORMAL"
@@ -462,8 +475,8 @@ def gateway(count: int = 3000, paced: int = 1500, rounds: int = 3) -> list[Row]:
     for name, url in (("SQLite, synchronous=FULL", None), ("PostgreSQL", "postgresql")):
         rates, middles, lasts = [], [], []
         for _ in range(rounds):
-            with _database(url) as address_of, system(address_of) as made, doors(made) as address:
-                rates.append(count / asyncio.run(_post_all(address, "full", count, callers=32)))
+            with database(url) as address_of, system(address_of) as made, doors(made) as address:
+                rates.append(accepted(address, count))
                 waits = sorted(asyncio.run(_post_paced(address, paced, WANTED_RATE / 2)))
             middles.append(statistics.median(waits))
             lasts.append(waits[int(len(waits) * 0.99) - 1])
@@ -489,8 +502,13 @@ def gateway(count: int = 3000, paced: int = 1500, rounds: int = 3) -> list[Row]:
     return rows
 
 
+def accepted(address: str, count: int) -> float:
+    """Updates a second that a gateway takes from 32 callers."""
+    return count / asyncio.run(_post_all(address, "full", count, callers=32))
+
+
 @contextmanager
-def _database(kind: str | None):
+def database(kind: str | None):
     """A fresh PostgreSQL, or None for a SQLite file."""
     if kind is None:
         yield None
