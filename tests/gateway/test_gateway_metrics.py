@@ -71,7 +71,12 @@ def test_figures_tell_how_ledger_and_redis_stand(gateway):
         (f"{hour}_seconds_sum", ("lane", "updates")): 0.4,
         (f"{hour}_seconds", ("lane", "updates"), ("quantile", "0.5")): 0.3,
         (f"{hour}_seconds", ("lane", "orders"), ("quantile", "0.99")): 0.25,
-        ("orderbridge_gate_closed", ("by", "fault"), ("connection", "onebox"), ("direction", "write")): 1,
+        (
+            "orderbridge_gate_closed",
+            ("by", "fault"),
+            ("connection", "onebox"),
+            ("direction", "write"),
+        ): 1,
         ("orderbridge_hook_calls_last_hour", ("outcome", "unknown_stage")): 1,
         ("orderbridge_hook_calls_last_hour", ("outcome", "waiting")): 1,
         ("orderbridge_up", ("store", "ledger")): 1,
