@@ -47,7 +47,9 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A source connection. `timeout` is in seconds for one call."""
+    """A source connection. `rate` is calls a second and `concurrency` calls in flight over all
+    workers, reads included, 0 = no limit; `timeout` is in seconds for one call.
+    """
 
     name: str
     target: str
@@ -55,6 +57,8 @@ class Shop:
     client_id: str
     client_secret: str = field(repr=False)
     timeout: float = 30.0
+    rate: float = 10.0
+    concurrency: int = 8
     login_style: Literal["form", "json"] = "form"
 
     @property
@@ -229,6 +233,8 @@ def _shop(env: Env) -> Shop:
         client_id=env.str("OKLIVING_CLIENT_ID"),
         client_secret=env.str("OKLIVING_CLIENT_SECRET"),
         timeout=_seconds(env, "OKLIVING_TIMEOUT", 30, least=0.1),
+        rate=_seconds(env, "OKLIVING_RATE", 10),
+        concurrency=_at_least(env, "OKLIVING_CONCURRENCY", 8, 0),
         login_style=cast(
             "Literal['form', 'json']", _one_of(env, "OKLIVING_LOGIN_STYLE", "form", "json")
         ),

@@ -25,27 +25,36 @@ from tasks.gate import Gate
 
 # Connections to Redis of one process, in its own right: two for each thread of a large worker.
 REDIS_CONNECTIONS = 128
+# Reads of one CRM in flight: less than any lane has threads, so that hanging ones leave room.
+MOST_READS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A shop, with what guards the calls that change it."""
+    """A shop, with what guards it: calls that change something there, and those that only read."""
 
     name: str
     client: OkLiving
     settings: settings.Shop
     gate: Gate
+    read_gate: Gate
+    slots: Slots
+    rate: Rate
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A CRM, with what guards it."""
+    """A CRM, with what guards it. A read has a place among `read_slots`, so that reads that hang leave
+    places to the rest.
+    """
 
     name: str
     client: OneBox
     settings: settings.Box
     gate: Gate
+    read_gate: Gate
     slots: Slots
+    read_slots: Slots
     rate: Rate
 
 
@@ -126,7 +135,15 @@ def _source(
         timeout=shop.timeout,
         login_style=shop.login_style,
     )
-    return Source(shop.name, client, shop, Gate(ledger, shop.name))
+    return Source(
+        name=shop.name,
+        client=client,
+        settings=shop,
+        gate=Gate(ledger, shop.name),
+        read_gate=Gate(ledger, shop.name, "read"),
+        slots=Slots(store, shop.name, shop.concurrency, shop.lease),
+        rate=Rate(store, shop.name, shop.rate),
+    )
 
 
 def _target(
@@ -148,6 +165,8 @@ def _target(
         client=client,
         settings=box,
         gate=Gate(ledger, box.name),
+        read_gate=Gate(ledger, box.name, "read"),
         slots=Slots(store, box.name, box.concurrency, box.lease),
+        read_slots=Slots(store, f"{box.name}:read", MOST_READS, box.lease),
         rate=Rate(store, box.name, box.rate),
     )

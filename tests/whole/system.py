@@ -154,6 +154,8 @@ class System:
             "ONEBOX_STATUS_ID": self.crm.status_id,
             "ONEBOX_RATE": "0",
             "ONEBOX_CONCURRENCY": "0",
+            "OKLIVING_RATE": "0",
+            "OKLIVING_CONCURRENCY": "0",
             "ONEBOX_TIMEOUT": "2",
             "OKLIVING_TIMEOUT": "5",
             "FETCH_INTERVAL": "1",
