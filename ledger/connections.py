@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, Table, or_, select, update
+from sqlalchemy import Connection, Table, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger
@@ -26,11 +26,14 @@ Direction = Literal["write", "read"]
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The right to read one shop, and where the last reading ended (None: never read)."""
+    """The right to read one shop, where the last reading ended (None: never read), and when the first one
+    was attempted.
+    """
 
     connection: str
     token: str
     watermark: datetime | None
+    start_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,14 @@ def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> 
                 CURSORS.c.connection == connection,
                 or_(CURSORS.c.lease_until.is_(None), CURSORS.c.lease_until < now),
             )
-            .values(lease_until=now + timedelta(seconds=lease), lease_token=token)
-            .returning(CURSORS.c.watermark)
+            .values(
+                start_at=func.coalesce(CURSORS.c.start_at, now),
+                lease_until=now + timedelta(seconds=lease),
+                lease_token=token,
+            )
+            .returning(CURSORS.c.watermark, CURSORS.c.start_at)
         ).first()
-        return None if row is None else Poll(connection, token, row.watermark)
+        return None if row is None else Poll(connection, token, row.watermark, row.start_at)
 
     return ledger.write(unit)
 
@@ -88,6 +95,13 @@ def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> 
 def keep_poll(ledger: Ledger, poll: Poll, now: datetime, lease: float) -> bool:
     """Prolong the lease by another `lease` seconds; False when it was lost."""
     return _update_held(ledger, poll, lease_until=now + timedelta(seconds=lease))
+
+
+def move_cursor(ledger: Ledger, poll: Poll, watermark: datetime) -> bool:
+    """Move the cursor in the middle of a poll, as far as was read for certain; False when the lease was
+    lost.
+    """
+    return _update_held(ledger, poll, watermark=watermark)
 
 
 def end_poll(ledger: Ledger, poll: Poll, now: datetime, watermark: datetime | None) -> bool:

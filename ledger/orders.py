@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any, cast
@@ -51,13 +51,16 @@ class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of c
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One order as it came from a shop."""
+    """One order as it came from a shop. `latest` is the last moment that its stamp may mean: later than
+    `shop_updated_at` in the hour that the shop's clocks repeat.
+    """
 
     order_id: str
     external_id: str
     source: str
     content_hash: str
     shop_updated_at: datetime | None
+    latest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +161,17 @@ def store(
 ) -> list[int]:
     """Insert new orders and take over changed ones; return the keys of those to ring for.
 
-    A changed order that is not yet created is mapped anew, also when it was held; one already created
-    is marked when it `differs(before, now)` as the CRM sees it. An older copy never replaces a newer one.
+    What is known is looked up in a read, so that a page of known orders holds up no writer. A changed
+    order that is not yet created is mapped anew, also when it was held; one already created is marked
+    when it `differs(before, now)` as the CRM sees it. An older copy never replaces a newer one.
     Source: design, "A task's life".
     """
-    if not orders:
+    fresh, judged = _look(ledger, connection, orders, differs)
+    if not fresh:
         return []
-    newest = {o.order_id: o for o in sorted(orders, key=_age)}
 
     def unit(db: Connection) -> list[int]:
-        of = {"of_connection": connection, "of_orders": list(newest)}
+        of = {"of_connection": connection, "of_orders": [o.order_id for o in fresh]}
         created = {row.order_id: row.source for row in db.execute(_CREATED, of)}
         values = [
             {
@@ -182,14 +186,62 @@ def store(
                 "state": "received",
                 "state_at": now,
                 "next_try_at": now,
-                "changed": o.order_id in created and differs(created[o.order_id], o.source),
+                "changed": o.order_id in created and judged(created[o.order_id], o.source),
             }
-            for o in newest.values()
+            for o in fresh
         ]
         statement = _UPSERT[db.dialect.name]
         return [row.id for row in db.execute(statement, values) if row.state in OPEN]
 
     return ledger.write(unit)
+
+
+def _look(
+    ledger: Ledger,
+    connection: str,
+    orders: Sequence[Arrived],
+    differs: Callable[[str, str], bool],
+) -> tuple[list[Arrived], Callable[[str, str], bool]]:
+    """Those of the orders that are new or other than the ledger has them, and `differs`, with the answers
+    for those found created: it maps both, which need not be done while others wait to write.
+    """
+    newest = {o.order_id: o for o in sorted(orders, key=_age)}
+    if not newest:
+        return [], differs
+    with ledger.read() as db:
+        of = {"of_connection": connection, "of_orders": list(newest)}
+        kept = {row.order_id: row for row in db.execute(_KEPT, of)}
+    fresh = [
+        _dated(o, kept[o.order_id].shop_updated_at) if o.order_id in kept else o
+        for o in newest.values()
+        if o.order_id not in kept or kept[o.order_id].content_hash != o.content_hash
+    ]
+    if not any(o.order_id in kept for o in fresh):
+        return fresh, differs
+    with ledger.read() as db:
+        of = {"of_connection": connection, "of_orders": [o.order_id for o in fresh]}
+        sources = {row.order_id: row.source for row in db.execute(_CREATED_SEEN, of)}
+    answers = {
+        (sources[o.order_id], o.source): differs(sources[o.order_id], o.source)
+        for o in fresh
+        if o.order_id in sources
+    }
+
+    def judged(before: str, after: str) -> bool:
+        known = answers.get((before, after))
+        return differs(before, after) if known is None else known
+
+    return fresh, judged
+
+
+def _dated(arrived: Arrived, before: datetime | None) -> Arrived:
+    """The order with the later of the two moments that its stamp may mean, where only that one makes it as
+    new as what is kept. It was read later, so where the stamps leave it open, it is the newer.
+    """
+    stamp, latest = arrived.shop_updated_at, arrived.latest
+    if before is None or stamp is None or latest is None or not stamp < before <= latest:
+        return arrived
+    return replace(arrived, shop_updated_at=latest)
 
 
 def _age(arrived: Arrived) -> tuple[bool, datetime | None]:
@@ -223,17 +275,16 @@ def _upsert(dialect: Any) -> Any:
     ).returning(ORDERS.c.id, ORDERS.c.state)
 
 
-# Locked until the transaction ends: one that is being created must not slip between look and mark.
-_CREATED = (
-    select(ORDERS.c.order_id, ORDERS.c.source)
-    .where(
-        ORDERS.c.connection == bindparam("of_connection"),
-        ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
-        ORDERS.c.state == "created",
-    )
-    .order_by(ORDERS.c.id)
-    .with_for_update()
+_THESE = and_(
+    ORDERS.c.connection == bindparam("of_connection"),
+    ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
 )
+_KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash, ORDERS.c.shop_updated_at).where(_THESE)
+_CREATED_SEEN = select(ORDERS.c.order_id, ORDERS.c.source).where(
+    _THESE, ORDERS.c.state == "created"
+)
+# Locked until the transaction ends: one that is being created must not slip between look and mark.
+_CREATED = _CREATED_SEEN.order_by(ORDERS.c.id).with_for_update()
 _UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 
 
@@ -241,9 +292,15 @@ def keep_aside(
     ledger: Ledger, connection: str, items: Sequence[tuple[str, str]], now: datetime
 ) -> int:
     """Keep (hash, raw text) of what is no order; return how many were not kept before."""
+    wanted = dict(items)
+    if not wanted:
+        return 0
+    with ledger.read() as db:
+        known = set(db.execute(_KEPT_ASIDE, {"of": connection, "hashes": list(wanted)}).scalars())
     values = [
         {"connection": connection, "content_hash": digest, "raw": raw, "received_at": now}
-        for digest, raw in dict(items).items()
+        for digest, raw in wanted.items()
+        if digest not in known
     ]
 
     def unit(db: Connection) -> int:
@@ -252,6 +309,12 @@ def keep_aside(
         return len(db.execute(statement, values).all())
 
     return ledger.write(unit) if values else 0
+
+
+_KEPT_ASIDE = select(INTAKE.c.content_hash).where(
+    INTAKE.c.connection == bindparam("of"),
+    INTAKE.c.content_hash.in_(bindparam("hashes", expanding=True)),
+)
 
 
 # --- a worker takes one, and tells how it went -----------------------------------------------------

@@ -120,6 +120,7 @@ def chosen_settings(folder, **changes):
         chosen,
         database_url=f"sqlite:///{folder / 'ledger.db'}",
         boxes={"onebox": box},
+        shops={"okliving": replace(chosen.shops["okliving"], rate=0.0, concurrency=0)},
         **changes,
     )
 
