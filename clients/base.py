@@ -60,7 +60,7 @@ _LONE_SURROGATE = re.compile(
 # What JSON may be made of before it is taken for text: no order lies deeper, no number is longer.
 _DEEPEST: Final = 64
 _MOST_DIGITS: Final = 300
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 # What an httpx error says about the call. A class not named here is judged by its nearest base.
 _ERRORS: Final[dict[type[BaseException], tuple[type[RemoteError], str]]] = {

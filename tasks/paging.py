@@ -8,8 +8,8 @@ A page is found by counting. An order that is edited leaves the window, what sto
 and the first order of the next page is never listed. So a page number proves nothing by itself. Certain is:
 one answer that is the whole list; two readings in a row that list the same orders with the same stamps; or
 one reading of what is so old that nothing comes in any more, as long as the shop named one total and so
-many orders were seen. A window too long or too restless for that is halved, and halved again: a slice that
-fits one answer is always certain.
+many orders were seen. A window too long or too restless for that is cut, and cut again: a slice that fits
+one answer is always certain.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-# A slice of more pages than this is halved: the shorter it takes to read, the sooner it stands still.
+# A slice of more pages than this is cut: the shorter it takes to read, the sooner it stands still.
 MOST_SLICE_PAGES = 10
-# Readings of one slice before it is halved, or given up for this time.
+# Readings of one slice before it is cut, or given up for this time.
 MOST_READINGS = 4
 # A shop that never ends its list is a fault, not a long list.
 MOST_PAGES = 200_000
-# The shop counts in seconds, so nothing shorter can be halved.
-LEAST_SLICE = timedelta(seconds=2)
+# The shop counts in seconds, so nothing shorter than two can be cut.
+SECOND = timedelta(seconds=1)
+# How many pages a slice should have that is cut by what one page shows: a little less than the most.
+AIM = 8
 # A shop that lists what is older than asked for by this lists everything each time: the next poll, too.
 LISTS_ALL = timedelta(days=1)
 
@@ -45,10 +47,14 @@ class Window:
     start: datetime
     end: datetime
 
-    def halves(self) -> tuple[Window, Window]:
-        """Both with the second in the middle, since the shop takes both ends in."""
-        middle = (self.start + (self.end - self.start) / 2).replace(microsecond=0)
-        return Window(self.start, middle), Window(middle, self.end)
+    def cut(self, at: datetime | None) -> tuple[Window, Window]:
+        """Two windows, cut `at` that moment where it lies well inside, else in the middle. Both hold the
+        second between them, since the shop takes both ends in.
+        """
+        if at is None or not self.start + SECOND <= at <= self.end - SECOND:
+            at = self.start + (self.end - self.start) / 2
+        at = at.replace(microsecond=0)
+        return Window(self.start, at), Window(at, self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class _Verdict(enum.Enum):
 
     CERTAIN = "certain"
     UNSURE = "too long, or never still"
-    UNHEEDED = "as unsure, and halving is of no use: the shop does not heed the window"
+    UNHEEDED = "as unsure, and cutting is of no use: the shop does not heed the window"
 
 
 @dataclass(slots=True)
@@ -112,6 +118,16 @@ class _Reading:
         seen = len({order for order, _ in self.marks})
         return not others and total == seen == self.entries
 
+    def place_to_cut(self, part: Window) -> datetime | None:
+        """Where a slice of `AIM` pages would end, or begin, if the list is sorted by stamp and goes on as
+        thickly as it begins. A guess: no more than time is lost when it is none.
+        """
+        if self.oldest is None or self.newest is None:
+            return None
+        wide = (self.newest - self.oldest) / self.pages * AIM
+        after, before = self.oldest + wide, self.newest - wide
+        return after if after < part.end - SECOND else max(before, part.start)
+
     def lists_all(self, part: Window) -> bool:
         """Whether the shop lists everything each time, so that the next poll reads it again."""
         return self.oldest is not None and self.oldest < part.start - LISTS_ALL
@@ -135,36 +151,36 @@ class Walk:
         heeded = certain = True
         while waiting:
             part = waiting.pop()
-            may_halve = heeded and part.end - part.start >= LEAST_SLICE
-            verdict = self._slice(part, may_halve=may_halve)
-            if verdict is _Verdict.UNHEEDED and may_halve:
+            may_cut = heeded and part.end - part.start >= 2 * SECOND
+            verdict, at = self._slice(part, may_cut=may_cut)
+            if verdict is _Verdict.UNHEEDED and may_cut:
                 heeded, waiting = False, [window]
-            elif verdict is not _Verdict.CERTAIN and may_halve:
-                waiting += reversed(part.halves())
+            elif verdict is not _Verdict.CERTAIN and may_cut:
+                waiting += reversed(part.cut(at))
             else:
                 certain = certain and verdict is _Verdict.CERTAIN
                 if certain:
                     reached(part.end)
         return certain
 
-    def _slice(self, part: Window, *, may_halve: bool) -> _Verdict:
-        """Read a slice until it is certain, as often as makes sense."""
+    def _slice(self, part: Window, *, may_cut: bool) -> tuple[_Verdict, datetime | None]:
+        """Read a slice until it is certain, as often as makes sense; else also say where to cut it."""
         before: set[Mark] | None = None
         for _ in range(MOST_READINGS):
-            one = self._reading(part, MOST_SLICE_PAGES if may_halve else None)
+            one = self._reading(part, MOST_SLICE_PAGES if may_cut else None)
             if one.is_one_answer:
-                return _Verdict.CERTAIN
-            if may_halve and (one.too_long or one.repeats):
-                return self._to_halve(one, part)
+                return _Verdict.CERTAIN, None
+            if may_cut and (one.too_long or one.repeats):
+                return self._unsure(one, part), one.place_to_cut(part)
             if one.repeats or one.lists_all(part) or (part.end <= self.settled and one.adds_up()):
-                return _Verdict.CERTAIN
+                return _Verdict.CERTAIN, None
             now = one.within(part.end)
             if now == before:
-                return _Verdict.CERTAIN
+                return _Verdict.CERTAIN, None
             before = now
-        return self._to_halve(one, part)
+        return self._unsure(one, part), None
 
-    def _to_halve(self, one: _Reading, part: Window) -> _Verdict:
+    def _unsure(self, one: _Reading, part: Window) -> _Verdict:
         slack = self.slack(part)
         oldest, newest = one.oldest or part.start, one.newest or part.end
         if oldest < part.start - slack or newest > part.end + slack:

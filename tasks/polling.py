@@ -137,12 +137,12 @@ class _Reading:
         """How this shop's list is walked. An order is listed within the overlap after its stamp, or no
         watermark would be safe: what is older than that can only lose orders while it is read.
         """
-        overlapped = timedelta(seconds=self.r.settings.poll_overlap)
-        profile = self.r.profiles[self.source.name]
+        now, profile = self.clock(), self.r.profiles[self.source.name]
+        usual = timedelta(seconds=self.r.settings.poll_overlap)
         return Walk(
             self.page,
             profile.limit,
-            self.clock() - max(overlapped, CLOCK_CHANGE_OVERLAP),
+            now - overlap(now, now, profile.zone, usual),
             lambda part: slack(part, profile.zone),
         )
 
@@ -185,8 +185,8 @@ class _Reading:
         return move
 
     def _ask(self, body: dict[str, object]) -> Page:
-        self._keep_turn()
         self._await_rate()
+        self._keep_turn()
         gate = self.source.read_gate
         try:
             answer = self.source.client.get_orders(body)

@@ -123,6 +123,74 @@ def test_changed_order(ledger, state, rung, after, changed):
         assert found.next_try_at == at(60)
 
 
+# 25 October 2026: at 01:00 UTC the clocks of Kyiv went from 04:00 back to 03:00.
+FOLD = datetime(2026, 10, 25, tzinfo=UTC)
+
+
+def folded(minute, content, latest):
+    """A copy stamped so many minutes after 03:00 in the hour that repeats; `latest` is what it may mean."""
+    early = FOLD + timedelta(minutes=minute)
+    return replace(order(content=content, updated=early), latest=early + latest)
+
+
+SECOND = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("known", "arriving", "taken"),
+    [
+        (folded(50, "a", SECOND), folded(10, "b", SECOND), True),
+        (folded(50, "a", timedelta()), folded(10, "b", SECOND), True),
+        # Read before the clocks went back, it can only mean the first of the two hours.
+        (folded(50, "a", timedelta()), folded(10, "b", timedelta()), False),
+        # Newer than the repeated hour is newer than both.
+        (order(content="a", updated=FOLD + timedelta(minutes=130)), folded(50, "b", SECOND), False),
+        (folded(50, "a", SECOND), order(content="b", updated=FOLD - timedelta(minutes=1)), False),
+    ],
+)
+def test_change_stamped_in_the_repeated_hour_is_taken_where_it_may_be_the_newer(
+    ledger, known, arriving, taken
+):
+    (pk,) = store(ledger, known)
+    assert store(ledger, arriving) == ([pk] if taken else [])
+    assert hash_of(ledger, pk) == ("b" if taken else "a") * 32
+
+
+def test_copy_read_before_the_change_in_the_repeated_hour_does_not_come_back(ledger):
+    (pk,) = store(ledger, folded(50, "a", timedelta()))
+    store(ledger, folded(10, "b", SECOND))
+    assert store(ledger, folded(50, "c", timedelta())) == []
+    store(ledger, folded(20, "d", SECOND))
+    assert hash_of(ledger, pk) == "d" * 32
+
+
+def test_page_of_known_orders_and_scraps_holds_up_no_writer(ledger):
+    page = [order(str(n)) for n in range(100)]
+    scraps = [("e" * 32, "17")]
+    assert len(store(ledger, *page)) == 100
+    assert orders.keep_aside(ledger, "okliving", scraps, NOW) == 1
+    said = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *call: said.append(call[2]))
+    assert store(ledger, *page) == []
+    assert orders.keep_aside(ledger, "okliving", scraps, NOW) == 0
+    assert {statement.split()[0] for statement in said} == {"SELECT"}
+    assert len(said) == 2
+
+
+def test_orders_are_compared_before_anyone_has_to_wait(ledger):
+    """What a change means is mapped outside of the transaction."""
+    (pk,) = store(ledger, order(text="before"))
+    put_in(ledger, pk, "created")
+    inside = []
+
+    def differs(*_):
+        inside.append(ledger._writing.locked())
+        return True
+
+    store(ledger, order(content="b", text="after"), differs=differs)
+    assert (row(ledger).changed, inside) == (True, [False])
+
+
 @pytest.mark.parametrize(
     ("known", "arriving", "taken"),
     [

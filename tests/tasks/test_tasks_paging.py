@@ -156,6 +156,7 @@ def test_long_list_that_stands_still_is_read_little_more_than_once():
     assert shop.calls < 1.5 * 1000
 
 
+@dataclass
 class StillShop(ModelShop):
     """One in which nothing happens, so that its list is sorted once."""
 
