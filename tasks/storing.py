@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Polled:
-    """What a poll did. A page may be read again; each order counts once, as long as it stays as it was.
-    `seen` are the content hashes of what this poll has stored or knows.
+    """What a poll did. A page that is read again and holds nothing new is not counted again, nor are its
+    orders. `seen` are the content hashes of what this poll has stored or knows.
     """
 
     pages: int = 0
@@ -99,17 +99,18 @@ def store_page(
         if order_id not in known
     ]
     pks = _store(r, source, arrived, read_at)
-    aside = orders.keep_aside(r.ledger, source.name, listed.aside, read_at)
-    if aside:
-        log.warning("not_an_order", connection=source.name, kept_aside=aside)
+    scraps = [(digest, text) for digest, text in listed.aside if digest not in polled.seen]
+    kept = orders.keep_aside(r.ledger, source.name, scraps, read_at)
+    if kept:
+        log.warning("not_an_order", connection=source.name, kept_aside=kept)
     stamps = [stamp for stamp in (polled.newest, *listed.stamps.values()) if stamp is not None]
     polled.newest = max(stamps, default=None)
-    polled.pages += 1
-    polled.orders += len(unseen) + len(listed.aside)
+    polled.pages += bool(unseen or scraps or not polled.pages)
+    polled.orders += len(unseen) + len(scraps)
     polled.known += len(known)
     polled.stored += len(pks)
-    polled.aside += len(listed.aside)
-    polled.seen.update(unseen.values())
+    polled.aside += len(scraps)
+    polled.seen.update(unseen.values(), dict(scraps))
     return [Due(pk, source.name) for pk in pks], listed.marks
 
 
