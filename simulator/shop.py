@@ -282,7 +282,8 @@ class Shop(Remote):
                 self._mark_read(keys)
             answer = Answer(200, self._wrap(keys, page, max(pages, 1), total))
             for key in chosen[: self.edits]:
-                self.edit(key)
+                if isinstance(self.orders[key], dict):
+                    self.edit(key)
             return answer
 
     def _select(self, args: dict[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 # A slice of more pages than this is cut: the shorter it takes to read, the sooner it stands still.
 MOST_SLICE_PAGES = 10
@@ -147,6 +147,8 @@ class Walk:
 
     def read(self, window: Window, reached: Callable[[datetime], object]) -> bool:
         """Read the window; see the module. Slices go from the oldest to the newest."""
+        # Cut in UTC: between moments of one zone Python counts by the clock on the wall.
+        window = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
         waiting = [window]
         heeded = certain = True
         while waiting:

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -172,6 +173,17 @@ def test_more_than_ten_thousand_pages_end():
     shop = StillShop(many_orders(10_001), size=1)
     assert walk(shop, Window(NOW - timedelta(days=31), NOW)) == (True, NOW)
     assert shop.seen == set(shop.stamps)
+
+
+def test_day_of_25_hours_is_cut_by_what_really_passed():
+    """A back-fill asks for days of the shop's zone; what is asked for covers the whole day."""
+    kyiv = ZoneInfo("Europe/Kyiv")
+    day = Window(datetime(2026, 10, 25, tzinfo=kyiv), datetime(2026, 10, 26, tzinfo=kyiv))
+    begun = day.start.astimezone(UTC)
+    shop = StillShop({f"{n:04}": begun + timedelta(minutes=n) for n in range(25 * 60)})
+    assert walk(shop, day) == (True, day.end)
+    assert shop.seen == set(shop.stamps)
+    assert max(shop.stamps.values()) == day.end.astimezone(UTC) - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("heeds", ["from", "none"])
