@@ -210,21 +210,21 @@ def _look(
         return [], differs
     with ledger.read() as db:
         of = {"of_connection": connection, "of_orders": list(newest)}
-        kept = {row.order_id: row for row in db.execute(_KEPT, of)}
-    fresh = [
-        _dated(o, kept[o.order_id].shop_updated_at) if o.order_id in kept else o
-        for o in newest.values()
-        if o.order_id not in kept or kept[o.order_id].content_hash != o.content_hash
-    ]
-    if not any(o.order_id in kept for o in fresh):
+        kept = {row.order_id: row.content_hash for row in db.execute(_KEPT, of)}
+    fresh = [o for o in newest.values() if kept.get(o.order_id) != o.content_hash]
+    changed = [o.order_id for o in fresh if o.order_id in kept]
+    if not changed:
         return fresh, differs
     with ledger.read() as db:
-        of = {"of_connection": connection, "of_orders": [o.order_id for o in fresh]}
-        sources = {row.order_id: row.source for row in db.execute(_CREATED_SEEN, of)}
+        of = {"of_connection": connection, "of_orders": changed}
+        before = {row.order_id: row for row in db.execute(_BEFORE, of)}
+    fresh = [
+        _dated(o, before[o.order_id].shop_updated_at) if o.order_id in before else o for o in fresh
+    ]
     answers = {
-        (sources[o.order_id], o.source): differs(sources[o.order_id], o.source)
+        (row.source, o.source): differs(row.source, o.source)
         for o in fresh
-        if o.order_id in sources
+        if (row := before.get(o.order_id)) is not None and row.state == "created"
     }
 
     def judged(before: str, after: str) -> bool:
@@ -279,12 +279,17 @@ _THESE = and_(
     ORDERS.c.connection == bindparam("of_connection"),
     ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
 )
-_KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash, ORDERS.c.shop_updated_at).where(_THESE)
-_CREATED_SEEN = select(ORDERS.c.order_id, ORDERS.c.source).where(
-    _THESE, ORDERS.c.state == "created"
-)
+_KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash).where(_THESE)
+_BEFORE = select(
+    ORDERS.c.order_id, ORDERS.c.shop_updated_at, ORDERS.c.state, ORDERS.c.source
+).where(_THESE)
 # Locked until the transaction ends: one that is being created must not slip between look and mark.
-_CREATED = _CREATED_SEEN.order_by(ORDERS.c.id).with_for_update()
+_CREATED = (
+    select(ORDERS.c.order_id, ORDERS.c.source)
+    .where(_THESE, ORDERS.c.state == "created")
+    .order_by(ORDERS.c.id)
+    .with_for_update()
+)
 _UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 
 
