@@ -196,9 +196,8 @@ class Walk:
         while True:
             listed = self.ask(part, one.pages + 1)
             if listed.marks and listed.marks == before:
-                one.repeats = (
-                    True  # a shop that does not heed the page number lists the same for ever
-                )
+                # A shop that does not heed the page number lists the same for ever.
+                one.repeats = True
                 return one
             one.take(listed)
             if self._is_last(listed, one):
