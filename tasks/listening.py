@@ -148,7 +148,8 @@ def _hear(
         if call.repeats:
             outcomes[call.id] = "repeated"
             continue
-        told.append(replace(said, note=None))
+        if said.stages or said.number:
+            told.append(replace(said, note=None))
         outcomes[call.id] = _outcome(profile, process, replace(said, note=None))
         if said.note:
             remark = _remark(process, call, said.note)
