@@ -91,7 +91,7 @@ def _tell(gate: Gate, exc: RemoteError) -> None:
     """Tell the gate of reads what an error says about the connection."""
     asked_to_wait = getattr(gate, "asked_to_wait", None)
     if exc.retry_after is not None and asked_to_wait is not None:
-        asked_to_wait(exc.retry_after)
+        asked_to_wait(exc.retry_after, str(exc))
     elif isinstance(exc, ConnectionFault):
         gate.fault(str(exc))
     elif exc.counts_for_breaker:

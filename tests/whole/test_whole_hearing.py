@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from whole.system import System, free_port
 
 from ledger import connections, updates
@@ -191,6 +191,22 @@ def test_a_worker_that_is_killed_at_a_call_loses_and_doubles_nothing(tmp_path, d
         system.wait_heard()
         system.reconcile()
         assert system.made(order_id) == [("20450000000001", "ship")]
+
+
+@BOTH
+def test_a_call_with_what_no_database_takes_comes_to_an_end(tmp_path, database_url):
+    """One that comes now, and one that was kept as it came."""
+    with Hearing(tmp_path, database_url) as system:
+        system.ticks()
+        system.worker()
+        system.gateway()
+        system.call("1", orderid="4711\0", externalid="\0", statusname="Done")
+        now = system.ledger.now()
+        kept = insert(HOOKS).values(
+            connection="okliving", fields={"orderid": "4711\0"}, received_at=now, next_try_at=now
+        )
+        system.ledger.write(lambda db: db.execute(kept))
+        system.wait_heard()
 
 
 def reads(system):
