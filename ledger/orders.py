@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger
-from ledger.models import Attempt, Intake, Order
+from ledger.models import Attempt, Intake, Order, UtcDateTime
 
 ORDERS = cast("Table", Order.__table__)
 ATTEMPTS = cast("Table", Attempt.__table__)
@@ -43,6 +43,8 @@ STATES = ("received", "waiting", "created", "held", "ignored")
 EARLY = timedelta(seconds=0.5)
 # How far back refusals with one text are looked at: more than all workers have in flight.
 MOST_ALIKE = 500
+# What the CRM says of a new process is read for the first time so long after it was made.
+FIRST_CHECK = timedelta(minutes=10)
 
 
 class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -424,6 +426,10 @@ _RECORD = (
         lookups=bindparam("new_lookups"),
         lease_until=None,
         lease_token=None,
+        check_at=case(
+            (bindparam("new_state") == "created", bindparam("new_check_at", type_=UtcDateTime())),
+            else_=ORDERS.c.check_at,
+        ),
     )
 )
 
@@ -439,6 +445,7 @@ _ADOPT_LATE = (
         lease_until=None,
         lease_token=None,
         uncertain_since=None,
+        check_at=bindparam("new_check_at"),
     )
 )
 
@@ -466,12 +473,18 @@ def record(
                     "new_uncertain_since": outcome.uncertain_since,
                     "new_lookups": outcome.lookups,
                     "counted": int(outcome.counts),
+                    "new_check_at": now + FIRST_CHECK,
                     "now": now,
                 },
             ).rowcount
         )
         if not kept and outcome.target_id is not None:
-            values = {"pk": claim.pk, "new_target_id": outcome.target_id, "now": now}
+            values = {
+                "pk": claim.pk,
+                "new_target_id": outcome.target_id,
+                "new_check_at": now + FIRST_CHECK,
+                "now": now,
+            }
             kept = bool(db.execute(_ADOPT_LATE, values).rowcount)
         if tried is not None:
             _insert_attempt(ledger, claim.pk, claim.target, tried)
@@ -689,17 +702,6 @@ def by_process(ledger: Ledger, target: str, target_id: str) -> str | None:
     )
     with ledger.read() as db:
         return cast("str | None", db.execute(query).scalars().first())
-
-
-def created_since(ledger: Ledger, target: str, since: datetime) -> list[tuple[str, str]]:
-    """Connection and external id of the orders that this target got since that moment."""
-    query = (
-        select(ORDERS.c.connection, ORDERS.c.external_id)
-        .where(ORDERS.c.target == target, ORDERS.c.state == "created", ORDERS.c.state_at >= since)
-        .order_by(ORDERS.c.id)
-    )
-    with ledger.read() as db:
-        return [(row.connection, row.external_id) for row in db.execute(query)]
 
 
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:

@@ -18,13 +18,12 @@ from sqlalchemy import Connection, Table, and_, bindparam, func, insert, or_, se
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger
-from ledger.models import HookCall, Update, UpdateAttempt, UpdateQueue
+from ledger.models import Update, UpdateAttempt, UpdateQueue
 from ledger.orders import EARLY, NotPossible
 
 UPDATES = cast("Table", Update.__table__)
 QUEUES = cast("Table", UpdateQueue.__table__)
 ATTEMPTS = cast("Table", UpdateAttempt.__table__)
-HOOKS = cast("Table", HookCall.__table__)
 
 # The reason of an update that a person sends in spite of its age.
 RETRIED = "update_retried"
@@ -176,55 +175,56 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
     """Write an update behind the others of its order. A repeated key with the same content gives the
     update of the first time; raises KeyReused for other content.
     """
+    return ledger.write(lambda db: accept_in(db, asked, now))
 
-    def unit(db: Connection) -> Row:
-        if asked.key is not None:
-            found = _by_key(db, asked)
-            if found is not None:
-                return found
-        seq = db.execute(
-            _NEXT_SEQ[db.dialect.name],
-            {"connection": asked.connection, "order_id": asked.order_id, "now": now},
-        ).scalar_one()
-        row = Row(
-            id=0,
-            connection=asked.connection,
-            order_id=asked.order_id,
-            seq=seq,
-            key=asked.key,
-            origin=asked.origin,
-            accepted_at=now,
-            tracking_number=asked.tracking_number,
-            order_action=asked.order_action,
-            delivery_action=asked.delivery_action,
-            note=asked.note,
-            replace=asked.replace,
-            state="queued",
-            reason="",
-            left=",".join(asked.parts),
-            parked="",
-            fates=list(asked.warnings) or None,
-            apart=False,
-            in_doubt=False,
-            state_at=now,
-        )
-        values = _values(row) | {"digest": asked.digest}
-        del values["id"]  # the database gives it
-        number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
-        if number is not None:
-            return replace(row, id=number)
-        # Another process took the key between our look and our insert: the place is given back.
-        db.execute(
-            update(QUEUES)
-            .where(QUEUES.c.connection == asked.connection, QUEUES.c.order_id == asked.order_id)
-            .values(last_seq=QUEUES.c.last_seq - 1)
-        )
+
+def accept_in(db: Connection, asked: Asked, now: datetime) -> Row:
+    """As `accept`, in a transaction that does more; after KeyReused it can go on."""
+    if asked.key is not None:
         found = _by_key(db, asked)
-        if found is None:
-            raise KeyReused("The key is taken.")
-        return found
-
-    return ledger.write(unit)
+        if found is not None:
+            return found
+    seq = db.execute(
+        _NEXT_SEQ[db.dialect.name],
+        {"connection": asked.connection, "order_id": asked.order_id, "now": now},
+    ).scalar_one()
+    row = Row(
+        id=0,
+        connection=asked.connection,
+        order_id=asked.order_id,
+        seq=seq,
+        key=asked.key,
+        origin=asked.origin,
+        accepted_at=now,
+        tracking_number=asked.tracking_number,
+        order_action=asked.order_action,
+        delivery_action=asked.delivery_action,
+        note=asked.note,
+        replace=asked.replace,
+        state="queued",
+        reason="",
+        left=",".join(asked.parts),
+        parked="",
+        fates=list(asked.warnings) or None,
+        apart=False,
+        in_doubt=False,
+        state_at=now,
+    )
+    values = _values(row) | {"digest": asked.digest}
+    del values["id"]  # the database gives it
+    number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
+    if number is not None:
+        return replace(row, id=number)
+    # Another process took the key between our look and our insert: the place is given back.
+    db.execute(
+        update(QUEUES)
+        .where(QUEUES.c.connection == asked.connection, QUEUES.c.order_id == asked.order_id)
+        .values(last_seq=QUEUES.c.last_seq - 1)
+    )
+    found = _by_key(db, asked)
+    if found is None:
+        raise KeyReused("The key is taken.")
+    return found
 
 
 def _by_key(db: Connection, asked: Asked) -> Row | None:
@@ -590,12 +590,6 @@ def listing(
         return [Row(*row) for row in db.execute(query)]
 
 
-def known_keys(ledger: Ledger, keys: list[str]) -> set[str]:
-    """Those of the keys under which an update was accepted."""
-    with ledger.read() as db:
-        return set(db.execute(select(UPDATES.c.key).where(UPDATES.c.key.in_(keys))).scalars())
-
-
 def calls(ledger: Ledger, update_id: int) -> list[Call]:
     """Every call made for one update, the oldest first."""
     query = (
@@ -712,50 +706,6 @@ def _mend(
         return due
 
     return ledger.write(unit)
-
-
-# --- the hook -----------------------------------------------------------------------------------------
-
-
-def keep_hook(ledger: Ledger, connection: str, fields: dict[str, Any], now: datetime) -> int:
-    """Keep what a hook call said, before it is answered; returns its key."""
-    statement = (
-        insert(HOOKS)
-        .values(connection=connection, fields=fields, received_at=now)
-        .returning(HOOKS.c.id)
-    )
-    return ledger.write(lambda db: cast("int", db.execute(statement).scalar_one()))
-
-
-def hook_fields(ledger: Ledger, hook_id: int) -> tuple[str, dict[str, Any]] | None:
-    """The connection and fields of a hook call that nobody has acted on yet."""
-    with ledger.read() as db:
-        row = db.execute(
-            select(HOOKS.c.connection, HOOKS.c.fields).where(
-                HOOKS.c.id == hook_id, HOOKS.c.done_at.is_(None)
-            )
-        ).first()
-    return None if row is None else (row.connection, row.fields)
-
-
-def hooks_due(ledger: Ledger, before: datetime, most: int) -> list[int]:
-    """Hook calls older than `before` that nobody has acted on."""
-    query = (
-        select(HOOKS.c.id)
-        .where(HOOKS.c.done_at.is_(None), HOOKS.c.received_at < before)
-        .order_by(HOOKS.c.id)
-        .limit(most)
-    )
-    with ledger.read() as db:
-        return list(db.execute(query).scalars())
-
-
-def hook_done(ledger: Ledger, hook_id: int, outcome: str, now: datetime) -> None:
-    """Note what came of a hook call; its fields are kept no longer, they may hold a comment."""
-    statement = (
-        update(HOOKS).where(HOOKS.c.id == hook_id).values(done_at=now, outcome=outcome, fields={})
-    )
-    ledger.write(lambda db: db.execute(statement))
 
 
 # --- time passes --------------------------------------------------------------------------------------

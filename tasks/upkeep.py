@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import connections, orders, updates
+from ledger import connections, hooks, orders, updates
 from tasks.app import app
 from tasks.creating import due_of
 from tasks.doorbell import ring, ring_hook, ring_updates
@@ -21,6 +21,8 @@ from tasks.resources import Resources, Source, Target, resources
 MOST_WAITING = 5000
 # An order this fresh in its state has its message on the way, in seconds.
 GRACE = 10.0
+# Hook calls that a sweep rings for: those that then find no place wait for it without a message.
+MOST_HOOKS = 100
 # Seconds that a worker counts as seen; /readyz asks.
 SEEN = 30
 SEEN_KEY = "ob:worker:seen"
@@ -44,7 +46,7 @@ def sweep(grace: float = GRACE) -> None:
         rung = _sweep_updates(r, source, grace)
         if rung:
             log.info("updates_swept", connection=source.name, rung=rung)
-    for hook_id in updates.hooks_due(r.ledger, _now() - timedelta(seconds=grace), 100):
+    for hook_id in hooks.due(r.ledger, r.ledger.now(), MOST_HOOKS, grace):
         ring_hook(hook_id)
 
 

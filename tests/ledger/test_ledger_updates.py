@@ -293,16 +293,7 @@ def test_a_parked_status_and_its_place(ledger):
     assert updates.first_parked(ledger, SHOP, "1") is None
 
 
-# --- the hook, and time ---------------------------------------------------------------------------
-
-
-def test_a_hook_call_is_kept_until_it_is_done(ledger):
-    hook_id = updates.keep_hook(ledger, SHOP, {"comment": "secret"}, NOW)
-    assert updates.hook_fields(ledger, hook_id) == (SHOP, {"comment": "secret"})
-    assert updates.hooks_due(ledger, after(1), 10) == [hook_id]
-    updates.hook_done(ledger, hook_id, "accepted", after(2))
-    assert updates.hook_fields(ledger, hook_id) is None
-    assert updates.hooks_due(ledger, after(3), 10) == []
+# --- time passes ----------------------------------------------------------------------------------
 
 
 def test_the_purge_blanks_what_is_over_and_keeps_what_waits(ledger):

@@ -168,6 +168,7 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
         target = replace(
             real.targets["onebox"],
             slots=Slots(store, "onebox", onebox.concurrency, onebox.lease),
+            read_slots=Slots(store, "onebox:read", resources.MOST_READS, onebox.lease),
             rate=Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
         )
         return replace(real, redis=redis or store, targets={"onebox": target})

@@ -16,7 +16,7 @@ from ledger.orders import Arrived, NotPossible
 from ledger.updates import Asked, Due
 from simulator.samples import reference_order
 from simulator.shop import next_state
-from tasks import accepting, delivering, listening
+from tasks import accepting, delivering
 
 SHOP = "okliving"
 DUE = Due(SHOP, "1")
@@ -929,67 +929,3 @@ def test_a_door_has_its_own_keys_also_long_ones(r):
     accepting.accept_flat(r, {"order_id": "1", "note": "n"}, origin="celery", key="k")
     asked = Asked(SHOP, "1", digest="x", origin="http:a", note="n", key="http:a:k")
     assert updates.accept(r.ledger, asked, delivering._now()).seq == 3
-
-
-class Box:
-    """OneBox, as far as it is read."""
-
-    def __init__(self, **row):
-        self.row = row
-        self.reads = 0
-
-    def get_orders(self, external_ids, _fields):
-        self.reads += 1
-        return [{"externalid": i, **self.row} for i in external_ids] if self.row else []
-
-
-def hook(r, box, **fields):
-    """What a hook call with these fields makes of an order, with that box; the accepted updates."""
-    target = replace(r.targets["onebox"], client=box)
-    r = replace(r, targets={"onebox": target})
-    hook_id = updates.keep_hook(
-        r.ledger, SHOP, {"externalid": "okl-1", **fields}, delivering._now()
-    )
-    listening.act(r, hook_id)
-    listening.act(r, hook_id)
-    return [
-        (u.tracking_number, u.order_action, u.delivery_action, u.note)
-        for u in updates.listing(r.ledger)
-    ][::-1]
-
-
-@pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize(
-    ("row", "fields", "expected"),
-    [
-        # The box says it all, the hook is a doorbell.
-        ({"statusid": "Shipped", "customorder_ttn": "9"}, {}, [("9", None, "ship", None)]),
-        # What the box says now counts, not what the hook said when it was called.
-        ({"statusid": "Done"}, {"status": "Shipped"}, [(None, "complete", None, None)]),
-        # A stage that the table does not have does not hide the one of the hook.
-        ({"statusid": "123"}, {"status": "Shipped"}, [(None, None, "ship", None)]),
-        ({}, {"status": "Shipped", "ttn": "9"}, [("9", None, "ship", None)]),
-        ({"statusid": None}, {"status": "Done"}, [(None, "complete", None, None)]),
-        # Of a process's comments only the hook's own travels.
-        ({"statusid": "123", "comment": "internal"}, {}, []),
-        ({"statusid": "123"}, {"comment": "hello"}, [(None, None, None, "hello")]),
-    ],
-)
-def test_hook_and_box_together(r, row, fields, expected):
-    assert hook(r, Box(**row), **fields) == expected
-
-
-@pytest.mark.usefixtures("silent")
-def test_two_stages_under_one_unknown_one_are_two_updates(r):
-    """Both hooks are read when the process has gone on to a stage that means nothing here."""
-    hook(r, Box(statusid="123"), status="Shipped")
-    assert len(hook(r, Box(statusid="123"), status="Done")) == 2
-
-
-@pytest.mark.usefixtures("silent")
-def test_a_paused_box_is_not_read(r):
-    long_ago = datetime(2020, 1, 1, tzinfo=delivering._now().tzinfo)
-    connections.close(r.ledger, "onebox", "fault", long_ago, 10.0**9, "")
-    box = Box(statusid="Done")
-    assert hook(r, box, status="Shipped") == [(None, None, "ship", None)]
-    assert box.reads == 0
