@@ -349,11 +349,11 @@ def refuse(ledger, pks, texts):
 def test_alike_are_the_last_refusals_of_different_orders(ledger):
     pks = store(ledger, *[order(str(n)) for n in range(5)])
     refuse(ledger, pks[:4], ["no"] * 4)
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == []
     refuse(ledger, pks[4:], ["no"])
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == sorted(pks)
-    assert orders.refused_alike(ledger, "onebox", "other", 5) == []
-    assert orders.refused_alike(ledger, "other box", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == sorted(pks)
+    assert orders.refused_alike(ledger, "onebox", "other", 5, NOW) == []
+    assert orders.refused_alike(ledger, "other box", "no", 5, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -367,16 +367,16 @@ def test_alike_are_the_last_refusals_of_different_orders(ledger):
 def test_not_alike_are_one_order_again_another_text_and_a_success_between(ledger, of, texts):
     pks = store(ledger, *[order(str(n)) for n in range(5)])
     refuse(ledger, [pks[n] for n in of], texts)
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == []
 
 
 def test_held_for_the_connections_fault_waits_again(ledger):
     held, ignored, made = store(ledger, order("1"), order("2"), order("3"))
     for pk, state in ((held, "held"), (ignored, "ignored"), (made, "created")):
         put_in(ledger, pk, state)
-    orders.wait_again(ledger, [held, ignored, made], "connection_paused", at(1))
+    orders.wait_again(ledger, [held, ignored, made], "connection_paused", at(1), 15)
     assert [row(ledger, n).state for n in "123"] == ["waiting", "ignored", "created"]
-    assert (row(ledger).reason, row(ledger).next_try_at) == ("connection_paused", at(1))
+    assert (row(ledger).reason, row(ledger).next_try_at) == ("connection_paused", at(1), 15)
 
 
 # --- people -----------------------------------------------------------------------------------------
