@@ -9,6 +9,7 @@ Called by tasks/updates.deliver. Source: design, invariant 4; contract okliving,
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -91,12 +92,17 @@ def deliver(r: Resources, due: Due, task_id: str | None = None) -> Step:
     if r.settings.mode == "shadow" or source.gate.admit() is Admission.CLOSED:
         return Step()
     holder = f"{due.connection}:{due.order_id}:{task_id}"
-    if not source.slots.acquire(holder):
-        return Step(wait=NO_PLACE)
+    try:
+        if not source.slots.acquire(holder):
+            return Step(wait=NO_PLACE)
+    except StoreUnavailable:
+        return Step(wait=STORE_PAUSE)
     try:
         return _drain(r, source, due, task_id)
     finally:
-        source.slots.release(holder)
+        # A place that cannot be given back ends with its lease.
+        with suppress(StoreUnavailable):
+            source.slots.release(holder)
 
 
 def _drain(r: Resources, source: Source, due: Due, task_id: str | None) -> Step:
