@@ -261,7 +261,7 @@ def test_a_failed_login_is_certain_and_never_the_orders_fault(make, box, answer,
         ('Product "workflow not found" is missing', None),
         ("Товар 'Permission denied' закінчився", None),
         ("comment: Немає прав на відео", None),
-        ("Книга Invalid token: роман", None),
+        ("Книга Invalid token роман", None),
         ("Статус " + "х" * 600 + " не знайдено", None),
     ],
 )

@@ -798,11 +798,14 @@ def test_what_was_in_doubt_stays_so_when_redis_is_away(r, clock):
 
 def test_a_connection_fault_pauses_the_gate_and_parks_nothing(r, clock):
     ids = [ask(r, note="one"), ask(r, note="two")]
-    shop(r).script = [errors.AuthFailed("wrong secret", status=401)]
+    shop(r).script = [errors.AuthFailed("wrong secret", status=401) for _ in range(2)]
     drain(r)
     assert connections.gate(r.ledger, SHOP).closed_by == "fault"
     assert [state(r, i) for i in ids] == [("queued", "")] * 2
     clock.go(16)
+    drain(r)
+    assert [state(r, i) for i in ids] == [("queued", "")] * 2
+    clock.go(1)
     assert drain(r).wait is None
     assert len(shop(r).sent) == 2
 
