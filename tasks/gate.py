@@ -71,6 +71,8 @@ class Gate:
         if row.probe_at is None or row.probe_at > now:
             return Admission.CLOSED
         every = PROBES.get(row.closed_by, FAULT_PROBE)
+        if row.suspects >= SUSPECTS[0]:
+            every = BREAKER_PROBE  # it may be these orders' own, so others are not to wait for long
         taken = connections.take_probe(self._ledger, self._connection, now, every, self._direction)
         self._read_at = float("-inf")
         return Admission.PROBE if taken else Admission.CLOSED
