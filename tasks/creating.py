@@ -31,7 +31,7 @@ from mapping.source import from_text
 from tasks import retry
 from tasks.gate import Admission
 from tasks.resources import Resources, Target
-from tasks.verdicts import Step, Verdicts
+from tasks.verdicts import MARGIN, Step, Verdicts
 
 # In shadow mode an order is mapped anew this often, in seconds.
 SHADOW_WAIT = 900.0
@@ -39,8 +39,6 @@ SHADOW_WAIT = 900.0
 RATE_PATIENCE = 1.0
 # A second call of the same try, such as the send after a look-up, has a place and waits longer.
 SECOND_PATIENCE = 5.0
-# What a call does may show a moment after it ended, in seconds.
-MARGIN = 0.5
 # An order that was let go without a call is due again after so many seconds.
 GIVEN_BACK = 5.0
 

@@ -38,6 +38,8 @@ ALIKE_WITHIN = timedelta(minutes=10)
 # An order that alone gets no answer is sent so often, or tried for so long, until a person is asked.
 MOST_SENDS = 8
 LONGEST_TROUBLE = timedelta(days=1)
+# What a call does may show a moment after it ended, in seconds.
+MARGIN = 0.5
 # Most lost answers belong to calls that took effect: looked for after so many seconds.
 FIRST_LOOK_UP = 2.0
 # Our own stores are asked again this often before a result is left to the lease, in seconds.
@@ -159,7 +161,8 @@ class Verdicts:
         )
         if (alone and trouble.sends >= MOST_SENDS) or self._is_long(trouble):
             return self._give_up(exc, mapped, trouble, now, "create")
-        wait, resend = self._r.settings.uncertain_wait, retry.resend_wait(trouble.sends)
+        wait = self._r.settings.uncertain_wait + MARGIN
+        resend = retry.resend_wait(trouble.sends)
         pause = retry.look_up_wait(0.0, wait, resend)
         if resend <= wait:
             pause = min(FIRST_LOOK_UP, pause)
