@@ -6,7 +6,9 @@ Nothing here knows a remote system; what an answer means is judged in the client
 import contextlib
 import json
 import re
+import socket
 import ssl
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +49,8 @@ CONNECT_TIMEOUT: Final = 5.0
 KEEPALIVE: Final = 4.0
 # A call is not begun with less of its time left than this share: it would only end uncertain.
 _WORTH_STARTING: Final = 0.1
+# Linger for no time at all: closing resets the connection.
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 _WRITE_CHUNK: Final = 64 * 1024
 
 _TLS_SPOKEN_TO_PLAIN_PORT = frozenset(
@@ -457,12 +461,28 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        with self._reset_when_over():
+            return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _WRITE_CHUNK):
-            chunk = buffer[start : start + _WRITE_CHUNK]
-            self._stream.write(chunk, _left(timeout, httpcore.WriteTimeout))
+        with self._reset_when_over():
+            for start in range(0, len(buffer), _WRITE_CHUNK):
+                chunk = buffer[start : start + _WRITE_CHUNK]
+                self._stream.write(chunk, _left(timeout, httpcore.WriteTimeout))
+
+    @contextlib.contextmanager
+    def _reset_when_over(self) -> Iterator[None]:
+        """A call given up is not to arrive later: the kernel would go on to deliver what it still holds of
+        it after an ordinary close. So the connection is reset, which throws that away.
+        """
+        try:
+            yield
+        except httpcore.TimeoutException:
+            raw = self._stream.get_extra_info("socket")
+            if raw is not None:
+                with contextlib.suppress(OSError):
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            raise
 
     def close(self) -> None:
         self._stream.close()

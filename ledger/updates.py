@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger
@@ -116,6 +116,8 @@ class Queue:
     delivery_certain: bool
     known_at: datetime | None
     tracking_number: str | None
+    blamed_at: datetime | None = None
+    strikes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +313,8 @@ _CLAIM = (
         QUEUES.c.delivery_certain,
         QUEUES.c.known_at,
         QUEUES.c.tracking_number,
+        QUEUES.c.blamed_at,
+        QUEUES.c.strikes,
     )
 )
 _WAITING = (
@@ -374,7 +378,7 @@ def record(
         if known is not None:
             values |= _values(known) | {"known_at": now}
         if call is not None and call.outcome not in FAILED:
-            values["tries"] = 0
+            values |= {"tries": 0, "blamed_at": None, "strikes": 0}
         held = _held(db, queue, **values)
         if call is not None:
             # PostgreSQL takes no NUL, which a garbled answer may have.
@@ -431,6 +435,8 @@ def rest(
             "next_try_at": next_try_at or now,
             "tries": (tries or 0) + counted if next_try_at else 0,
             "settled_at": queue.settled_at,
+            "blamed_at": queue.blamed_at,
+            "strikes": queue.strikes,
         }
         return _held(db, queue, **values) and sendable and next_try_at is None
 
@@ -534,31 +540,76 @@ def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float 
 
 
 def wake(ledger: Ledger, connection: str, now: datetime) -> None:
-    """Make due at once what waits for this shop."""
+    """Make due at once what waits for this shop, but for what met the fault that closed its gate."""
     statement = (
         update(QUEUES)
-        .where(QUEUES.c.open, QUEUES.c.connection == connection, QUEUES.c.next_try_at > now)
+        .where(
+            QUEUES.c.open,
+            QUEUES.c.connection == connection,
+            QUEUES.c.next_try_at > now,
+            QUEUES.c.blamed_at.is_(None),
+        )
         .values(next_try_at=now)
     )
     ledger.write(lambda db: db.execute(statement))
 
 
-def wake_next(ledger: Ledger, connection: str, now: datetime) -> list[Due]:
-    """Make due the queue whose time comes first: a closed gate is tried with it."""
-    first = (
-        select(QUEUES.c.order_id)
-        .where(QUEUES.c.connection == connection, QUEUES.c.open, QUEUES.c.lease_until.is_(None))
-        .order_by(QUEUES.c.next_try_at)
+def probe(
+    ledger: Ledger, connection: str, now: datetime, *, unblamed_only: bool = False
+) -> list[Due]:
+    """The queue to try a closed gate with, made due: the one whose time comes first, of those that did not
+    meet what closed it, else of all.
+    """
+    of = {"of_connection": connection, "now": now}
+
+    def unit(db: Connection) -> list[Due]:
+        order_id = db.execute(_UNBLAMED, of).scalar_one_or_none()
+        if order_id is None and not unblamed_only:
+            order_id = db.execute(_FIRST, of).scalar_one_or_none()
+        if order_id is None:
+            return []
+        db.execute(
+            update(QUEUES)
+            .where(QUEUES.c.connection == connection, QUEUES.c.order_id == order_id)
+            .values(next_try_at=case((QUEUES.c.next_try_at < now, QUEUES.c.next_try_at), else_=now))
+        )
+        return [Due(connection, order_id)]
+
+    return ledger.write(unit)
+
+
+_FIRST = (
+    select(QUEUES.c.order_id)
+    .where(
+        QUEUES.c.open,
+        QUEUES.c.connection == bindparam("of_connection"),
+        or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < bindparam("now")),
+    )
+    .order_by(QUEUES.c.next_try_at)
+    .limit(1)
+)
+_UNBLAMED = _FIRST.where(QUEUES.c.blamed_at.is_(None))
+
+
+def went_through_since(
+    ledger: Ledger, connection: str, order_id: str, since: datetime | None
+) -> bool:
+    """Whether this shop took an update of another order by a call that began after that moment."""
+    if since is None:
+        return False
+    query = (
+        select(ATTEMPTS.c.id)
+        .join(UPDATES, UPDATES.c.id == ATTEMPTS.c.update_id)
+        .where(
+            ATTEMPTS.c.started_at > since,
+            ATTEMPTS.c.outcome == "sent",
+            UPDATES.c.connection == connection,
+            UPDATES.c.order_id != order_id,
+        )
         .limit(1)
-        .scalar_subquery()
     )
-    statement = (
-        update(QUEUES)
-        .where(QUEUES.c.connection == connection, QUEUES.c.order_id == first)
-        .values(next_try_at=now)
-        .returning(QUEUES.c.connection, QUEUES.c.order_id)
-    )
-    return ledger.write(lambda db: [Due(*row) for row in db.execute(statement)])
+    with ledger.read() as db:
+        return db.execute(query).first() is not None
 
 
 # --- people look and mend -----------------------------------------------------------------------------
@@ -701,7 +752,7 @@ def _mend(
         db.execute(
             update(QUEUES)
             .where(QUEUES.c.connection == row.connection, QUEUES.c.order_id == row.order_id)
-            .values(open=True, next_try_at=now)
+            .values(open=True, next_try_at=now, blamed_at=None, strikes=0)
         )
         return due
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -45,7 +44,7 @@ def accept(
     """Write the update behind the others of its order, and ring."""
     if request.connection not in r.sources:
         raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
-    row = updates.accept(r.ledger, asked(request, origin=origin, key=key), datetime.now(UTC))
+    row = updates.accept(r.ledger, asked(request, origin=origin, key=key), r.ledger.now())
     if row.state == "queued":
         (ring or ring_updates)([Due(row.connection, row.order_id)])
     return row
@@ -71,7 +70,7 @@ def accept_flat(
     order_id = _shown(fields.get("order_id", ""))
     connection = _shown(fields.get("connection", request.connection if request else "okliving"))
     refused = Asked(connection, order_id, digest="", origin=origin)
-    update_id = updates.refuse(r.ledger, refused, "update_invalid", told, datetime.now(UTC))
+    update_id = updates.refuse(r.ledger, refused, "update_invalid", told, r.ledger.now())
     log.warning("update_refused", update_id=update_id, fields=sorted(errors))
     return None
 

@@ -37,7 +37,11 @@ def ring(orders: Iterable[Due]) -> int:
     return _publish(
         "orders.create",
         "create",
-        [{"order_pk": order.pk, "connection": order.connection} for order in orders],
+        [
+            {"order_pk": order.pk, "connection": order.connection}
+            | ({"target": order.target} if order.target else {})
+            for order in orders
+        ],
     )
 
 

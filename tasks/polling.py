@@ -191,7 +191,10 @@ class _Reading:
         try:
             answer = self.source.client.get_orders(body)
         except ClientError as exc:
-            if exc.counts_for_breaker:
+            wait = getattr(exc, "retry_after", None)
+            if wait is not None:
+                gate.asked_to_wait(wait, str(exc))
+            elif exc.counts_for_breaker:
                 gate.failed(str(exc))
             raise
         gate.succeeded()

@@ -26,8 +26,10 @@ from tasks.resources import Target
 
 # A read waits this long for its turn under the rate limit, in seconds.
 PATIENCE = 5.0
-# The names of stages are asked for again when an id is unknown, but not more often than this, in seconds.
+# The names of stages are asked for again when an id is unknown, but not more often than this, in seconds;
+# nor, after the box refused to tell them, than the second.
 NAMES_KEPT = 300.0
+NAMES_REFUSED = 15.0
 
 log = structlog.get_logger()
 
@@ -89,9 +91,8 @@ def read(
 
 def _tell(gate: Gate, exc: RemoteError) -> None:
     """Tell the gate of reads what an error says about the connection."""
-    asked_to_wait = getattr(gate, "asked_to_wait", None)
-    if exc.retry_after is not None and asked_to_wait is not None:
-        asked_to_wait(exc.retry_after, str(exc))
+    if exc.retry_after is not None:
+        gate.asked_to_wait(exc.retry_after, str(exc))
     elif isinstance(exc, ConnectionFault):
         gate.fault(str(exc))
     elif exc.counts_for_breaker:
@@ -103,9 +104,9 @@ def _tell(gate: Gate, exc: RemoteError) -> None:
 
 @dataclass(slots=True)
 class _Names:
-    """What one box calls its stages, as last asked."""
+    """What one box calls its stages, as last asked, and from when on they may be asked for anew."""
 
-    asked_at: float = float("-inf")
+    ask_at: float = float("-inf")
     by_id: dict[str, str] = field(default_factory=dict)
     asking: threading.Lock = field(default_factory=threading.Lock)
 
@@ -129,13 +130,16 @@ def _names(target: Target, profile: Profile, said: Sequence[Said]) -> dict[str, 
             for one in said
             if one.stages and not profile.updates.hook.has_row(one) and not _is_named(one, kept)
         ]
-        if strange and time.monotonic() - kept.asked_at > NAMES_KEPT:
+        if strange and time.monotonic() > kept.ask_at:
+            again = NAMES_KEPT
             try:
                 target.rate.acquire(PATIENCE)
                 kept.by_id = _by_id(target.client.workflows())
             except (Rejected, ConnectionFault) as exc:
+                again = NAMES_REFUSED
                 log.warning("stages_not_named", target=target.name, because=type(exc).__name__)
-            kept.asked_at = time.monotonic()
+            # Not after an outage: then the read has failed, and the next one asks again.
+            kept.ask_at = time.monotonic() + again
         return kept.by_id
 
 

@@ -57,6 +57,7 @@ def deliver(self: Any, connection: str, order_id: str) -> None:
         raise self.retry(countdown=5) from None
     if step.woke:
         app.send_task("upkeep.sweep", kwargs={"grace": 0.0}, queue="upkeep", retry=False)
+    ring_updates(step.ring)
     if step.wait == 0.0:
         ring_updates([due])
     elif step.wait is not None and step.wait <= retry.IN_CELERY:

@@ -6,7 +6,7 @@ to run twice and costs little when there is nothing to do.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from redis.exceptions import RedisError
@@ -19,6 +19,8 @@ from tasks.resources import Resources, Source, Target, resources
 
 # Messages that may wait in the queue after a sweep: enough for minutes of work, bounded after an outage.
 MOST_WAITING = 5000
+# Orders of targets that are configured no more which one sweep sees to.
+MOST_ASTRAY = 100
 # An order this fresh in its state has its message on the way, in seconds.
 GRACE = 10.0
 # Hook calls that a sweep rings for: those that then find no place wait for it without a message.
@@ -42,6 +44,7 @@ def sweep(grace: float = GRACE) -> None:
         rung = _sweep(r, target, grace)
         if rung:
             log.info("swept", target=target.name, rung=rung)
+    ring(orders.astray(r.ledger, list(r.targets), MOST_ASTRAY))
     for source in r.sources.values():
         rung = _sweep_updates(r, source, grace)
         if rung:
@@ -81,17 +84,11 @@ def pulse() -> None:
             ring(due_of(member) for member in target.slots.unpark(100))
         elif row.probe_at is not None and row.probe_at <= now:
             # Also when every order waits for a later time: the gate must not stay closed for that.
-            ring(
-                orders.due(r.ledger, target.name, now, 1)
-                or orders.wake_next(r.ledger, target.name, now)
-            )
+            ring(orders.probe(r.ledger, target.name, now))
     for source in r.sources.values():
         row = source.gate.row()
         if row.closed_by is not None and row.probe_at is not None and row.probe_at <= now:
-            ring_updates(
-                updates.due(r.ledger, source.name, now, 1)
-                or updates.wake_next(r.ledger, source.name, now)
-            )
+            ring_updates(updates.probe(r.ledger, source.name, now))
 
 
 @app.task(name="upkeep.purge", ignore_result=True, acks_late=True)
@@ -105,4 +102,4 @@ def purge() -> None:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return resources().ledger.now()

@@ -258,12 +258,12 @@ def test_unknown_order_is_not_claimed(ledger):
     assert orders.claim(ledger, 4711, NOW, LEASE) is None
 
 
-def test_expired_lease_is_an_uncertain_try_that_began_when_it_was_taken(ledger):
+def test_expired_lease_is_an_uncertain_try_that_may_have_gone_on_until_then(ledger):
     (pk,) = store(ledger)
     orders.claim(ledger, pk, NOW, LEASE)
     assert orders.claim(ledger, pk, at(LEASE), LEASE) is None
     claim = orders.claim(ledger, pk, at(LEASE + 1), LEASE, "second")
-    assert (claim.uncertain_since, claim.lookups) == (NOW, 0)
+    assert (claim.uncertain_since, claim.lookups) == (at(LEASE), 0)
     (lost,) = orders.attempts(ledger, pk)
     assert (lost.kind, lost.outcome, lost.started_at) == ("create", "lost", NOW)
     assert (lost.duration_ms, lost.task_id) == (71_000, "second")
@@ -275,7 +275,7 @@ def test_lost_try_is_told_once_when_its_successor_gave_the_order_back(ledger):
     claim = orders.claim(ledger, pk, at(100), LEASE)
     orders.give_back(ledger, claim, at(105))
     again = orders.claim(ledger, pk, at(105), LEASE)
-    assert again.uncertain_since == NOW
+    assert again.uncertain_since == at(LEASE)
     assert [t.outcome for t in orders.attempts(ledger, pk)] == ["lost"]
 
 
@@ -417,11 +417,11 @@ def refuse(ledger, pks, texts):
 def test_alike_are_the_last_refusals_of_different_orders(ledger):
     pks = store(ledger, *[order(str(n)) for n in range(5)])
     refuse(ledger, pks[:4], ["no"] * 4)
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == []
     refuse(ledger, pks[4:], ["no"])
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == sorted(pks)
-    assert orders.refused_alike(ledger, "onebox", "other", 5) == []
-    assert orders.refused_alike(ledger, "other box", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == sorted(pks)
+    assert orders.refused_alike(ledger, "onebox", "other", 5, NOW) == []
+    assert orders.refused_alike(ledger, "other box", "no", 5, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -435,16 +435,16 @@ def test_alike_are_the_last_refusals_of_different_orders(ledger):
 def test_not_alike_are_one_order_again_another_text_and_a_success_between(ledger, of, texts):
     pks = store(ledger, *[order(str(n)) for n in range(5)])
     refuse(ledger, [pks[n] for n in of], texts)
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == []
 
 
 def test_held_for_the_connections_fault_waits_again(ledger):
     held, ignored, made = store(ledger, order("1"), order("2"), order("3"))
     for pk, state in ((held, "held"), (ignored, "ignored"), (made, "created")):
         put_in(ledger, pk, state)
-    orders.wait_again(ledger, [held, ignored, made], "connection_paused", at(1))
+    orders.wait_again(ledger, [held, ignored, made], "connection_paused", at(1), 15)
     assert [row(ledger, n).state for n in "123"] == ["waiting", "ignored", "created"]
-    assert (row(ledger).reason, row(ledger).next_try_at) == ("connection_paused", at(1))
+    assert (row(ledger).reason, row(ledger).next_try_at) == ("connection_paused", at(16))
 
 
 # --- people -----------------------------------------------------------------------------------------

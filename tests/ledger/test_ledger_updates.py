@@ -237,7 +237,7 @@ def test_waking_makes_all_or_the_next_one_due(ledger):
         queue, _, _ = updates.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
         updates.rest(ledger, queue, NOW, next_try_at=after(600 + int(order_id)))
     assert updates.due(ledger, SHOP, after(1), 10) == []
-    assert updates.wake_next(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
+    assert updates.probe(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
     assert len(updates.due(ledger, SHOP, after(1), 10)) == 1
     updates.wake(ledger, SHOP, after(1))
     assert len(updates.due(ledger, SHOP, after(1), 10)) == 2
