@@ -251,7 +251,7 @@ def _close(
 
 def open_gate(ledger: Ledger, connection: str, direction: Direction = "write") -> bool:
     """A call went through: no failures any more, and the gate is open unless a person closed it. True when
-    it had been closed.
+    it had been closed: then what waited for it is to be made due, which the sweep and the pulse do.
     """
 
     def unit(db: Connection) -> bool:
@@ -265,6 +265,13 @@ def open_gate(ledger: Ledger, connection: str, direction: Direction = "write") -
             .where(*_this(connection, direction))
             .values(failures=0, closed_by=None, closed_at=None, reason="", probe_at=None)
         )
+        if was is not None and direction == "write":
+            _let_wake(db, connection, ledger.now())
         return was is not None
 
     return ledger.write(unit)
+
+
+def _let_wake(db: Connection, connection: str, now: datetime) -> None:
+    """Note, with the opening itself, that what waited is to be made due: see ledger/waking."""
+    db.execute(update(GATES).where(*_this(connection, "write")).values(opened_at=now, waking=True))

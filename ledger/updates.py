@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ledger import tallies
 from ledger.database import Ledger
-from ledger.models import HookCall, Update, UpdateAttempt, UpdateQueue
+from ledger.models import IS_OPEN_QUEUE, HookCall, Update, UpdateAttempt, UpdateQueue
 from ledger.orders import EARLY, NotPossible
 
 UPDATES = cast("Table", Update.__table__)
@@ -28,7 +29,7 @@ HOOKS = cast("Table", HookCall.__table__)
 
 # The reason of an update that a person sends in spite of its age.
 RETRIED = "update_retried"
-STATES = ("queued", "sent", "parked", "withdrawn", "cancelled", "refused")
+STATES = tallies.UPDATES.states
 # The parts that are strictly ordered.
 MACHINES = frozenset({"order", "delivery"})
 # Outcomes of calls after which nothing is known but that the same must be tried again.
@@ -521,7 +522,7 @@ def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float 
     query = (
         select(QUEUES.c.connection, QUEUES.c.order_id)
         .where(
-            QUEUES.c.open,
+            text(IS_OPEN_QUEUE),  # as the partial index says it, which serves no other words
             QUEUES.c.connection == connection,
             QUEUES.c.next_try_at <= now - timedelta(seconds=grace),
             or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < now),
@@ -533,21 +534,13 @@ def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float 
         return [Due(*row) for row in db.execute(query)]
 
 
-def wake(ledger: Ledger, connection: str, now: datetime) -> None:
-    """Make due at once what waits for this shop."""
-    statement = (
-        update(QUEUES)
-        .where(QUEUES.c.open, QUEUES.c.connection == connection, QUEUES.c.next_try_at > now)
-        .values(next_try_at=now)
-    )
-    ledger.write(lambda db: db.execute(statement))
-
-
 def wake_next(ledger: Ledger, connection: str, now: datetime) -> list[Due]:
     """Make due the queue whose time comes first: a closed gate is tried with it."""
     first = (
         select(QUEUES.c.order_id)
-        .where(QUEUES.c.connection == connection, QUEUES.c.open, QUEUES.c.lease_until.is_(None))
+        .where(
+            QUEUES.c.connection == connection, text(IS_OPEN_QUEUE), QUEUES.c.lease_until.is_(None)
+        )
         .order_by(QUEUES.c.next_try_at)
         .limit(1)
         .scalar_subquery()
@@ -756,26 +749,3 @@ def hook_done(ledger: Ledger, hook_id: int, outcome: str, now: datetime) -> None
         update(HOOKS).where(HOOKS.c.id == hook_id).values(done_at=now, outcome=outcome, fields={})
     )
     ledger.write(lambda db: db.execute(statement))
-
-
-# --- time passes --------------------------------------------------------------------------------------
-
-
-def purge(ledger: Ledger, before: datetime) -> int:
-    """Blank the notes and answers of updates that ended before that moment."""
-    ended = and_(
-        UPDATES.c.state != "queued", UPDATES.c.state != "parked", UPDATES.c.state_at < before
-    )
-
-    def unit(db: Connection) -> int:
-        ids = select(UPDATES.c.id).where(ended)
-        db.execute(
-            update(ATTEMPTS)
-            .where(ATTEMPTS.c.update_id.in_(ids), ATTEMPTS.c.excerpt != "")
-            .values(excerpt="")
-        )
-        return db.execute(
-            update(UPDATES).where(ended, UPDATES.c.note.is_not(None)).values(note=None)
-        ).rowcount
-
-    return ledger.write(unit)

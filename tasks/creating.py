@@ -220,11 +220,8 @@ class _Attempt:
         return self._wait("crm_unavailable", pause, mapped, tried)
 
     def _succeeded(self) -> bool:
-        """The CRM answered. True when that ended an outage: what waited for it is made due."""
-        opened = self._target.gate.succeeded()
-        if opened:
-            orders.wake(self._r.ledger, self._target.name, _now())
-        return opened
+        """The CRM answered. True when that ended an outage: a sweep makes due what waited."""
+        return self._target.gate.succeeded()
 
     def _count(self, exc: ClientError) -> None:
         if exc.counts_for_breaker:

@@ -14,6 +14,7 @@ import pytest
 
 import settings
 from clients.limits import Rate, Slots
+from ledger.database import Ledger
 from ledger.migrate import upgrade
 
 # The app of tasks reads its settings when it is imported: a sandbox in an empty folder, without a broker.
@@ -128,6 +129,7 @@ def chosen_settings(folder, **changes):
 def clock(monkeypatch):
     moved = Clock()
     monkeypatch.setattr(creating, "_now", moved)
+    monkeypatch.setattr(Ledger, "now", lambda _: moved())
     return moved
 
 

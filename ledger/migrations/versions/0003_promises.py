@@ -12,6 +12,7 @@ from ledger.models import (
     HAS_OLD_NOTE,
     IS_IN_SHADOW,
     IS_OPEN,
+    IS_OPEN_QUEUE,
     IS_PURGEABLE,
     IS_UNDONE,
     IS_WATCHED,
@@ -68,11 +69,27 @@ INDEXES: list[tuple[str, str, list[str], str | None]] = [
     ("ix_orders_purgeable", "orders", ["state_at"], IS_PURGEABLE),
     ("ix_orders_watched", "orders", ["target", "check_at"], IS_WATCHED),
     ("ix_intake_received_at", "intake", ["received_at"], None),
-    ("ix_update_queues_open", "update_queues", ["connection", "next_try_at"], "open"),
+    (
+        "ix_update_queues_open",
+        "update_queues",
+        ["connection", "next_try_at", "order_id"],
+        IS_OPEN_QUEUE,
+    ),
+    ("ix_orders_in_state", "orders", ["state", "id"], None),
+    ("ix_updates_in_state", "updates", ["state", "id"], None),
+    ("ix_updates_of_order", "updates", ["order_id", "connection", "seq"], None),
     ("ix_updates_purgeable", "updates", ["state_at"], HAS_OLD_NOTE),
     ("ix_update_attempts_started_at", "update_attempts", ["started_at"], None),
     ("ix_hook_calls_due", "hook_calls", ["next_try_at"], IS_UNDONE),
     ("ix_hook_calls_process", "hook_calls", ["process", "id"], IS_UNDONE),
+]
+
+# Those that these take the place of; `id` is the order of arrival too.
+REPLACED: list[tuple[str, str, list[str]]] = [
+    ("ix_orders_received_at", "orders", ["received_at"]),
+    ("ix_orders_due", "orders", ["state", "next_try_at"]),
+    ("ix_updates_state", "updates", ["state"]),
+    ("ix_updates_order", "updates", ["connection", "order_id", "seq"]),
 ]
 
 WATCHED = timedelta(days=30)
@@ -97,6 +114,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     _gates_with_directions()
+    for name, table, _ in REPLACED:
+        op.drop_index(name, table_name=table)
     for name, table, indexed, condition in INDEXES:
         where = None if condition is None else sa.text(condition)
         op.create_index(name, table, indexed, sqlite_where=where, postgresql_where=where)
@@ -144,6 +163,8 @@ def _gates_with_directions() -> None:
 def downgrade() -> None:
     for name, table, _, _ in reversed(INDEXES):
         op.drop_index(name, table_name=table)
+    for name, table, indexed in REPLACED:
+        op.create_index(name, table, indexed)
     op.drop_table("gates")
     op.create_table(
         "gates",

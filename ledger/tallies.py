@@ -1,0 +1,137 @@
+"""How many orders and updates are in each state: exact as long as they are few, else as of a while ago.
+
+In: an aware UTC time. Out: `Counts`, which say as of when they are. To ask costs the same however long the
+ledger: a state is counted to `MOST_EXACT`, and where there are more, what the pulse counted last is told.
+Counting those goes by slices of an index and holds no writer. Raises `LedgerUnavailable`. Called by
+ledger/measures and ledger/orders (`counts`), tasks/upkeep (`refresh`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, bindparam, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.database import Ledger
+from ledger.models import Order, Tally, Update
+
+# Rows of one state that are counted anew each time somebody asks, and rows in one statement of the others.
+MOST_EXACT = 5000
+SLICE = 5000
+# A tally is renewed after so long, and after a second for so many rows if that is longer.
+FRESH = timedelta(minutes=1)
+ROWS_A_SECOND = 10_000
+
+TALLIES = cast("Table", Tally.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is counted: a table with an index over state and id, and its states."""
+
+    name: str
+    table: Table
+    states: tuple[str, ...]
+
+
+ORDERS = Kind(
+    "orders",
+    cast("Table", Order.__table__),
+    ("received", "waiting", "created", "held", "ignored"),
+)
+UPDATES = Kind(
+    "updates",
+    cast("Table", Update.__table__),
+    ("queued", "sent", "parked", "withdrawn", "cancelled", "refused"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows by state. `at` is when the oldest of these numbers was right: now, while there are few."""
+
+    rows: dict[str, int]
+    at: datetime
+
+
+def counts(ledger: Ledger, kind: Kind, now: datetime) -> Counts:
+    """Rows of each state. What nobody has tallied yet is tallied now."""
+    with ledger.read() as db:
+        found = {state: _few(db, kind, state) for state in kind.states}
+        many = [state for state, count in found.items() if count == MOST_EXACT]
+        kept = _kept(db, kind) if many else {}
+    for state in many:
+        if state not in kept:
+            kept[state] = _tally(ledger, kind, state, now)
+        found[state] = max(found[state], kept[state].rows[state])
+    return Counts(found, min((kept[state].at for state in many), default=now))
+
+
+def refresh(ledger: Ledger, now: datetime) -> None:
+    """Count anew the states of which there are many and whose tally has become old."""
+    for kind in (ORDERS, UPDATES):
+        with ledger.read() as db:
+            many = [state for state in kind.states if _few(db, kind, state) == MOST_EXACT]
+            kept = _kept(db, kind) if many else {}
+        for state in many:
+            if state not in kept or kept[state].at + _lasts(kept[state].rows[state]) <= now:
+                _tally(ledger, kind, state, now)
+
+
+def _lasts(rows: int) -> timedelta:
+    return max(FRESH, timedelta(seconds=rows / ROWS_A_SECOND))
+
+
+def _few(db: Connection, kind: Kind, state: str) -> int:
+    """The rows in this state, MOST_EXACT at most."""
+    rows = select(literal(1)).where(kind.table.c.state == state).limit(MOST_EXACT).subquery()
+    return int(db.execute(select(func.count()).select_from(rows)).scalar_one())
+
+
+def _kept(db: Connection, kind: Kind) -> dict[str, Counts]:
+    names = {f"{kind.name}:{state}": state for state in kind.states}
+    query = select(TALLIES).where(TALLIES.c.name.in_(list(names)))
+    return {
+        names[row.name]: Counts({names[row.name]: row.rows}, row.at) for row in db.execute(query)
+    }
+
+
+def _tally(ledger: Ledger, kind: Kind, state: str, now: datetime) -> Counts:
+    """Count the rows in this state, slice by slice, and keep the number."""
+    rows, after = 0, 0
+    while True:
+        with ledger.read() as db:
+            count, last = db.execute(_slice(kind), {"of_state": state, "after": after}).one()
+        rows += count
+        if count < SLICE:
+            break
+        after = last
+    values = {"name": f"{kind.name}:{state}", "rows": rows, "at": now}
+    ledger.write(lambda db: db.execute(_KEEP[db.dialect.name], values))
+    return Counts({state: rows}, now)
+
+
+def _slice(kind: Kind) -> Any:
+    table = kind.table
+    ids = (
+        select(table.c.id)
+        .where(table.c.state == bindparam("of_state"), table.c.id > bindparam("after"))
+        .order_by(table.c.id)
+        .limit(SLICE)
+        .subquery()
+    )
+    return select(func.count(), func.max(ids.c.id))
+
+
+def _keep(dialect: Any) -> Any:
+    new = dialect.insert(TALLIES)
+    return new.on_conflict_do_update(
+        index_elements=[TALLIES.c.name],
+        set_={"rows": new.excluded.rows, "at": new.excluded.at},
+    )
+
+
+_KEEP = {"sqlite": _keep(sqlite), "postgresql": _keep(postgresql)}
