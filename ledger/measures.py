@@ -27,7 +27,7 @@ LANES = {
 
 WINDOW = timedelta(hours=1)
 # Of the window's calls, the newest from which quantiles are taken.
-SAMPLE = 5000
+SAMPLE = 1000
 # Hook calls that nobody has acted on are counted up to this.
 MOST_WAITING = 5000
 QUANTILES = {"0.5": 0.5, "0.9": 0.9, "0.99": 0.99}

@@ -137,7 +137,7 @@ class Order(Base):
         Index("ix_orders_target_id", "target_id"),
         _partial("ix_orders_open", IS_OPEN, "target", "next_try_at", "id"),
         _partial("ix_orders_open_by_age", IS_OPEN, "target", "id"),
-        _partial("ix_orders_shadow", IS_IN_SHADOW, "id"),
+        _partial("ix_orders_shadow", IS_IN_SHADOW, "reason", "id"),
         _partial("ix_orders_purgeable", IS_PURGEABLE, "state_at"),
         _partial("ix_orders_watched", IS_WATCHED, "target", "check_at"),
     )

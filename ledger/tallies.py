@@ -57,32 +57,59 @@ class Counts:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A tally: so many rows of a state at that moment."""
+
+    rows: int
+    at: datetime
+
+    @property
+    def good_until(self) -> datetime:
+        return self.at + max(FRESH, timedelta(seconds=self.rows / ROWS_A_SECOND))
+
+
 def counts(ledger: Ledger, kind: Kind, now: datetime) -> Counts:
     """Rows of each state. What nobody has tallied yet is tallied now."""
     with ledger.read() as db:
-        found = {state: _few(db, kind, state) for state in kind.states}
-        many = [state for state, count in found.items() if count == MOST_EXACT]
-        kept = _kept(db, kind) if many else {}
+        kept = _kept(db, kind)
+        found = {
+            state: kept[state].rows if _is_good(kept.get(state), now) else _few(db, kind, state)
+            for state in kind.states
+        }
+    many = [state for state, rows in found.items() if rows >= MOST_EXACT]
     for state in many:
         if state not in kept:
             kept[state] = _tally(ledger, kind, state, now)
-        found[state] = max(found[state], kept[state].rows[state])
+        found[state] = max(found[state], kept[state].rows)
     return Counts(found, min((kept[state].at for state in many), default=now))
 
 
 def refresh(ledger: Ledger, now: datetime) -> None:
-    """Count anew the states of which there are many and whose tally has become old."""
+    """Count anew the states whose tally has become old, and those of which there are many now."""
     for kind in (ORDERS, UPDATES):
         with ledger.read() as db:
-            many = [state for state in kind.states if _few(db, kind, state) == MOST_EXACT]
-            kept = _kept(db, kind) if many else {}
-        for state in many:
-            if state not in kept or kept[state].at + _lasts(kept[state].rows[state]) <= now:
-                _tally(ledger, kind, state, now)
+            kept = _kept(db, kind)
+            old = [
+                state
+                for state in kind.states
+                if (
+                    kept[state].good_until <= now
+                    if state in kept
+                    else _few(db, kind, state) == MOST_EXACT
+                )
+            ]
+        for state in old:
+            _tally(ledger, kind, state, now)
 
 
-def _lasts(rows: int) -> timedelta:
-    return max(FRESH, timedelta(seconds=rows / ROWS_A_SECOND))
+def _is_good(tally: _Kept | None, now: datetime) -> bool:
+    """Whether a tally is told without a look at how many there are: it is fresh, and far from few."""
+    return (
+        tally is not None
+        and tally.rows >= 2 * MOST_EXACT
+        and now < tally.good_until + FRESH  # the pulse comes a moment later
+    )
 
 
 def _few(db: Connection, kind: Kind, state: str) -> int:
@@ -91,15 +118,14 @@ def _few(db: Connection, kind: Kind, state: str) -> int:
     return int(db.execute(select(func.count()).select_from(rows)).scalar_one())
 
 
-def _kept(db: Connection, kind: Kind) -> dict[str, Counts]:
+def _kept(db: Connection, kind: Kind) -> dict[str, _Kept]:
+    """The tallies of a kind by state."""
     names = {f"{kind.name}:{state}": state for state in kind.states}
     query = select(TALLIES).where(TALLIES.c.name.in_(list(names)))
-    return {
-        names[row.name]: Counts({names[row.name]: row.rows}, row.at) for row in db.execute(query)
-    }
+    return {names[row.name]: _Kept(row.rows, row.at) for row in db.execute(query)}
 
 
-def _tally(ledger: Ledger, kind: Kind, state: str, now: datetime) -> Counts:
+def _tally(ledger: Ledger, kind: Kind, state: str, now: datetime) -> _Kept:
     """Count the rows in this state, slice by slice, and keep the number."""
     rows, after = 0, 0
     while True:
@@ -111,7 +137,7 @@ def _tally(ledger: Ledger, kind: Kind, state: str, now: datetime) -> Counts:
         after = last
     values = {"name": f"{kind.name}:{state}", "rows": rows, "at": now}
     ledger.write(lambda db: db.execute(_KEEP[db.dialect.name], values))
-    return Counts({state: rows}, now)
+    return _Kept(rows, now)
 
 
 def _slice(kind: Kind) -> Any:

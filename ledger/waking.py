@@ -24,7 +24,7 @@ ORDERS = cast("Table", Order.__table__)
 QUEUES = cast("Table", UpdateQueue.__table__)
 
 # Rows in one transaction: some 10 to 20 ms on SQLite, with orders of 3 kB.
-CHUNK = 250
+CHUNK = 200
 # The least that a time can be later than another one.
 TICK = timedelta(microseconds=1)
 

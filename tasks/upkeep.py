@@ -20,7 +20,7 @@ from tasks.resources import Resources, Source, Target, resources
 # Messages that may wait in the queue after a sweep: enough for minutes of work, bounded after an outage.
 MOST_WAITING = 5000
 # Chunks of orders that a sweep or a pulse makes due after an outage; the next one goes on.
-MOST_CHUNKS = 20
+MOST_CHUNKS = 50
 # An order this fresh in its state has its message on the way, in seconds.
 GRACE = 10.0
 # Seconds that a worker counts as seen; /readyz asks.
