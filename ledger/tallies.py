@@ -8,6 +8,7 @@ ledger/measures and ledger/orders (`counts`), tasks/upkeep (`refresh`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -73,10 +74,9 @@ def counts(ledger: Ledger, kind: Kind, now: datetime) -> Counts:
     """Rows of each state. What nobody has tallied yet is tallied now."""
     with ledger.read() as db:
         kept = _kept(db, kind)
-        found = {
-            state: kept[state].rows if _is_good(kept.get(state), now) else _few(db, kind, state)
-            for state in kind.states
-        }
+        good = {state: tally.rows for state, tally in kept.items() if _is_good(tally, now)}
+        few = _few(db, kind, [state for state in kind.states if state not in good])
+    found = {state: (good | few)[state] for state in kind.states}
     many = [state for state, rows in found.items() if rows >= MOST_EXACT]
     for state in many:
         if state not in kept:
@@ -90,32 +90,31 @@ def refresh(ledger: Ledger, now: datetime) -> None:
     for kind in (ORDERS, UPDATES):
         with ledger.read() as db:
             kept = _kept(db, kind)
-            old = [
-                state
-                for state in kind.states
-                if (
-                    kept[state].good_until <= now
-                    if state in kept
-                    else _few(db, kind, state) == MOST_EXACT
-                )
-            ]
-        for state in old:
+            few = _few(db, kind, [state for state in kind.states if state not in kept])
+        old = [state for state, tally in kept.items() if tally.good_until <= now]
+        many = [state for state, rows in few.items() if rows == MOST_EXACT]
+        for state in (*old, *many):
             _tally(ledger, kind, state, now)
 
 
-def _is_good(tally: _Kept | None, now: datetime) -> bool:
+def _is_good(tally: _Kept, now: datetime) -> bool:
     """Whether a tally is told without a look at how many there are: it is fresh, and far from few."""
-    return (
-        tally is not None
-        and tally.rows >= 2 * MOST_EXACT
-        and now < tally.good_until + FRESH  # the pulse comes a moment later
-    )
+    # Until the pulse has come, a moment later.
+    return tally.rows >= 2 * MOST_EXACT and now < tally.good_until + FRESH
 
 
-def _few(db: Connection, kind: Kind, state: str) -> int:
-    """The rows in this state, MOST_EXACT at most."""
-    rows = select(literal(1)).where(kind.table.c.state == state).limit(MOST_EXACT).subquery()
-    return int(db.execute(select(func.count()).select_from(rows)).scalar_one())
+def _few(db: Connection, kind: Kind, states: Sequence[str]) -> dict[str, int]:
+    """The rows in each of these states, MOST_EXACT at most."""
+    if not states:
+        return {}
+    state_of = kind.table.c.state
+    rows = [select(literal(1)).where(state_of == state).limit(MOST_EXACT) for state in states]
+    found = db.execute(
+        select(
+            *(select(func.count()).select_from(one.subquery()).scalar_subquery() for one in rows)
+        )
+    ).one()
+    return dict(zip(states, map(int, found), strict=True))
 
 
 def _kept(db: Connection, kind: Kind) -> dict[str, _Kept]:
