@@ -6,7 +6,7 @@ export UV_LINK_MODE ?= copy
 # Compiled modules are kept in .venv: without them every start costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run setup test check bench bench-paired lock clean
+.PHONY: run setup test check bench bench-paired bench-scale lock clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/orderbridge run
@@ -28,6 +28,10 @@ bench: setup
 # An older commit against this one, in turn: make bench-paired OLD=COMMIT ROUNDS=3
 bench-paired: setup
 	PYTHONPATH=tests $(BIN)/python -m bench.paired $(OLD) $(or $(ROUNDS),3)
+
+# The ledger's own work at a million orders: make bench-scale ROWS=1000000
+bench-scale: setup
+	PYTHONPATH=tests $(BIN)/python -m bench.scale $(ROWS)
 
 .venv/bin/uv: requirements/uv.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "orderbridge needs Python 3.11 or newer; say which with: make PYTHON=python3.12")'

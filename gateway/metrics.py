@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from ledger import connections, measures
 from ledger.database import LedgerUnavailable
-from ledger.measures import Lane
+from ledger.measures import Lane, Measures
 from tasks.resources import Resources
 
 QUEUES = ("fetch", "create", "updates", "ocp", "upkeep")
@@ -73,8 +73,9 @@ def _of_ledger(r: Resources) -> list[Metric]:
     now = datetime.now(UTC)
     found = measures.measure(r.ledger, now)
     return [
-        _counts("orderbridge_orders", "Orders by state.", found.orders),
-        _counts("orderbridge_updates", "Updates by state.", found.updates),
+        _counts("orderbridge_orders", "Orders by state.", found.orders.rows),
+        _counts("orderbridge_updates", "Updates by state.", found.updates.rows),
+        _counted_at(found),
         _age("orderbridge_orders", "order", found.oldest_order_due_at, now),
         _age("orderbridge_updates", "queue of updates", found.oldest_update_due_at, now),
         _hooks(found.hooks),
@@ -88,6 +89,14 @@ def _counts(name: str, text: str, counts: dict[str, int]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=["state"])
     for state, count in counts.items():
         family.add_metric([state], count)
+    return family
+
+
+def _counted_at(found: Measures) -> Metric:
+    text = "Unix time as of which the counts by state are right: now, unless there are too many to count."
+    family = GaugeMetricFamily("orderbridge_counted_timestamp_seconds", text, labels=["of"])
+    family.add_metric(["orders"], found.orders.at.timestamp())
+    family.add_metric(["updates"], found.updates.at.timestamp())
     return family
 
 

@@ -61,6 +61,7 @@ IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
 IS_IN_SHADOW = "state = 'waiting' AND reason = 'shadow'"
 IS_WATCHED = "check_at IS NOT NULL"
 IS_UNDONE = "done_at IS NULL"
+IS_OPEN_QUEUE = "open"
 HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
 
 
@@ -130,14 +131,13 @@ class Order(Base):
 
     __table_args__ = (
         UniqueConstraint("connection", "order_id", name="uq_orders_connection_order_id"),
-        Index("ix_orders_due", "state", "next_try_at"),
-        Index("ix_orders_received_at", "received_at"),
+        Index("ix_orders_in_state", "state", "id"),
         Index("ix_orders_order_id", "order_id"),
         Index("ix_orders_state_at", "state_at", "id"),
         Index("ix_orders_target_id", "target_id"),
         _partial("ix_orders_open", IS_OPEN, "target", "next_try_at", "id"),
         _partial("ix_orders_open_by_age", IS_OPEN, "target", "id"),
-        _partial("ix_orders_shadow", IS_IN_SHADOW, "id"),
+        _partial("ix_orders_shadow", IS_IN_SHADOW, "reason", "id"),
         _partial("ix_orders_purgeable", IS_PURGEABLE, "state_at"),
         _partial("ix_orders_watched", IS_WATCHED, "target", "check_at"),
     )
@@ -296,7 +296,7 @@ class UpdateQueue(Base):
 
     __table_args__ = (
         Index("ix_update_queues_due", "open", "next_try_at"),
-        _partial("ix_update_queues_open", "open", "connection", "next_try_at"),
+        _partial("ix_update_queues_open", IS_OPEN_QUEUE, "connection", "next_try_at", "order_id"),
     )
 
 
@@ -333,8 +333,8 @@ class Update(Base):
 
     __table_args__ = (
         UniqueConstraint("key", name="uq_updates_key"),
-        Index("ix_updates_order", "connection", "order_id", "seq"),
-        Index("ix_updates_state", "state"),
+        Index("ix_updates_of_order", "order_id", "connection", "seq"),
+        Index("ix_updates_in_state", "state", "id"),
         _partial("ix_updates_purgeable", HAS_OLD_NOTE, "state_at"),
     )
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ledger import tallies
 from ledger.database import Ledger
 from ledger.models import IS_OPEN, Attempt, Intake, Order, UtcDateTime
 
@@ -39,7 +40,7 @@ ATTEMPTS = cast("Table", Attempt.__table__)
 INTAKE = cast("Table", Intake.__table__)
 
 OPEN = ("received", "waiting")
-STATES = ("received", "waiting", "created", "held", "ignored")
+STATES = tallies.ORDERS.states
 # A doorbell may ring a little before its time: clocks and roundings differ by less than this.
 EARLY = timedelta(seconds=0.5)
 # How far back refusals with one text are looked at: more than all workers have in flight.
@@ -169,9 +170,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The ledger at a glance: orders by state, the newest ones, age of the oldest that is due."""
+    """The ledger at a glance: orders by state as of `counted_at`, the newest ones, age of the oldest that
+    is due.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
+    counted_at: datetime | None = None
     latest: list[Row] = field(default_factory=list)
     oldest_due_at: datetime | None = None
 
@@ -632,7 +636,7 @@ def _insert_attempt(ledger: Ledger, pk: int, target: str, tried: Try) -> None:
 _DUE = (
     select(ORDERS.c.id, ORDERS.c.connection, ORDERS.c.target)
     .where(
-        ORDERS.c.state.in_(OPEN),
+        text(IS_OPEN),  # as the partial index says it, which serves no other words
         ORDERS.c.target == bindparam("target"),
         ORDERS.c.next_try_at <= bindparam("before"),
         _FREE,
@@ -648,27 +652,6 @@ def due(ledger: Ledger, target: str, now: datetime, most: int, grace: float = 0.
     values = {"target": target, "before": before, "now": now, "most": most}
     with ledger.read() as db:
         return [Due(*row) for row in db.execute(_DUE, values)]
-
-
-def wake(ledger: Ledger, target: str, now: datetime) -> int:
-    """Make due at once what waits for this target, uncertain ones excepted, whose wait is
-    for the CRM, and those that met what closed the gate: their wait is for themselves.
-    """
-
-    def unit(db: Connection) -> int:
-        return db.execute(
-            update(ORDERS)
-            .where(
-                ORDERS.c.target == target,
-                ORDERS.c.state == "waiting",
-                ORDERS.c.uncertain_since.is_(None),
-                ORDERS.c.blamed_at.is_(None),
-                ORDERS.c.next_try_at > now,
-            )
-            .values(next_try_at=now)
-        ).rowcount
-
-    return ledger.write(unit)
 
 
 def probe(ledger: Ledger, target: str, now: datetime, *, unblamed_only: bool = False) -> list[Due]:
@@ -730,19 +713,6 @@ def astray(ledger: Ledger, targets: Sequence[str], most: int) -> list[Due]:
             )
             found += [Due(*row) for row in db.execute(query)]
     return found
-
-
-def leave_shadow(ledger: Ledger, now: datetime) -> int:
-    """Make due what shadow mode mapped and did not send; returns how many orders that are."""
-
-    def unit(db: Connection) -> int:
-        return db.execute(
-            update(ORDERS)
-            .where(ORDERS.c.state == "waiting", ORDERS.c.reason == "shadow")
-            .values(reason="", next_try_at=now)
-        ).rowcount
-
-    return ledger.write(unit)
 
 
 def went_through_since(ledger: Ledger, target: str, pk: int, since: datetime | None) -> bool:
@@ -831,7 +801,7 @@ def listing(
     limit: int | None = None,
 ) -> list[Row]:
     """Orders, the newest first."""
-    query = select(ORDERS).order_by(ORDERS.c.received_at.desc(), ORDERS.c.id.desc())
+    query = select(ORDERS).order_by(ORDERS.c.id.desc())
     if state is not None:
         query = query.where(ORDERS.c.state == state)
     if order_id is not None:
@@ -878,20 +848,44 @@ def by_process(ledger: Ledger, target: str, target_id: str) -> str | None:
 
 
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:
-    """Counts by state, the newest orders and the oldest due one."""
+    """Counts by state, the newest orders and the oldest due one; the live screen asks each second."""
+    counted = tallies.counts(ledger, tallies.ORDERS, now)
+    newest = select(ORDERS).order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
     with ledger.read() as db:
-        counted = db.execute(select(ORDERS.c.state, func.count()).group_by(ORDERS.c.state))
-        counts = {str(state): int(number) for state, number in counted}
-        newest = db.execute(
-            select(ORDERS).order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
-        )
-        rows = [_row(found, now) for found in newest]
-        oldest = db.execute(
-            select(func.min(ORDERS.c.next_try_at)).where(
-                ORDERS.c.state.in_(OPEN), ORDERS.c.next_try_at <= now
-            )
-        ).scalar_one()
-    return Overview({state: counts.get(state, 0) for state in STATES}, rows, oldest)
+        rows = [_row(found, now) for found in db.execute(newest)]
+        oldest = oldest_due_at(db, now)
+    return Overview(counted.rows, counted.at, rows, oldest)
+
+
+def oldest_due_at(db: Connection, now: datetime, *, free: bool = False) -> datetime | None:
+    """Since when the oldest open order has been due; `free`: the oldest that nobody works on."""
+    found: list[datetime] = []
+    target = db.execute(_NEXT_TARGET, {"after": ""}).scalar_one_or_none()
+    while target is not None:
+        values = {"target": target, "now": now}
+        found += db.execute(_OLDEST_FREE if free else _OLDEST, values).scalars()
+        target = db.execute(_NEXT_TARGET, {"after": target}).scalar_one_or_none()
+    return min(found, default=None)
+
+
+# By target, since the index of open orders begins with it.
+_NEXT_TARGET = (
+    select(ORDERS.c.target)
+    .where(text(IS_OPEN), ORDERS.c.target > bindparam("after"))
+    .order_by(ORDERS.c.target)
+    .limit(1)
+)
+_OLDEST = (
+    select(ORDERS.c.next_try_at)
+    .where(
+        text(IS_OPEN),
+        ORDERS.c.target == bindparam("target"),
+        ORDERS.c.next_try_at <= bindparam("now"),
+    )
+    .order_by(ORDERS.c.next_try_at)
+    .limit(1)
+)
+_OLDEST_FREE = _OLDEST.where(_FREE)
 
 
 def retry(ledger: Ledger, pk: int, now: datetime) -> None:
@@ -983,26 +977,3 @@ def _row(found: Any, now: datetime) -> Row:
         uncertain_since=found.uncertain_since,
         being_worked_on=found.lease_until is not None and found.lease_until >= now,
     )
-
-
-# --- time passes ------------------------------------------------------------------------------------
-
-
-def purge(ledger: Ledger, before: datetime) -> int:
-    """Blank personal data of orders that were finished before that moment; ids and states stay."""
-
-    def unit(db: Connection) -> int:
-        finished = and_(
-            ORDERS.c.state.in_(("created", "ignored")),
-            ORDERS.c.state_at < before,
-            ORDERS.c.source != "",
-        )
-        ids = select(ORDERS.c.id).where(finished)
-        db.execute(update(ATTEMPTS).where(ATTEMPTS.c.order_pk.in_(ids)).values(excerpt=""))
-        blanked = db.execute(
-            update(ORDERS).where(finished).values(source="", problems=None)
-        ).rowcount
-        db.execute(INTAKE.delete().where(INTAKE.c.received_at < before))
-        return blanked
-
-    return ledger.write(unit)

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ledger import tallies
 from ledger.database import Ledger
-from ledger.models import Update, UpdateAttempt, UpdateQueue
+from ledger.models import IS_OPEN_QUEUE, Update, UpdateAttempt, UpdateQueue
 from ledger.orders import EARLY, NotPossible
 
 UPDATES = cast("Table", Update.__table__)
@@ -27,7 +28,7 @@ ATTEMPTS = cast("Table", UpdateAttempt.__table__)
 
 # The reason of an update that a person sends in spite of its age.
 RETRIED = "update_retried"
-STATES = ("queued", "sent", "parked", "withdrawn", "cancelled", "refused")
+STATES = tallies.UPDATES.states
 # The parts that are strictly ordered.
 MACHINES = frozenset({"order", "delivery"})
 # Outcomes of calls after which nothing is known but that the same must be tried again.
@@ -527,7 +528,7 @@ def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float 
     query = (
         select(QUEUES.c.connection, QUEUES.c.order_id)
         .where(
-            QUEUES.c.open,
+            text(IS_OPEN_QUEUE),  # as the partial index says it, which serves no other words
             QUEUES.c.connection == connection,
             QUEUES.c.next_try_at <= now - timedelta(seconds=grace),
             or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < now),
@@ -537,21 +538,6 @@ def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float 
     )
     with ledger.read() as db:
         return [Due(*row) for row in db.execute(query)]
-
-
-def wake(ledger: Ledger, connection: str, now: datetime) -> None:
-    """Make due at once what waits for this shop, but for what met the fault that closed its gate."""
-    statement = (
-        update(QUEUES)
-        .where(
-            QUEUES.c.open,
-            QUEUES.c.connection == connection,
-            QUEUES.c.next_try_at > now,
-            QUEUES.c.blamed_at.is_(None),
-        )
-        .values(next_try_at=now)
-    )
-    ledger.write(lambda db: db.execute(statement))
 
 
 def probe(
@@ -755,28 +741,5 @@ def _mend(
             .values(open=True, next_try_at=now, blamed_at=None, strikes=0)
         )
         return due
-
-    return ledger.write(unit)
-
-
-# --- time passes --------------------------------------------------------------------------------------
-
-
-def purge(ledger: Ledger, before: datetime) -> int:
-    """Blank the notes and answers of updates that ended before that moment."""
-    ended = and_(
-        UPDATES.c.state != "queued", UPDATES.c.state != "parked", UPDATES.c.state_at < before
-    )
-
-    def unit(db: Connection) -> int:
-        ids = select(UPDATES.c.id).where(ended)
-        db.execute(
-            update(ATTEMPTS)
-            .where(ATTEMPTS.c.update_id.in_(ids), ATTEMPTS.c.excerpt != "")
-            .values(excerpt="")
-        )
-        return db.execute(
-            update(UPDATES).where(ended, UPDATES.c.note.is_not(None)).values(note=None)
-        ).rowcount
 
     return ledger.write(unit)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from redis import Redis
@@ -30,6 +30,8 @@ QUEUES = ("fetch", "create", "updates", "ocp", "upkeep")
 # Lines that are not orders: title, counts, blank lines, heads, programs, queues, hint.
 FRAME_LINES = 12
 MOST_ORDERS = 12
+# Counts that are no older are not told to be so.
+COUNTED_NOW = timedelta(seconds=5)
 
 STATES = {
     "received": ("received", "cyan"),
@@ -54,11 +56,14 @@ class LatestOrder:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The ledger at one moment: orders by state, the latest changed first, the last good poll."""
+    """The ledger at one moment: orders by state as of `counted_at` (None: now), the latest changed first,
+    the last good poll.
+    """
 
     counts: Mapping[str, int]
     latest: Sequence[LatestOrder]
     last_poll: datetime | None
+    counted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ def frame(
     """The whole live screen, at most `height` lines high as long as no line is wrapped."""
     return Group(
         _title(title, view, now),
-        _counts(view.snapshot),
+        _counts(view.snapshot, now),
         "",
         _orders(view.snapshot, most=max(1, min(MOST_ORDERS, height - FRAME_LINES))),
         "",
@@ -185,7 +190,7 @@ def _title(title: str, view: View, now: datetime) -> Text:
     return text.append(f"last poll: {age(view.snapshot.last_poll, now)}")
 
 
-def _counts(snapshot: Snapshot | None) -> Text:
+def _counts(snapshot: Snapshot | None, now: datetime) -> Text:
     text = Text("orders  ", no_wrap=True)
     if snapshot is None:
         return text.append("?", style="dim")
@@ -193,6 +198,8 @@ def _counts(snapshot: Snapshot | None) -> Text:
     for state, (word, style) in STATES.items():
         number = counts.get(state, 0)
         text.append(f"{number} {word}   ", style=style if number else "dim")
+    if snapshot.counted_at is not None and now - snapshot.counted_at > COUNTED_NOW:
+        text.append(f"(counted {age(snapshot.counted_at, now)})", style="dim")
     return text
 
 

@@ -443,7 +443,7 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             )
             for row in seen.latest
         ]
-        return Snapshot(seen.counts, orders, max(polls, default=None))
+        return Snapshot(seen.counts, orders, max(polls, default=None), seen.counted_at)
 
     return read
 

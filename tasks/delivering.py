@@ -428,10 +428,7 @@ class _Drain:
             self._known = _with(self._known, name, self._state(name)[0], certain=False)
 
     def _succeeded(self) -> bool:
-        opened = self._source.gate.succeeded()
-        if opened:
-            updates.wake(self._r.ledger, self._source.name, self._now())
-        return opened
+        return self._source.gate.succeeded()
 
     def _end_parts(self, row: Row, parts: tuple[str, ...], call: Call) -> Row:
         left = tuple(part for part in row.parts_left if part not in parts)

@@ -6,12 +6,12 @@ to run twice and costs little when there is nothing to do.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import connections, hooks, orders, updates
+from ledger import connections, hooks, orders, purging, tallies, updates, waking
 from tasks.app import app
 from tasks.creating import due_of
 from tasks.doorbell import ring, ring_hook, ring_updates
@@ -21,6 +21,8 @@ from tasks.resources import Resources, Source, Target, resources
 MOST_WAITING = 5000
 # Orders of targets that are configured no more which one sweep sees to.
 MOST_ASTRAY = 100
+# Chunks of orders that a sweep or a pulse makes due after an outage; the next one goes on.
+MOST_CHUNKS = 50
 # An order this fresh in its state has its message on the way, in seconds.
 GRACE = 10.0
 # Hook calls that a sweep rings for: those that then find no place wait for it without a message.
@@ -39,7 +41,8 @@ def sweep(grace: float = GRACE) -> None:
     """
     r = resources()
     if r.settings.mode == "live":
-        orders.leave_shadow(r.ledger, _now())
+        waking.leave_shadow(r.ledger, r.ledger.now(), MOST_CHUNKS)
+    _wake(r)
     for target in r.targets.values():
         rung = _sweep(r, target, grace)
         if rung:
@@ -57,7 +60,7 @@ def _sweep_updates(r: Resources, source: Source, grace: float) -> int:
     if r.settings.mode != "live" or connections.gate(r.ledger, source.name).closed_by is not None:
         return 0
     most = max(MOST_WAITING - r.redis.llen("updates"), 20)
-    return ring_updates(updates.due(r.ledger, source.name, _now(), most, grace))
+    return ring_updates(updates.due(r.ledger, source.name, r.ledger.now(), most, grace))
 
 
 def _sweep(r: Resources, target: Target, grace: float) -> int:
@@ -66,18 +69,20 @@ def _sweep(r: Resources, target: Target, grace: float) -> int:
         return 0  # the pulse lets it be tried; when it opens, everything is rung for
     waiting = r.redis.llen("create") + target.slots.parked()
     most = max(MOST_WAITING - waiting, 20)
-    return ring(orders.due(r.ledger, target.name, _now(), most, grace))
+    return ring(orders.due(r.ledger, target.name, r.ledger.now(), most, grace))
 
 
 @app.task(name="upkeep.pulse", ignore_result=True, acks_late=True)
 def pulse() -> None:
-    """Every few seconds: say that a worker lives, let closed gates be tried, and free the parked."""
+    """Every few seconds: say that a worker lives, let closed gates be tried, free the parked, wake what
+    waited for a gate that has opened, and count what is too much to be counted when somebody asks.
+    """
     r = resources()
     try:
         r.redis.set(SEEN_KEY, "1", ex=SEEN)
     except RedisError:
         log.warning("pulse_not_kept")
-    now = _now()
+    now = r.ledger.now()
     for target in r.targets.values():
         row = target.gate.row()
         if row.closed_by is None:
@@ -89,17 +94,31 @@ def pulse() -> None:
         row = source.gate.row()
         if row.closed_by is not None and row.probe_at is not None and row.probe_at <= now:
             ring_updates(updates.probe(r.ledger, source.name, now))
+    _wake(r)
+    tallies.refresh(r.ledger, now)
+
+
+def _wake(r: Resources) -> None:
+    """Go on making due what waited for gates that have opened since."""
+    for gate in waking.gates_waking(r.ledger):
+        if waking.wake_orders(r.ledger, gate, MOST_CHUNKS) and waking.wake_updates(
+            r.ledger, gate, MOST_CHUNKS
+        ):
+            waking.is_awake(r.ledger, gate)
 
 
 @app.task(name="upkeep.purge", ignore_result=True, acks_late=True)
 def purge() -> None:
-    """Blank personal data of orders finished longer ago than the retention setting; ids stay."""
+    """What ended longer ago than the retention setting: blank personal data of orders and updates, delete
+    their attempts and the hook calls; ids stay.
+    """
     r = resources()
-    before = _now() - timedelta(days=r.settings.retention_days)
+    before = r.ledger.now() - timedelta(days=r.settings.retention_days)
     log.info(
-        "purged", orders=orders.purge(r.ledger, before), updates=updates.purge(r.ledger, before)
+        "purged",
+        orders=purging.orders(r.ledger, before),
+        updates=purging.updates(r.ledger, before),
+        attempts=purging.attempts(r.ledger, before) + purging.update_attempts(r.ledger, before),
+        hook_calls=purging.hook_calls(r.ledger, before),
+        intake=purging.intake(r.ledger, before),
     )
-
-
-def _now() -> datetime:
-    return resources().ledger.now()

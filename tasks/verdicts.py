@@ -191,11 +191,8 @@ class Verdicts:
     # --- the call went through ---------------------------------------------------------------------
 
     def _succeeded(self, *, sent: bool = True) -> bool:
-        """The CRM answered. True when that ended an outage: what waited for it is made due."""
-        opened = self._target.gate.succeeded(sent=sent)
-        if opened:
-            orders.wake(self._r.ledger, self._target.name, self._now())
-        return opened
+        """The CRM answered. True when that ended an outage: a sweep makes due what waited for it."""
+        return self._target.gate.succeeded(sent=sent)
 
     def _created(
         self,

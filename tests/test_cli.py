@@ -14,7 +14,7 @@ from whole.system import Valkey
 
 import cli
 import settings
-from ledger import orders
+from ledger import orders, purging
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome, Try
@@ -312,7 +312,7 @@ def test_preview_of_an_order_in_the_ledger_and_of_a_purged_one(run, ledger):
     code, out, _ = run("preview", "1", "--json")
     assert (code, json.loads(out)["order_id"]) == (0, "1")
     orders.ignore(ledger, pk, NOW)
-    orders.purge(ledger, datetime(2030, 1, 1, tzinfo=UTC))
+    purging.orders(ledger, datetime(2030, 1, 1, tzinfo=UTC))
     code, _, err = run("preview", "1")
     assert (code, "purged" in err) == (3, True)
     assert run("preview", "4711")[0] == 3

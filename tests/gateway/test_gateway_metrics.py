@@ -88,6 +88,8 @@ def test_figures_tell_how_ledger_and_redis_stand(gateway):
     assert 29 < found["orderbridge_updates_oldest_due_seconds",] < 3600
     polled = found["orderbridge_last_poll_timestamp_seconds", ("connection", "okliving")]
     assert polled == pytest.approx(NOW.timestamp())
+    counted = found["orderbridge_counted_timestamp_seconds", ("of", "orders")]
+    assert counted == pytest.approx(NOW.timestamp(), abs=600)
 
 
 def test_a_store_that_is_away_is_told_and_the_others_figures_stay(gateway, monkeypatch):
@@ -117,7 +119,8 @@ def test_measures_are_the_same_on_either_database(database_url):
     later = measures.measure(ledger, NOW + timedelta(hours=2))
     ledger.close()
 
-    assert found.orders["created"] == found.orders["received"] == 1
+    assert found.orders.rows["created"] == found.orders.rows["received"] == 1
+    assert found.orders.at == found.updates.at == NOW
     assert found.oldest_order_due_at == NOW - timedelta(minutes=5)
     assert found.lanes["updates"].outcomes == {"sent": 2}
     assert found.lanes["updates"].quantiles == {"0.5": 0.3, "0.9": 0.3, "0.99": 0.3}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select
 
 from ledger import orders
 from ledger.orders import ORDERS, Arrived, NotPossible, Outcome, Try
@@ -389,25 +389,6 @@ def test_due_is_what_nobody_works_on_the_longest_due_first(ledger):
     assert orders.due(ledger, "other box", at(40), 100) == []
 
 
-def test_wake_makes_due_what_waits_but_for_the_uncertain(ledger):
-    certain, uncertain, held = store(ledger, order("1"), order("2"), order("3"))
-    end(ledger, certain, waiting(600))
-    end(ledger, uncertain, waiting(600, uncertain_since=NOW))
-    end(ledger, held, HELD)
-    assert orders.wake(ledger, "other box", at(1)) == 0
-    assert orders.wake(ledger, "onebox", at(1)) == 1
-    assert due(ledger, at(1)) == [certain]
-
-
-def test_what_shadow_mode_mapped_is_made_due(ledger):
-    mapped, failed = store(ledger, order("1"), order("2"))
-    end(ledger, mapped, Outcome("waiting", "shadow", next_try_at=at(900), counts=False))
-    end(ledger, failed, waiting(900))
-    assert orders.leave_shadow(ledger, at(1)) == 1
-    assert due(ledger, at(1)) == [mapped]
-    assert orders.leave_shadow(ledger, at(1)) == 0
-
-
 def refuse(ledger, pks, texts):
     for pk, text in zip(pks, texts, strict=True):
         outcome = "created" if text == "created" else "refused"
@@ -527,41 +508,3 @@ def test_overview_counts_every_state_and_finds_the_oldest_due(ledger):
     assert seen.counts == dict.fromkeys(orders.STATES, 0) | {"received": 2, "held": 1}
     assert [r.order_id for r in seen.latest] == ["3"]
     assert seen.oldest_due_at == NOW
-
-
-# --- purge ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("state", orders.STATES)
-def test_purge_blanks_what_was_finished_long_ago_and_keeps_ids(ledger, state):
-    (pk,) = store(ledger, order(text='{"phone": 1}'))
-    end(ledger, pk, waiting(0), tried(excerpt="he said"))
-    if state != "received":
-        put_in(ledger, pk, state)
-    else:
-        ledger.write(lambda db: db.execute(update(ORDERS).values(state="received")))
-    assert orders.purge(ledger, NOW) == 0
-    finished = state in {"created", "ignored"}
-    assert orders.purge(ledger, at(1)) == int(finished)
-    assert orders.purge(ledger, at(1)) == 0
-    assert orders.source(ledger, pk) == ("" if finished else '{"phone": 1}')
-    assert [t.excerpt for t in orders.attempts(ledger, pk)] == ["" if finished else "he said"]
-    found = row(ledger)
-    assert (found.order_id, found.state) == ("1", state)
-    assert found.target_id == ("77" if state == "created" else None)
-
-
-def test_purge_removes_old_scraps(ledger):
-    orders.keep_aside(ledger, "okliving", [("a" * 32, "old")], NOW)
-    orders.keep_aside(ledger, "okliving", [("b" * 32, "new")], at(10))
-    orders.purge(ledger, at(5))
-    with ledger.read() as db:
-        assert db.execute(select(orders.INTAKE.c.raw)).scalars().all() == ["new"]
-
-
-def test_purged_order_that_comes_again_unchanged_stays_blank(ledger):
-    (pk,) = store(ledger)
-    put_in(ledger, pk, "created")
-    orders.purge(ledger, at(1))
-    assert store(ledger) == []
-    assert orders.source(ledger, pk) == ""

@@ -231,7 +231,7 @@ def test_due_are_open_queues_that_nobody_drains_the_longest_due_first(ledger):
     assert len(updates.due(ledger, SHOP, after(10), 2)) == 2
 
 
-def test_waking_makes_all_or_the_next_one_due(ledger):
+def test_waking_makes_the_next_one_due(ledger):
     for order_id in "12":
         ask(ledger, order_id=order_id)
         queue, _, _ = updates.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
@@ -239,8 +239,6 @@ def test_waking_makes_all_or_the_next_one_due(ledger):
     assert updates.due(ledger, SHOP, after(1), 10) == []
     assert updates.probe(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
     assert len(updates.due(ledger, SHOP, after(1), 10)) == 1
-    updates.wake(ledger, SHOP, after(1))
-    assert len(updates.due(ledger, SHOP, after(1), 10)) == 2
 
 
 def test_a_new_update_makes_no_waiting_queue_due_sooner(ledger):
@@ -294,19 +292,6 @@ def test_a_parked_status_and_its_place(ledger):
 
 
 # --- time passes ----------------------------------------------------------------------------------
-
-
-def test_the_purge_blanks_what_is_over_and_keeps_what_waits(ledger):
-    over = ask(ledger, note="over")
-    queue, (row,), _ = claim(ledger)
-    updates.record(ledger, queue, row, Fate("sent"), NOW, call=call(excerpt="said"))
-    updates.rest(ledger, queue, NOW)
-    waits = ask(ledger, note="waits")
-    assert updates.purge(ledger, after(1)) == 1
-    assert updates.purge(ledger, after(1)) == 0
-    assert updates.find(ledger, over.id).note is None
-    assert [c.excerpt for c in updates.calls(ledger, over.id)] == [""]
-    assert updates.find(ledger, waits.id).note == "waits"
 
 
 def test_accepting_and_draining_at_once_loses_nothing(two_processes):

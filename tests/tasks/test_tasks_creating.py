@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from clients import errors
 from clients.errors import PhoneTaken, Rejected, StoreUnavailable
-from ledger import connections, orders
+from ledger import connections, orders, waking
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from simulator.samples import reference_order
@@ -567,6 +567,8 @@ def test_good_probe_opens_the_gate_and_wakes_what_waits(r, clock):
     close_for_a_probe(r, "breaker", "down")
     assert carry(r, pk) == Step(woke=True)
     assert gate(r).closed_by is None
+    (waking_gate,) = waking.gates_waking(r.ledger)
+    assert waking.wake_orders(r.ledger, waking_gate, 1)
     assert row(r, "2").next_try_at == clock.now
 
 

@@ -12,7 +12,7 @@ import pytest
 from clients import errors
 from clients.errors import IllegalTransition, NotFound, Rejected, StoreUnavailable
 from clients.limits import Rate, Slots
-from ledger import connections, orders, updates
+from ledger import connections, orders, updates, waking
 from ledger.orders import Arrived, NotPossible
 from ledger.updates import Asked, Due
 from simulator.samples import reference_order
@@ -616,7 +616,7 @@ def test_nothing_overtakes_it_even_if_everything_is_woken(r, clock):
     drain(r)
     updates.cancel(r.ledger, first, clock.now)
     ask(r, note="two")
-    updates.wake(r.ledger, SHOP, clock.now)
+    waking.wake_updates(r.ledger, waking.Waking(SHOP, clock.now), 1)
     drain(r)
     assert len(shop(r).sent) == 1
     clock.go(WAIT + 1)
@@ -887,6 +887,8 @@ def test_the_end_of_an_outage_makes_everything_due(r, clock):
     step = drain(r)
     assert step.woke
     assert row(r, other).state == "queued"
+    (waking_gate,) = waking.gates_waking(r.ledger)
+    assert waking.wake_updates(r.ledger, waking_gate, 1)
     assert Due(SHOP, "2") in updates.due(r.ledger, SHOP, clock.now, 10)
 
 

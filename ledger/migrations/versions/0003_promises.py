@@ -12,6 +12,7 @@ from ledger.models import (
     HAS_OLD_NOTE,
     IS_IN_SHADOW,
     IS_OPEN,
+    IS_OPEN_QUEUE,
     IS_PURGEABLE,
     IS_UNDONE,
     IS_WATCHED,
@@ -65,17 +66,74 @@ INDEXES: list[tuple[str, str, list[str], str | None]] = [
     ("ix_orders_target_id", "orders", ["target_id"], None),
     ("ix_orders_open", "orders", ["target", "next_try_at", "id"], IS_OPEN),
     ("ix_orders_open_by_age", "orders", ["target", "id"], IS_OPEN),
-    ("ix_orders_shadow", "orders", ["id"], IS_IN_SHADOW),
+    ("ix_orders_shadow", "orders", ["reason", "id"], IS_IN_SHADOW),
     ("ix_orders_purgeable", "orders", ["state_at"], IS_PURGEABLE),
     ("ix_orders_watched", "orders", ["target", "check_at"], IS_WATCHED),
     ("ix_intake_received_at", "intake", ["received_at"], None),
-    ("ix_update_queues_open", "update_queues", ["connection", "next_try_at"], "open"),
+    (
+        "ix_update_queues_open",
+        "update_queues",
+        ["connection", "next_try_at", "order_id"],
+        IS_OPEN_QUEUE,
+    ),
+    ("ix_orders_in_state", "orders", ["state", "id"], None),
+    ("ix_updates_in_state", "updates", ["state", "id"], None),
+    ("ix_updates_of_order", "updates", ["order_id", "connection", "seq"], None),
     ("ix_updates_purgeable", "updates", ["state_at"], HAS_OLD_NOTE),
     ("ix_update_attempts_started_at", "update_attempts", ["started_at"], None),
     ("ix_hook_calls_latest", "hook_calls", ["process", "id"], None),
     ("ix_hook_calls_due", "hook_calls", ["next_try_at"], IS_UNDONE),
     ("ix_hook_calls_process", "hook_calls", ["process", "id"], IS_UNDONE),
 ]
+
+# Those that these take the place of; `id` is the order of arrival too.
+REPLACED: list[tuple[str, str, list[str]]] = [
+    ("ix_orders_received_at", "orders", ["received_at"]),
+    ("ix_orders_due", "orders", ["state", "next_try_at"]),
+    ("ix_updates_state", "updates", ["state"]),
+    ("ix_updates_order", "updates", ["connection", "order_id", "seq"]),
+]
+
+# What SQLite's planner is told of the indexes: the rows in each, then how many share its first column, its
+# first two, and so on. Left to itself it guesses that an equality finds ten rows, also that of a state, and
+# goes through all created orders where a key would do. Whoever runs ANALYZE replaces this by the truth.
+# Source: sqlite.org/fileformat2.html, "The sqlite_stat1 table"; docs/decisions/queries-of-a-long-ledger.md.
+STATISTICS = {
+    "orders": {
+        "sqlite_autoindex_orders_1": "1000000 1000000 1",
+        "ix_orders_order_id": "1000000 1",
+        "ix_orders_in_state": "1000000 200000 1",
+        "ix_orders_state_at": "1000000 2 1",
+        "ix_orders_target_id": "1000000 1",
+        "ix_orders_open": "100000 100000 2 1",
+        "ix_orders_open_by_age": "100000 100000 1",
+        "ix_orders_shadow": "1000 1000 1",
+        "ix_orders_purgeable": "100000 2",
+        "ix_orders_watched": "100000 100000 2",
+    },
+    "attempts": {"ix_attempts_order_pk": "1000000 2", "ix_attempts_started_at": "1000000 2"},
+    "updates": {
+        "sqlite_autoindex_updates_1": "1000000 1",
+        "ix_updates_of_order": "1000000 2 2 1",
+        "ix_updates_in_state": "1000000 200000 1",
+        "ix_updates_purgeable": "100000 2",
+    },
+    "update_queues": {
+        "sqlite_autoindex_update_queues_1": "1000000 1000000 1",
+        "ix_update_queues_due": "1000000 500000 2",
+        "ix_update_queues_open": "100000 100000 2 1",
+    },
+    "update_attempts": {
+        "ix_update_attempts_update_id": "1000000 2",
+        "ix_update_attempts_started_at": "1000000 2",
+    },
+    "hook_calls": {
+        # Those not done share its one empty value.
+        "ix_hook_calls_done_at": "1000000 10000",
+        "ix_hook_calls_due": "1000 2",
+        "ix_hook_calls_process": "1000 2 1",
+    },
+}
 
 WATCHED = timedelta(days=30)
 
@@ -99,9 +157,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     _gates_with_directions()
+    for name, table, _ in REPLACED:
+        op.drop_index(name, table_name=table)
     for name, table, indexed, condition in INDEXES:
         where = None if condition is None else sa.text(condition)
         op.create_index(name, table, indexed, sqlite_where=where, postgresql_where=where)
+    if op.get_bind().dialect.name == "sqlite":
+        _tell_statistics()
     orders = sa.table(
         "orders",
         sa.column("state", sa.String()),
@@ -123,6 +185,20 @@ def upgrade() -> None:
     )
     op.execute(
         hooks.update().where(hooks.c.done_at.is_(None)).values(next_try_at=hooks.c.received_at)
+    )
+
+
+def _tell_statistics() -> None:
+    op.execute("ANALYZE")  # makes the table of statistics, which nothing else may
+    op.execute("DELETE FROM sqlite_stat1")
+    statistics = sa.table("sqlite_stat1", sa.column("tbl"), sa.column("idx"), sa.column("stat"))
+    op.bulk_insert(
+        statistics,
+        [
+            {"tbl": table, "idx": index, "stat": stat}
+            for table, indexes in STATISTICS.items()
+            for index, stat in indexes.items()
+        ],
     )
 
 
@@ -156,6 +232,8 @@ def _gates_with_directions() -> None:
 def downgrade() -> None:
     for name, table, _, _ in reversed(INDEXES):
         op.drop_index(name, table_name=table)
+    for name, table, indexed in REPLACED:
+        op.create_index(name, table, indexed)
     op.drop_table("gates")
     op.create_table(
         "gates",

@@ -1,0 +1,162 @@
+"""How many orders and updates are in each state: exact as long as they are few, else as of a while ago.
+
+In: an aware UTC time. Out: `Counts`, which say as of when they are. To ask costs the same however long the
+ledger: a state is counted to `MOST_EXACT`, and where there are more, what the pulse counted last is told.
+Counting those goes by slices of an index and holds no writer. Raises `LedgerUnavailable`. Called by
+ledger/measures and ledger/orders (`counts`), tasks/upkeep (`refresh`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, bindparam, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.database import Ledger
+from ledger.models import Order, Tally, Update
+
+# Rows of one state that are counted anew each time somebody asks, and rows in one statement of the others.
+MOST_EXACT = 5000
+SLICE = 5000
+# A tally is renewed after so long, and after a second for so many rows if that is longer.
+FRESH = timedelta(minutes=1)
+ROWS_A_SECOND = 10_000
+
+TALLIES = cast("Table", Tally.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is counted: a table with an index over state and id, and its states."""
+
+    name: str
+    table: Table
+    states: tuple[str, ...]
+
+
+ORDERS = Kind(
+    "orders",
+    cast("Table", Order.__table__),
+    ("received", "waiting", "created", "held", "ignored"),
+)
+UPDATES = Kind(
+    "updates",
+    cast("Table", Update.__table__),
+    ("queued", "sent", "parked", "withdrawn", "cancelled", "refused"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows by state. `at` is when the oldest of these numbers was right: now, while there are few."""
+
+    rows: dict[str, int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A tally: so many rows of a state at that moment."""
+
+    rows: int
+    at: datetime
+
+    @property
+    def good_until(self) -> datetime:
+        return self.at + max(FRESH, timedelta(seconds=self.rows / ROWS_A_SECOND))
+
+
+def counts(ledger: Ledger, kind: Kind, now: datetime) -> Counts:
+    """Rows of each state. What nobody has tallied yet is tallied now."""
+    with ledger.read() as db:
+        kept = _kept(db, kind)
+        good = {state: tally.rows for state, tally in kept.items() if _is_good(tally, now)}
+        few = _few(db, kind, [state for state in kind.states if state not in good])
+    found = {state: (good | few)[state] for state in kind.states}
+    many = [state for state, rows in found.items() if rows >= MOST_EXACT]
+    for state in many:
+        if state not in kept:
+            kept[state] = _tally(ledger, kind, state, now)
+        found[state] = max(found[state], kept[state].rows)
+    return Counts(found, min((kept[state].at for state in many), default=now))
+
+
+def refresh(ledger: Ledger, now: datetime) -> None:
+    """Count anew the states whose tally has become old, and those of which there are many now."""
+    for kind in (ORDERS, UPDATES):
+        with ledger.read() as db:
+            kept = _kept(db, kind)
+            few = _few(db, kind, [state for state in kind.states if state not in kept])
+        old = [state for state, tally in kept.items() if tally.good_until <= now]
+        many = [state for state, rows in few.items() if rows == MOST_EXACT]
+        for state in (*old, *many):
+            _tally(ledger, kind, state, now)
+
+
+def _is_good(tally: _Kept, now: datetime) -> bool:
+    """Whether a tally is told without a look at how many there are: it is fresh, and far from few."""
+    # Until the pulse has come, a moment later.
+    return tally.rows >= 2 * MOST_EXACT and now < tally.good_until + FRESH
+
+
+def _few(db: Connection, kind: Kind, states: Sequence[str]) -> dict[str, int]:
+    """The rows in each of these states, MOST_EXACT at most."""
+    if not states:
+        return {}
+    state_of = kind.table.c.state
+    rows = [select(literal(1)).where(state_of == state).limit(MOST_EXACT) for state in states]
+    found = db.execute(
+        select(
+            *(select(func.count()).select_from(one.subquery()).scalar_subquery() for one in rows)
+        )
+    ).one()
+    return dict(zip(states, map(int, found), strict=True))
+
+
+def _kept(db: Connection, kind: Kind) -> dict[str, _Kept]:
+    """The tallies of a kind by state."""
+    names = {f"{kind.name}:{state}": state for state in kind.states}
+    query = select(TALLIES).where(TALLIES.c.name.in_(list(names)))
+    return {names[row.name]: _Kept(row.rows, row.at) for row in db.execute(query)}
+
+
+def _tally(ledger: Ledger, kind: Kind, state: str, now: datetime) -> _Kept:
+    """Count the rows in this state, slice by slice, and keep the number."""
+    rows, after = 0, 0
+    while True:
+        with ledger.read() as db:
+            count, last = db.execute(_slice(kind), {"of_state": state, "after": after}).one()
+        rows += count
+        if count < SLICE:
+            break
+        after = last
+    values = {"name": f"{kind.name}:{state}", "rows": rows, "at": now}
+    ledger.write(lambda db: db.execute(_KEEP[db.dialect.name], values))
+    return _Kept(rows, now)
+
+
+def _slice(kind: Kind) -> Any:
+    table = kind.table
+    ids = (
+        select(table.c.id)
+        .where(table.c.state == bindparam("of_state"), table.c.id > bindparam("after"))
+        .order_by(table.c.id)
+        .limit(SLICE)
+        .subquery()
+    )
+    return select(func.count(), func.max(ids.c.id))
+
+
+def _keep(dialect: Any) -> Any:
+    new = dialect.insert(TALLIES)
+    return new.on_conflict_do_update(
+        index_elements=[TALLIES.c.name],
+        set_={"rows": new.excluded.rows, "at": new.excluded.at},
+    )
+
+
+_KEEP = {"sqlite": _keep(sqlite), "postgresql": _keep(postgresql)}

@@ -1,0 +1,377 @@
+"""What runs by itself costs the same however long the ledger: no statement reads a big table through.
+
+A ledger of 100,000 orders is filled, everything that beat, the workers, the gateway and the live screen run
+is run on it, and whatever is executed meanwhile is listened to. Each statement is then held to its plan and
+to the rows that it touches. So a new query is caught without anybody's thinking of this test.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections import deque
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import fakeredis
+import pytest
+from celery.exceptions import Retry
+from sqlalchemy import event
+from whole.filling import RETENTION_DAYS, TABLES, fill
+
+import settings
+from ledger import connections, orders, purging, tallies, updates, waking
+from ledger.database import open_ledger
+from ledger.updates import Asked
+from ledger.waking import Waking
+from mapping.updates import UpdateRequest
+from simulator.crm import Crm
+from simulator.faults import Fault
+from simulator.samples import many
+from simulator.server import start
+from simulator.shop import Shop
+
+COUNT = 100_000
+BIG = frozenset(TABLES)
+SHOP, BOX = "okliving", "onebox"
+# What a statement may touch: the pages and chunks that bound what is done at once are of 5,000 rows.
+MOST_ROWS = 3 * 5000
+# Instructions of SQLite's machine for so many rows; to count 100,000 rows by an index it needs 300,000.
+MOST_STEPS = 200_000
+STEP = 1000
+# What PostgreSQL may sort, by its own estimate.
+MOST_SORTED = 1000
+# Seconds for one call of what people and machines ask for often; a few milliseconds where nothing else runs.
+QUICK = 0.05
+
+
+# The reconcile of all orders of 30 days and the hook calls by age, which give way to what has its time.
+GOING = ("SELECT orders.connection, orders.external_id", "hook_calls.received_at <")
+# Of tasks that differ in their order alone so many are run.
+MOST_ALIKE = 10
+
+
+@dataclass
+class Statement:
+    """One statement as it was executed the first time, and the most that it cost."""
+
+    sql: str
+    parameters: object
+    steps: int = 0
+
+
+@dataclass
+class Listener:
+    """Notes what is executed on an engine."""
+
+    heard: dict[str, Statement] = field(default_factory=dict)
+    _now: Statement | None = None
+    _steps: int = 0
+
+    def listen(self, engine):
+        event.listen(engine, "before_cursor_execute", self._before)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", self._count_steps)
+
+    def _before(self, _connection, _cursor, sql, parameters, _context, executemany):
+        if sql.split(maxsplit=1)[0].upper() not in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
+            self._now = None
+            return
+        # Rows that are sent in one statement are one set of parameters.
+        several = executemany and isinstance(parameters, list)
+        first = parameters[0] if several else parameters
+        self._now = self.heard.setdefault(sql, Statement(sql, first))
+        self._steps = 0
+
+    def _count_steps(self, raw, _record):
+        raw.set_progress_handler(self._step, STEP)
+
+    def _step(self):
+        self._steps += STEP
+        if self._now is not None:
+            self._now.steps = max(self._now.steps, self._steps)
+
+
+def plans_of_sqlite(ledger, statement):
+    """What is wrong with how SQLite runs it."""
+    with ledger.engine.connect() as db:
+        plan = [
+            row[3]
+            for row in db.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters
+            )
+        ]
+    bounded = "LIMIT" in statement.sql and "WHERE" not in statement.sql
+    wrong = [
+        line for line in plan if line.startswith("SCAN ") and line.split()[1] in BIG and not bounded
+    ]
+    if statement.steps > MOST_STEPS:
+        wrong.append(f"{statement.steps} steps: {plan}")
+    return wrong
+
+
+def nodes(plan):
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def plans_of_postgresql(ledger, statement):
+    """What is wrong with how PostgreSQL runs it."""
+    wrong = []
+    with ledger.engine.connect() as db:
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}"
+        (plan,) = db.exec_driver_sql(explain, statement.parameters).scalar_one()
+        db.rollback()
+    for node in nodes(plan["Plan"]):
+        relation = node.get("Relation Name")
+        touched = node["Actual Loops"] * (
+            node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        )
+        if node["Node Type"] == "Seq Scan" and relation in BIG:
+            wrong.append(f"Seq Scan of {relation}")
+        elif relation in BIG and touched > MOST_ROWS:
+            wrong.append(f"{node['Node Type']} over {touched} rows of {relation}")
+        elif node["Node Type"] == "Sort" and node["Plan Rows"] > MOST_SORTED:
+            wrong.append(f"Sort of {node['Plan Rows']} rows")
+    return wrong
+
+
+PLANS = {"sqlite": plans_of_sqlite, "postgresql": plans_of_postgresql}
+
+
+@dataclass
+class Bridge:
+    """All tasks in this process, on the filled ledger, with both remotes simulated. What would be rung for
+    waits in `messages`.
+    """
+
+    r: object
+    shop: Shop
+    crm: Crm
+    tasks: dict
+    messages: deque
+
+    def run(self, name, **arguments):
+        """One task, and what it rang for: a few of each kind, since the others are alike."""
+        self._run(name, arguments)
+        for _ in range(3):
+            rung = list(self.messages)
+            self.messages.clear()
+            by_name = itertools.groupby(sorted(rung, key=lambda m: m[0]), key=lambda m: m[0])
+            for kind, alike in by_name:
+                for _, given in itertools.islice(alike, MOST_ALIKE):
+                    self._run(kind, given)
+
+    def _run(self, name, arguments):
+        with suppress(Retry):  # it would come again
+            self.tasks[name](**arguments)
+
+    def fresh(self):
+        """Gates read anew, as a second later."""
+        for remote in (*self.r.sources.values(), *self.r.targets.values()):
+            remote.gate._read_at = remote.read_gate._read_at = float("-inf")
+
+
+@pytest.fixture
+def filled(ledger_url):
+    """A ledger with COUNT rows in each big table, which is listened to from then on."""
+    made = open_ledger(ledger_url)
+    fill(made, COUNT)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bridge(filled, tmp_path, monkeypatch):
+    with ExitStack() as stack:
+        shop, crm = Shop(), Crm(race=0.0)
+        servers = [stack.enter_context(start(one)) for one in (shop, crm)]
+        given = {
+            "ORDERBRIDGE_SANDBOX": "1",
+            "ORDERBRIDGE_DATA": str(tmp_path),
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "OKLIVING_URL": servers[0].url,
+            "OKLIVING_CLIENT_ID": shop.client_id,
+            "OKLIVING_CLIENT_SECRET": shop.client_secret,
+            "ONEBOX_URL": servers[1].url,
+            "ONEBOX_LOGIN": crm.login,
+            "ONEBOX_PASSWORD": crm.password,
+            "ONEBOX_WORKFLOW_ID": crm.workflow_id,
+            "ONEBOX_STATUS_ID": crm.status_id,
+            "ONEBOX_RATE": "0",
+            "ONEBOX_CONCURRENCY": "0",
+        }
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
+        from tasks import doorbell, resources  # noqa: PLC0415  they read the settings when imported
+        from tasks.app import app  # noqa: PLC0415  as above
+
+        app.loader.import_default_modules()
+        store = fakeredis.FakeRedis()
+        monkeypatch.setattr(resources, "open_ledger", lambda *_, **__: filled)
+        monkeypatch.setattr(resources.redis.Redis, "from_url", lambda *_, **__: store)
+        r = resources.build(settings.load(tmp_path / "no .env"))
+        monkeypatch.setattr(resources, "_resources", lambda: r)
+        messages = deque()
+
+        def publish(task, _queue, given):
+            messages.extend((task, arguments) for arguments in given)
+            return len(given)
+
+        monkeypatch.setattr(doorbell, "_publish", publish)
+        monkeypatch.setattr(
+            app, "send_task", lambda task, kwargs=None, **_: messages.append((task, kwargs or {}))
+        )
+        for remote in (*r.sources.values(), *r.targets.values()):
+            stack.callback(remote.client.close)
+        yield Bridge(r, shop, crm, app.tasks, messages)
+
+
+def work(bridge):
+    """Everything that runs by itself, in fair weather and foul."""
+    for order in many(30):
+        bridge.shop.add(order)
+    bridge.run("orders.fetch", connection=SHOP)
+    bridge.run("orders.fetch", connection=SHOP)
+    for kind, more in (
+        ("status", {"status": 500}),
+        ("drop", {"effect": "applied"}),
+        ("status", {"status": 403}),
+        ("refuse", {"body": "no"}),
+    ):
+        bridge.crm.faults.add(Fault(kind, path=Crm.ORDER_SET, times=8, **more))
+        bridge.shop.faults.add(Fault(kind, path=Shop.UPDATE_ORDER, times=8, **more))
+        for order in many(10, start=1000 + 100 * len(kind) + more.get("status", 0)):
+            bridge.shop.add(order)
+        bridge.run("orders.fetch", connection=SHOP)
+        send_updates(bridge)
+        keep_house(bridge)
+        bridge.crm.faults.reset()
+        bridge.shop.faults.reset()
+    hear(bridge)
+    for remote in (SHOP, BOX):
+        past = bridge.r.ledger.now() - timedelta(minutes=1)
+        connections.close(bridge.r.ledger, remote, "fault", past, 1, "closed")
+    keep_house(bridge)
+    for remote in (SHOP, BOX):
+        connections.open_gate(bridge.r.ledger, remote)
+    keep_house(bridge)
+    bridge.run("upkeep.purge")
+    watch(bridge)
+
+
+def send_updates(bridge):
+    from tasks import accepting  # noqa: PLC0415  as above
+
+    for number, order_id in enumerate(list(bridge.shop.orders)[-6:]):
+        request = UpdateRequest(connection=SHOP, order_id=order_id, note=f"n{number}")
+        accepting.accept(bridge.r, request, origin="http", key=f"k{order_id}")
+        request = replace(request, note=None, order="process", tracking_number="20450000000001")
+        accepting.accept(bridge.r, request, origin="http")
+    bridge.run("updates.enqueue", order_id="1", nonsense=1)
+
+
+def hear(bridge):
+    from tasks import accepting  # noqa: PLC0415  as above
+
+    external_ids = [str(process["externalid"]) for process in bridge.crm.processes.values()]
+    for external_id in external_ids[:5]:
+        for stage in ("В роботі", "В роботі", "Відправлено"):
+            accepting.take_hook(
+                bridge.r, SHOP, {"externalid": external_id, "status": stage, "comment": "c"}
+            )
+    accepting.take_hook(bridge.r, SHOP, {"orderid": "p1", "status": "x"})
+    bridge.run("updates.reconcile")
+
+
+def keep_house(bridge):
+    for _ in range(2):
+        bridge.fresh()
+        bridge.run("upkeep.pulse")
+        bridge.run("upkeep.sweep")
+        bridge.run("upkeep.sweep", grace=0.0)
+
+
+def watch(bridge):
+    """What /metrics, the live screen and the readers among people ask."""
+    from gateway import metrics  # noqa: PLC0415  as above
+
+    list(metrics._Figures(bridge.r).collect())
+    ledger, now = bridge.r.ledger, bridge.r.ledger.now()
+    orders.overview(ledger, now)
+    for state in (None, *orders.STATES):
+        orders.listing(ledger, now, state=state, limit=50)
+    for state in (None, *updates.STATES):
+        updates.listing(ledger, state=state)
+    orders.listing(ledger, now, order_id="f77")
+    updates.listing(ledger, order_id="f77")
+    updates.listing(ledger, connection=SHOP, order_id="f77")
+    orders.by_process(ledger, BOX, "p11")
+
+
+def quick(bridge):
+    """What must answer at once, by name."""
+    from ledger import measures  # noqa: PLC0415  beside its use
+
+    ledger = bridge.r.ledger
+    now = ledger.now()
+    before = now - timedelta(days=RETENTION_DAYS)
+    ids = itertools.count()
+
+    def accept():
+        asked = Asked(SHOP, f"new{next(ids)}", digest="d", origin="t", note="n")
+        updates.accept(ledger, asked, now)
+
+    return {
+        "newest and counts": lambda: orders.overview(ledger, now),
+        "figures": lambda: measures.measure(ledger, now),
+        "by process": lambda: orders.by_process(ledger, BOX, "p11"),
+        "one is due": lambda: orders.due(ledger, BOX, now, 1),
+        "one queue is due": lambda: updates.due(ledger, SHOP, now, 1),
+        "held ones": lambda: orders.listing(ledger, now, state="held", limit=50),
+        "orders to purge": lambda: purging.orders(ledger, before),
+        "updates to purge": lambda: purging.updates(ledger, before),
+        "attempts to purge": lambda: purging.attempts(ledger, before),
+        "calls to purge": lambda: purging.update_attempts(ledger, before),
+        "hooks to purge": lambda: purging.hook_calls(ledger, before),
+        "out of shadow": lambda: waking.leave_shadow(ledger, now, 1),
+        "a chunk of waking": lambda: waking.wake_orders(ledger, Waking(BOX, now), 1),
+        "a chunk of queues": lambda: waking.wake_updates(ledger, Waking(SHOP, now), 1),
+        "tallies": lambda: tallies.refresh(ledger, now),
+        "accept": accept,
+    }
+
+
+def seconds(function):
+    """The best of three."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def test_no_statement_reads_a_big_table_through(bridge, filled):
+    listener = Listener()
+    filled.engine.dispose()  # connections made from now on are listened to
+    filled._drop_connection()
+    listener.listen(filled.engine)
+    work(bridge)
+    event.remove(filled.engine, "before_cursor_execute", listener._before)
+
+    held_to = PLANS[filled.engine.dialect.name]
+    wrong = [
+        f"{statement.sql}\n  {line}"
+        for statement in listener.heard.values()
+        if not any(words in statement.sql for words in GOING)
+        for line in held_to(filled, statement)
+    ]
+    assert not wrong, "\n\n".join(wrong)
+    slow = {name: took for name, one in quick(bridge).items() if (took := seconds(one)) > QUICK}
+    assert slow == {}
+    assert len(listener.heard) > 80
