@@ -45,10 +45,9 @@ STEP = 1000
 MOST_SORTED = 1000
 # Seconds for one call of what people and machines ask for often; a few milliseconds where nothing else runs.
 QUICK = 0.05
+TRIES = 25
 
 
-# The reconcile of all orders of 30 days and the hook calls by age, which give way to what has its time.
-GOING = ("SELECT orders.connection, orders.external_id", "hook_calls.received_at <")
 # Of tasks that differ in their order alone so many are run.
 MOST_ALIKE = 10
 
@@ -347,13 +346,15 @@ def quick(bridge):
 
 
 def seconds(function):
-    """The best of three."""
-    times = []
-    for _ in range(3):
+    """The best of so many: other tests are busy beside this one, and what is slow is slow every time."""
+    best = float("inf")
+    for _ in range(TRIES):
         began = time.perf_counter()
         function()
-        times.append(time.perf_counter() - began)
-    return min(times)
+        best = min(best, time.perf_counter() - began)
+        if best <= QUICK:
+            break
+    return best
 
 
 def test_no_statement_reads_a_big_table_through(bridge, filled):
@@ -368,7 +369,6 @@ def test_no_statement_reads_a_big_table_through(bridge, filled):
     wrong = [
         f"{statement.sql}\n  {line}"
         for statement in listener.heard.values()
-        if not any(words in statement.sql for words in GOING)
         for line in held_to(filled, statement)
     ]
     assert not wrong, "\n\n".join(wrong)
