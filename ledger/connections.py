@@ -359,9 +359,9 @@ def open_gate(
     ledger: Ledger, connection: str, direction: Direction = "write", *, clears: bool = True
 ) -> bool:
     """A call went through: no failures any more, and the gate is open unless a person closed it. True when
-    it had been closed: then what waited for it is to be made due, which the sweep and the pulse do. When
-    the call `clears` it, what had closed it as the connection's fault is known to be single orders' own,
-    should they meet it again.
+    it had been closed. When the call `clears` it, what had closed it as the connection's fault is known to
+    be single orders' own, should they meet it again. What waited for it is noted as to be made due, with
+    the opening itself: see ledger/waking.
     """
 
     def unit(db: Connection) -> bool:
@@ -371,6 +371,8 @@ def open_gate(
         values: dict[str, Any] = {}
         if row.closed_by == "fault" and clears:
             values = {"cleared": row.reason, "cleared_at": ledger.now()}
+        if row.closed_by is not None and direction == "write":
+            values |= {"opened_at": ledger.now(), "waking": True}
         _set(
             db,
             connection,
@@ -383,14 +385,6 @@ def open_gate(
             probe_at=None,
             **values,
         )
-        was_closed = row.closed_by is not None
-        if was_closed and direction == "write":
-            _let_wake(db, connection, ledger.now())
-        return was_closed
+        return row.closed_by is not None
 
     return ledger.write(unit)
-
-
-def _let_wake(db: Connection, connection: str, now: datetime) -> None:
-    """Note, with the opening itself, that what waited is to be made due: see ledger/waking."""
-    db.execute(update(GATES).where(*_this(connection, "write")).values(opened_at=now, waking=True))

@@ -567,7 +567,7 @@ def probe(
 _FIRST = (
     select(QUEUES.c.order_id)
     .where(
-        QUEUES.c.open,
+        text(IS_OPEN_QUEUE),
         QUEUES.c.connection == bindparam("of_connection"),
         or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < bindparam("now")),
     )

@@ -19,10 +19,10 @@ from tasks.resources import Resources, Source, Target, resources
 
 # Messages that may wait in the queue after a sweep: enough for minutes of work, bounded after an outage.
 MOST_WAITING = 5000
-# Orders of targets that are configured no more which one sweep sees to.
-MOST_ASTRAY = 100
 # Chunks of orders that a sweep or a pulse makes due after an outage; the next one goes on.
 MOST_CHUNKS = 50
+# Orders of targets that are configured no more which one sweep sees to.
+MOST_ASTRAY = 100
 # An order this fresh in its state has its message on the way, in seconds.
 GRACE = 10.0
 # Hook calls that a sweep rings for: those that then find no place wait for it without a message.

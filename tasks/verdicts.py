@@ -191,7 +191,7 @@ class Verdicts:
     # --- the call went through ---------------------------------------------------------------------
 
     def _succeeded(self, *, sent: bool = True) -> bool:
-        """The CRM answered. True when that ended an outage: a sweep makes due what waited for it."""
+        """The CRM answered. True when that ended an outage: a sweep makes due what waited."""
         return self._target.gate.succeeded(sent=sent)
 
     def _created(
