@@ -203,7 +203,7 @@ def once():
 def bare():
     source, profile = r.sources["okliving"], r.profiles["okliving"]
     begun = time.perf_counter(); number = 1
-    window = polling.Window(settings.EVERYTHING, polling.datetime.now(polling.UTC))
+    window = polling.Window(settings.EVERYTHING, r.ledger.now())
     while True:
         page = profile.page(source.client.get_orders(profile.poll_body(window.start, window.end, number)))
         if number >= page.pages: return time.perf_counter() - begun

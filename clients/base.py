@@ -6,7 +6,9 @@ Nothing here knows a remote system; what an answer means is judged in the client
 import contextlib
 import json
 import re
+import socket
 import ssl
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +49,8 @@ CONNECT_TIMEOUT: Final = 5.0
 KEEPALIVE: Final = 4.0
 # A call is not begun with less of its time left than this share: it would only end uncertain.
 _WORTH_STARTING: Final = 0.1
+# Linger for no time at all: closing resets the connection.
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 _WRITE_CHUNK: Final = 64 * 1024
 
 _TLS_SPOKEN_TO_PLAIN_PORT = frozenset(
@@ -56,6 +60,11 @@ _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
+
+# What JSON may be made of before it is taken for text: no order lies deeper, no number is longer.
+_DEEPEST: Final = 64
+_MOST_DIGITS: Final = 300
+_TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 # What an httpx error says about the call. A class not named here is judged by its nearest base.
 _ERRORS: Final[dict[type[BaseException], tuple[type[RemoteError], str]]] = {
@@ -293,15 +302,50 @@ class HttpTransport:
 def parsed(body: bytes) -> Any:
     """The body as JSON, None when it is not JSON.
 
-    Takes what PHP shops really send beside clean JSON: a byte order mark, an emoji cut in half
-    (becomes U+FFFD), NaN (becomes null).
+    Takes what PHP shops really send beside clean JSON: a byte order mark, text cut in half (becomes
+    U+FFFD), NaN (becomes null), bare line ends inside text. One odd value never spoils the others: what
+    lies deeper than any order does, and a number that no computer counts with, become text.
     """
     with contextlib.suppress(ValueError):
         return orjson.loads(body)
+    text = _LONE_SURROGATE.sub(rb"\\ufffd", body).decode("utf-8", "replace").removeprefix("\ufeff")
     with contextlib.suppress(ValueError, RecursionError):
-        text = _LONE_SURROGATE.sub(rb"\\ufffd", body).decode("utf-8-sig")
-        return json.loads(text, parse_constant=lambda _: None)
+        try:
+            return _loads(text)
+        except RecursionError:
+            return _loads(_flattened(text))
     return None
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, strict=False, parse_constant=lambda _: None, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float | str:
+    """A whole number as the fast reader gives it: beyond 64 bits as a float; beyond those as it stands."""
+    if len(digits) > _MOST_DIGITS:
+        return digits
+    number = int(digits)
+    return number if -(2**63) <= number < 2**64 else float(number)
+
+
+def _flattened(text: str) -> str:
+    """The same JSON with each value that lies deeper than `_DEEPEST` levels written as text."""
+    parts: list[str] = []
+    depth = begun = 0
+    for found in _TOKEN.finditer(text):
+        mark = found.group()
+        if mark in "[{":
+            depth += 1
+            if depth == _DEEPEST:
+                parts.append(text[begun : found.start()])
+                begun = found.start()
+        elif mark in "]}":
+            if depth == _DEEPEST:
+                parts.append(json.dumps(text[begun : found.end()]))
+                begun = found.end()
+            depth -= 1
+    return "".join((*parts, text[begun:]))
 
 
 def translated(
@@ -417,12 +461,28 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        with self._reset_when_over():
+            return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _WRITE_CHUNK):
-            chunk = buffer[start : start + _WRITE_CHUNK]
-            self._stream.write(chunk, _left(timeout, httpcore.WriteTimeout))
+        with self._reset_when_over():
+            for start in range(0, len(buffer), _WRITE_CHUNK):
+                chunk = buffer[start : start + _WRITE_CHUNK]
+                self._stream.write(chunk, _left(timeout, httpcore.WriteTimeout))
+
+    @contextlib.contextmanager
+    def _reset_when_over(self) -> Iterator[None]:
+        """A call given up is not to arrive later: the kernel would go on to deliver what it still holds of
+        it after an ordinary close. So the connection is reset, which throws that away.
+        """
+        try:
+            yield
+        except httpcore.TimeoutException:
+            raw = self._stream.get_extra_info("socket")
+            if raw is not None:
+                with contextlib.suppress(OSError):
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            raise
 
     def close(self) -> None:
         self._stream.close()

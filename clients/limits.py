@@ -5,16 +5,17 @@ Change the rules of limiting here; who waits for what and for how long is the ta
 
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Final
 
-import limits
 import redis
-from limits.storage import RedisStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from clients.tokens import reaching_store
 
+# Turns lie so much farther apart than the rate says: a call that is under way for longer than the one
+# before it must not come too close to the next.
+APART: Final = 1.04
+# One call a minute.
+SLOWEST: Final = 1 / 60
 # How many parked members one release rings at most.
 RUNG_AT_ONCE: Final = 100
 
@@ -37,7 +38,7 @@ if held or redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1]) then
   redis.call('ZREM', KEYS[2], ARGV[4])
   return 1
 end
-redis.call('ZADD', KEYS[2], 'NX', score(now), ARGV[4])
+if ARGV[4] ~= '' then redis.call('ZADD', KEYS[2], 'NX', score(now), ARGV[4]) end
 return 0
 """
 )
@@ -64,6 +65,17 @@ _PARK: Final = (
 return redis.call('ZADD', KEYS[2], 'NX', score(now), ARGV[1])
 """
 )
+# KEYS: when the next turn is. ARGV: seconds between two, the longest wait. Seconds until the turn.
+_TURN: Final = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local turn = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+if turn - now <= tonumber(ARGV[2]) then
+  local next = turn + tonumber(ARGV[1])
+  redis.call('SET', KEYS[1], string.format('%.6f', next), 'PX', math.ceil((next - now) * 1000) + 1000)
+end
+return string.format('%.6f', turn - now)
+"""
 _IN_USE: Final = (
     _NOW
     + """
@@ -72,53 +84,67 @@ return redis.call('ZCARD', KEYS[1])
 )
 
 
+class Turn:
+    """The right to one call, from a moment on."""
+
+    def __init__(self, seconds: float, sleep: Callable[[float], None]) -> None:
+        self._at = time.monotonic() + seconds
+        self._sleep = sleep
+
+    def await_it(self) -> None:
+        """Sleep until it comes; call this directly before the call."""
+        seconds = self._at - time.monotonic()
+        if seconds > 0:
+            self._sleep(seconds)
+
+
 class Rate:
     """At most `per_second` calls in any second over all workers (contract onebox, Transport).
 
-    In: a Redis client or URL, the connection's name, the rate: 0 = none, a fraction such as 0.5 is
-    one call in two seconds. Fails with StoreUnavailable. Called before each call of the connection.
+    In: a Redis client, the connection's name, the rate: 0 = none, a fraction such as 0.5 is
+    one call in two seconds. Turns are given one after the other by Redis's own clock, evenly spaced and a
+    little apart: what is let go in bunches arrives in bunches, and two of them make twice the rate. Fails
+    with StoreUnavailable. Called before each call of the connection.
     """
 
     def __init__(
         self,
-        store: "redis.Redis | str",
+        store: "redis.Redis",
         name: str,
         per_second: float,
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._sleep = sleep
-        self._name = name
-        self._item = _rate_item(per_second)
-        if self._item is not None:
-            self._limiter = MovingWindowRateLimiter(_storage(store, f"ob:{name}:rate"))
+        self._gap = _gap(per_second)
+        self._key = f"ob:{name}:turn"
+        self._take = store.register_script(_TURN)
 
-    def wait_time(self) -> float:
-        """Seconds until a call may be made, 0.0 = now; takes nothing."""
-        if self._item is None:
-            return 0.0
-        with reaching_store():
-            window = self._limiter.get_window_stats(self._item, self._name)
-        if window.remaining > 0:
-            return 0.0
-        return max(window.reset_time - time.time(), 0.001)
+    def reserve(self, max_wait: float) -> Turn | None:
+        """A turn that comes within `max_wait` seconds, None: there is none, and nothing was taken."""
+        seconds = self._next(max_wait)
+        return None if seconds > max_wait else Turn(seconds, self._sleep)
 
     def acquire(self, max_wait: float) -> float:
         """Take one call, waiting at most `max_wait` seconds for it.
 
         0.0: taken. Otherwise nothing was taken, and it is the seconds after which to ask again.
         """
-        if self._item is None:
+        seconds = self._next(max_wait)
+        if seconds > max_wait:
+            return seconds
+        Turn(seconds, self._sleep).await_it()
+        return 0.0
+
+    def wait_time(self) -> float:
+        """Seconds until a call may be made, 0.0 = now; takes nothing."""
+        return self._next(-1.0)
+
+    def _next(self, max_wait: float) -> float:
+        if self._gap == 0:
             return 0.0
-        until = time.monotonic() + max_wait
-        while True:
-            with reaching_store():
-                if self._limiter.hit(self._item, self._name):
-                    return 0.0
-            seconds = self.wait_time() or 0.001
-            if time.monotonic() + seconds > until:
-                return seconds
-            self._sleep(seconds)
+        with reaching_store():
+            return float(self._take(keys=[self._key], args=[repr(self._gap), repr(max_wait)]))
 
 
 class Slots:
@@ -141,10 +167,10 @@ class Slots:
         self._park = store.register_script(_PARK)
         self._in_use = store.register_script(_IN_USE)
 
-    def acquire(self, holder: str, waiting: str) -> bool:
+    def acquire(self, holder: str, waiting: str = "") -> bool:
         """Whether `holder` now has a slot (again with a whole lease if it had one already).
 
-        If not, `waiting` is parked; if so, it is parked no more.
+        If not, `waiting` is parked, unless it is nobody; if so, it is parked no more.
         """
         if self._limit == 0:
             return True
@@ -181,19 +207,12 @@ class Slots:
         return [member.decode() if isinstance(member, bytes) else member for member in members]
 
 
-def _rate_item(per_second: float) -> limits.RateLimitItem | None:
-    """The rate as whole calls in whole seconds: 0.5 is one in 2, 2.5 is five in 2."""
+def _gap(per_second: float) -> float:
+    """Seconds between two calls; 0 without a limit."""
     if per_second < 0:
         raise ValueError("a rate is 0 (none) or more calls per second")
     if per_second == 0:
-        return None
-    share = Fraction(per_second).limit_denominator(60)
-    if share == 0:
+        return 0.0
+    if per_second < SLOWEST:
         raise ValueError("a rate below one call a minute is not kept")
-    return limits.RateLimitItemPerSecond(share.numerator, share.denominator)
-
-
-def _storage(store: "redis.Redis | str", prefix: str) -> RedisStorage:
-    if isinstance(store, str):
-        return RedisStorage(store, key_prefix=prefix)
-    return RedisStorage("redis://", connection_pool=store.connection_pool, key_prefix=prefix)
+    return APART / per_second

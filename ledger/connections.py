@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, Table, or_, select, update
+from sqlalchemy import Connection, Table, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger
@@ -20,17 +20,24 @@ from ledger.models import Cursor, Gate
 CURSORS = cast("Table", Cursor.__table__)
 GATES = cast("Table", Gate.__table__)
 
+# Before the name of who met what looked like the connection's fault, among those that failed in a row.
+SUSPECT = "!"
+# A reason that turned out to be single orders' own does so for this long.
+CLEARED_FOR = timedelta(hours=1)
 # What a gate guards: the calls that change something there, or those that only read.
 Direction = Literal["write", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The right to read one shop, and where the last reading ended (None: never read)."""
+    """The right to read one shop, where the last reading ended (None: never read), and when the first one
+    was attempted.
+    """
 
     connection: str
     token: str
     watermark: datetime | None
+    start_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,14 @@ class GateRow:
     closed_at: datetime | None = None
     reason: str = ""
     probe_at: datetime | None = None
+    failed: str = ""
+    cleared: str = ""
+    cleared_at: datetime | None = None
+
+    @property
+    def suspects(self) -> int:
+        """How many different orders met what looks like the connection's fault, one after the other."""
+        return sum(name.startswith(SUSPECT) for name in self.failed.split())
 
 
 def _ensure(db: Connection, table: Table, connection: str, **values: Any) -> None:
@@ -77,10 +92,14 @@ def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> 
                 CURSORS.c.connection == connection,
                 or_(CURSORS.c.lease_until.is_(None), CURSORS.c.lease_until < now),
             )
-            .values(lease_until=now + timedelta(seconds=lease), lease_token=token)
-            .returning(CURSORS.c.watermark)
+            .values(
+                start_at=func.coalesce(CURSORS.c.start_at, now),
+                lease_until=now + timedelta(seconds=lease),
+                lease_token=token,
+            )
+            .returning(CURSORS.c.watermark, CURSORS.c.start_at)
         ).first()
-        return None if row is None else Poll(connection, token, row.watermark)
+        return None if row is None else Poll(connection, token, row.watermark, row.start_at)
 
     return ledger.write(unit)
 
@@ -88,6 +107,13 @@ def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> 
 def keep_poll(ledger: Ledger, poll: Poll, now: datetime, lease: float) -> bool:
     """Prolong the lease by another `lease` seconds; False when it was lost."""
     return _update_held(ledger, poll, lease_until=now + timedelta(seconds=lease))
+
+
+def move_cursor(ledger: Ledger, poll: Poll, watermark: datetime) -> bool:
+    """Move the cursor in the middle of a poll, as far as was read for certain; False when the lease was
+    lost.
+    """
+    return _update_held(ledger, poll, watermark=watermark)
 
 
 def end_poll(ledger: Ledger, poll: Poll, now: datetime, watermark: datetime | None) -> bool:
@@ -145,19 +171,26 @@ _GATE = (
     GATES.c.closed_at,
     GATES.c.reason,
     GATES.c.probe_at,
+    GATES.c.failed,
+    GATES.c.cleared,
+    GATES.c.cleared_at,
 )
+
+
+def _gate_row(found: Any) -> GateRow:
+    return GateRow(*found)
 
 
 def gate(ledger: Ledger, connection: str, direction: Direction = "write") -> GateRow:
     with ledger.read() as db:
         row = db.execute(select(*_GATE).where(*_this(connection, direction))).first()
-    return GateRow(connection, direction) if row is None else GateRow(*row)
+    return GateRow(connection, direction) if row is None else _gate_row(row)
 
 
 def gates(ledger: Ledger) -> list[GateRow]:
     with ledger.read() as db:
         return [
-            GateRow(*row)
+            _gate_row(row)
             for row in db.execute(select(*_GATE).order_by(GATES.c.connection, GATES.c.direction))
         ]
 
@@ -186,24 +219,97 @@ def count_failure(
     probe_after: float,
     reason: str,
     direction: Direction = "write",
+    who: str | None = None,
 ) -> GateRow:
-    """One more failure in a row; at `limit` the breaker closes the gate."""
+    """One more failure in a row; at `limit` the breaker closes the gate. Of one caller that is named, calls
+    count once: an order that fails alone says nothing about the connection.
+    """
 
     def unit(db: Connection) -> GateRow:
-        _ensure(db, GATES, connection, direction=direction)
-        row = GateRow(
-            *db.execute(
-                update(GATES)
-                .where(*_this(connection, direction))
-                .values(failures=GATES.c.failures + 1)
-                .returning(*_GATE)
-            ).one()
+        row = _locked(db, connection, direction)
+        if who is not None and who in row.failed.split():
+            return row
+        row = _set(
+            db,
+            connection,
+            direction,
+            failures=row.failures + 1,
+            failed=row.failed if who is None else f"{row.failed} {who}".strip(),
         )
         if row.closed_by is not None or row.failures < limit:
             return row
         return _close(db, connection, "breaker", now, probe_after, reason, direction)
 
     return ledger.write(unit)
+
+
+def suspect(
+    ledger: Ledger,
+    connection: str,
+    now: datetime,
+    who: str,
+    reason: str,
+    limits: tuple[int, int],
+    direction: Direction = "write",
+) -> GateRow:
+    """Somebody met what looks like the connection's fault. So many different ones with nothing that went
+    through between, `limits`, close the gate; the second of these where the reason was cleared lately. The
+    first probe may go at once.
+    """
+
+    def unit(db: Connection) -> GateRow:
+        row = _locked(db, connection, direction)
+        name = SUSPECT + who
+        if name not in row.failed.split():
+            row = _set(db, connection, direction, failed=f"{row.failed} {name}".strip())
+        if row.closed_by is not None or row.suspects < limits[is_cleared(row, reason, now)]:
+            return row
+        return _close(db, connection, "fault", now, 0.0, reason, direction)
+
+    return ledger.write(unit)
+
+
+def is_cleared(row: GateRow, reason: str, now: datetime) -> bool:
+    """Whether this reason turned out, a while ago, to be single orders' own."""
+    return (
+        row.cleared == reason and row.cleared_at is not None and now < row.cleared_at + CLEARED_FOR
+    )
+
+
+def ask_to_wait(
+    ledger: Ledger, connection: str, until: datetime, now: datetime, reason: str
+) -> None:
+    """The remote asked for no calls until then, of any kind: both gates are closed, or stay so for longer."""
+
+    def unit(db: Connection) -> None:
+        for direction in ("write", "read"):
+            row = _locked(db, connection, direction)
+            if row.closed_by is None:
+                _set(
+                    db,
+                    connection,
+                    direction,
+                    closed_by="remote",
+                    closed_at=now,
+                    reason=reason,
+                    probe_at=until,
+                )
+            elif row.probe_at is not None and row.probe_at < until:
+                _set(db, connection, direction, probe_at=until)
+
+    ledger.write(unit)
+
+
+def _locked(db: Connection, connection: str, direction: Direction) -> GateRow:
+    """A gate, which stays as it is until this transaction ends."""
+    _ensure(db, GATES, connection, direction=direction)
+    query = select(*_GATE).where(*_this(connection, direction)).with_for_update()
+    return _gate_row(db.execute(query).one())
+
+
+def _set(db: Connection, connection: str, direction: Direction, **values: Any) -> GateRow:
+    statement = update(GATES).where(*_this(connection, direction)).values(**values)
+    return _gate_row(db.execute(statement.returning(*_GATE)).one())
 
 
 def close(
@@ -246,32 +352,39 @@ def _close(
             probe_at=now + timedelta(seconds=probe_after),
         )
     )
-    return GateRow(*db.execute(select(*_GATE).where(*_this(connection, direction))).one())
+    return _gate_row(db.execute(select(*_GATE).where(*_this(connection, direction))).one())
 
 
-def open_gate(ledger: Ledger, connection: str, direction: Direction = "write") -> bool:
+def open_gate(
+    ledger: Ledger, connection: str, direction: Direction = "write", *, clears: bool = True
+) -> bool:
     """A call went through: no failures any more, and the gate is open unless a person closed it. True when
-    it had been closed: then what waited for it is to be made due, which the sweep and the pulse do.
+    it had been closed. When the call `clears` it, what had closed it as the connection's fault is known to
+    be single orders' own, should they meet it again. What waited for it is noted as to be made due, with
+    the opening itself: see ledger/waking.
     """
 
     def unit(db: Connection) -> bool:
-        was = db.execute(
-            select(GATES.c.closed_by).where(*_this(connection, direction))
-        ).scalar_one_or_none()
-        if was == "person":
+        row = _locked(db, connection, direction)
+        if row.closed_by == "person":
             return False
-        db.execute(
-            update(GATES)
-            .where(*_this(connection, direction))
-            .values(failures=0, closed_by=None, closed_at=None, reason="", probe_at=None)
+        values: dict[str, Any] = {}
+        if row.closed_by == "fault" and clears:
+            values = {"cleared": row.reason, "cleared_at": ledger.now()}
+        if row.closed_by is not None and direction == "write":
+            values |= {"opened_at": ledger.now(), "waking": True}
+        _set(
+            db,
+            connection,
+            direction,
+            failures=0,
+            failed="",
+            closed_by=None,
+            closed_at=None,
+            reason="",
+            probe_at=None,
+            **values,
         )
-        if was is not None and direction == "write":
-            _let_wake(db, connection, ledger.now())
-        return was is not None
+        return row.closed_by is not None
 
     return ledger.write(unit)
-
-
-def _let_wake(db: Connection, connection: str, now: datetime) -> None:
-    """Note, with the opening itself, that what waited is to be made due: see ledger/waking."""
-    db.execute(update(GATES).where(*_this(connection, "write")).values(opened_at=now, waking=True))

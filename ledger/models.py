@@ -362,7 +362,8 @@ class UpdateAttempt(Base):
 
 class HookCall(Base):
     """One call of the OneBox hook, kept raw until a worker has acted on it. `process` is whom it speaks
-    of, so that calls of one process are worked off together, in order.
+    of, so that calls of one process are worked off together, in order; `digest` is of what it said, which a
+    repeated call says again.
     """
 
     __tablename__ = "hook_calls"
@@ -374,6 +375,7 @@ class HookCall(Base):
     done_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(String(32), default="")
     process: Mapped[str] = mapped_column(String(120), default="")
+    digest: Mapped[str] = mapped_column(String(32), default="")
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
@@ -381,6 +383,7 @@ class HookCall(Base):
 
     __table_args__ = (
         Index("ix_hook_calls_done_at", "done_at"),
+        Index("ix_hook_calls_latest", "process", "id"),
         _partial("ix_hook_calls_due", IS_UNDONE, "next_try_at"),
         _partial("ix_hook_calls_process", IS_UNDONE, "process", "id"),
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -33,7 +33,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tallies
 from ledger.database import Ledger
-from ledger.models import IS_OPEN, Attempt, Intake, Order
+from ledger.models import IS_OPEN, Attempt, Intake, Order, UtcDateTime
 
 ORDERS = cast("Table", Order.__table__)
 ATTEMPTS = cast("Table", Attempt.__table__)
@@ -45,6 +45,8 @@ STATES = tallies.ORDERS.states
 EARLY = timedelta(seconds=0.5)
 # How far back refusals with one text are looked at: more than all workers have in flight.
 MOST_ALIKE = 500
+# What the CRM says of a new process is read for the first time so long after it was made.
+FIRST_CHECK = timedelta(minutes=10)
 
 
 class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -53,18 +55,39 @@ class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of c
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One order as it came from a shop."""
+    """One order as it came from a shop. `latest` is the last moment that its stamp may mean: later than
+    `shop_updated_at` in the hour that the shop's clocks repeat.
+    """
 
     order_id: str
     external_id: str
     source: str
     content_hash: str
     shop_updated_at: datetime | None
+    latest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What an order has met that may be its own fault. `blamed_at`: when it last met what looks like the
+    connection's; `strikes`: how often others went through all the same. `sends`: its calls that got no
+    answer, since `troubled_since`.
+    """
+
+    blamed_at: datetime | None = None
+    strikes: int = 0
+    sends: int = 0
+    troubled_since: datetime | None = None
+
+
+NO_TROUBLE = Trouble()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on one order until `lease_until`, held by `token`."""
+    """The right to work on one order until `lease_until`, held by `token`. `sent_source` is what a call of
+    unknown fate carried, where that has changed since.
+    """
 
     pk: int
     token: str
@@ -79,6 +102,8 @@ class Claim:
     tries: int
     uncertain_since: datetime | None
     lookups: int
+    sent_source: str | None = None
+    trouble: Trouble = NO_TROUBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +121,9 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where an order stands after a try. `counts` is whether the try is one in its back-off."""
+    """Where an order stands after a try. `counts` is whether the try is one in its back-off; `changed`
+    that the CRM has another content than the shop.
+    """
 
     state: str
     reason: str = ""
@@ -106,14 +133,17 @@ class Outcome:
     uncertain_since: datetime | None = None
     lookups: int = 0
     counts: bool = True
+    changed: bool = False
+    trouble: Trouble = NO_TROUBLE
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An order to ring for."""
+    """An order to ring for; without a target the one that its connection has today is meant."""
 
     pk: int
     connection: str
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +193,17 @@ def store(
 ) -> list[int]:
     """Insert new orders and take over changed ones; return the keys of those to ring for.
 
-    A changed order that is not yet created is mapped anew, also when it was held; one already created
-    is marked when it `differs(before, now)` as the CRM sees it. An older copy never replaces a newer one.
+    What is known is looked up in a read, so that a page of known orders holds up no writer. A changed
+    order that is not yet created is mapped anew, also when it was held; one already created is marked
+    when it `differs(before, now)` as the CRM sees it. An older copy never replaces a newer one.
     Source: design, "A task's life".
     """
-    if not orders:
+    fresh, judged = _look(ledger, connection, orders, differs)
+    if not fresh:
         return []
-    newest = {o.order_id: o for o in sorted(orders, key=_age)}
 
     def unit(db: Connection) -> list[int]:
-        of = {"of_connection": connection, "of_orders": list(newest)}
+        of = {"of_connection": connection, "of_orders": [o.order_id for o in fresh]}
         created = {row.order_id: row.source for row in db.execute(_CREATED, of)}
         values = [
             {
@@ -187,14 +218,62 @@ def store(
                 "state": "received",
                 "state_at": now,
                 "next_try_at": now,
-                "changed": o.order_id in created and differs(created[o.order_id], o.source),
+                "changed": o.order_id in created and judged(created[o.order_id], o.source),
             }
-            for o in newest.values()
+            for o in fresh
         ]
         statement = _UPSERT[db.dialect.name]
         return [row.id for row in db.execute(statement, values) if row.state in OPEN]
 
     return ledger.write(unit)
+
+
+def _look(
+    ledger: Ledger,
+    connection: str,
+    orders: Sequence[Arrived],
+    differs: Callable[[str, str], bool],
+) -> tuple[list[Arrived], Callable[[str, str], bool]]:
+    """Those of the orders that are new or other than the ledger has them, and `differs`, with the answers
+    for those found created: it maps both, which need not be done while others wait to write.
+    """
+    newest = {o.order_id: o for o in sorted(orders, key=_age)}
+    if not newest:
+        return [], differs
+    with ledger.read() as db:
+        of = {"of_connection": connection, "of_orders": list(newest)}
+        kept = {row.order_id: row.content_hash for row in db.execute(_KEPT, of)}
+    fresh = [o for o in newest.values() if kept.get(o.order_id) != o.content_hash]
+    changed = [o.order_id for o in fresh if o.order_id in kept]
+    if not changed:
+        return fresh, differs
+    with ledger.read() as db:
+        of = {"of_connection": connection, "of_orders": changed}
+        before = {row.order_id: row for row in db.execute(_BEFORE, of)}
+    fresh = [
+        _dated(o, before[o.order_id].shop_updated_at) if o.order_id in before else o for o in fresh
+    ]
+    answers = {
+        (row.source, o.source): differs(row.source, o.source)
+        for o in fresh
+        if (row := before.get(o.order_id)) is not None and row.state == "created"
+    }
+
+    def judged(before: str, after: str) -> bool:
+        known = answers.get((before, after))
+        return differs(before, after) if known is None else known
+
+    return fresh, judged
+
+
+def _dated(arrived: Arrived, before: datetime | None) -> Arrived:
+    """The order with the later of the two moments that its stamp may mean, where only that one makes it as
+    new as what is kept. It was read later, so where the stamps leave it open, it is the newer.
+    """
+    stamp, latest = arrived.shop_updated_at, arrived.latest
+    if before is None or stamp is None or latest is None or not stamp < before <= latest:
+        return arrived
+    return replace(arrived, shop_updated_at=latest)
 
 
 def _age(arrived: Arrived) -> tuple[bool, datetime | None]:
@@ -205,6 +284,7 @@ def _age(arrived: Arrived) -> tuple[bool, datetime | None]:
 def _upsert(dialect: Any) -> Any:
     new = dialect.insert(ORDERS)
     was_held = ORDERS.c.state == "held"
+    may_be_sent = or_(ORDERS.c.uncertain_since.is_not(None), ORDERS.c.lease_until.is_not(None))
     return new.on_conflict_do_update(
         index_elements=[ORDERS.c.connection, ORDERS.c.order_id],
         set_={
@@ -216,6 +296,16 @@ def _upsert(dialect: Any) -> Any:
             "state_at": case((was_held, new.excluded.state_at), else_=ORDERS.c.state_at),
             "next_try_at": case((was_held, new.excluded.next_try_at), else_=ORDERS.c.next_try_at),
             "changed": or_(ORDERS.c.changed, new.excluded.changed),
+            # What a call of unknown fate may have carried, to be compared with once that is known.
+            "sent_source": case(
+                (may_be_sent, func.coalesce(ORDERS.c.sent_source, ORDERS.c.source)),
+                else_=ORDERS.c.sent_source,
+            ),
+            # Another content is not to blame for what the old one met.
+            "blamed_at": None,
+            "strikes": 0,
+            "sends": 0,
+            "troubled_since": None,
         },
         where=and_(
             ORDERS.c.content_hash != new.excluded.content_hash,
@@ -228,14 +318,18 @@ def _upsert(dialect: Any) -> Any:
     ).returning(ORDERS.c.id, ORDERS.c.state)
 
 
+_THESE = and_(
+    ORDERS.c.connection == bindparam("of_connection"),
+    ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
+)
+_KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash).where(_THESE)
+_BEFORE = select(
+    ORDERS.c.order_id, ORDERS.c.shop_updated_at, ORDERS.c.state, ORDERS.c.source
+).where(_THESE)
 # Locked until the transaction ends: one that is being created must not slip between look and mark.
 _CREATED = (
     select(ORDERS.c.order_id, ORDERS.c.source)
-    .where(
-        ORDERS.c.connection == bindparam("of_connection"),
-        ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
-        ORDERS.c.state == "created",
-    )
+    .where(_THESE, ORDERS.c.state == "created")
     .order_by(ORDERS.c.id)
     .with_for_update()
 )
@@ -246,9 +340,15 @@ def keep_aside(
     ledger: Ledger, connection: str, items: Sequence[tuple[str, str]], now: datetime
 ) -> int:
     """Keep (hash, raw text) of what is no order; return how many were not kept before."""
+    wanted = dict(items)
+    if not wanted:
+        return 0
+    with ledger.read() as db:
+        known = set(db.execute(_KEPT_ASIDE, {"of": connection, "hashes": list(wanted)}).scalars())
     values = [
         {"connection": connection, "content_hash": digest, "raw": raw, "received_at": now}
-        for digest, raw in dict(items).items()
+        for digest, raw in wanted.items()
+        if digest not in known
     ]
 
     def unit(db: Connection) -> int:
@@ -257,6 +357,12 @@ def keep_aside(
         return len(db.execute(statement, values).all())
 
     return ledger.write(unit) if values else 0
+
+
+_KEPT_ASIDE = select(INTAKE.c.content_hash).where(
+    INTAKE.c.connection == bindparam("of"),
+    INTAKE.c.content_hash.in_(bindparam("hashes", expanding=True)),
+)
 
 
 # --- a worker takes one, and tells how it went -----------------------------------------------------
@@ -277,7 +383,8 @@ _CLAIM = (
         lease_until=bindparam("until"),
         lease_token=bindparam("token"),
         claimed_at=bindparam("now"),
-        uncertain_since=case((_TAKEN_OVER, ORDERS.c.claimed_at), else_=ORDERS.c.uncertain_since),
+        # No call of the lost holder ends later than its lease: what it may do yet counts from there.
+        uncertain_since=case((_TAKEN_OVER, ORDERS.c.lease_until), else_=ORDERS.c.uncertain_since),
         lookups=case((_TAKEN_OVER, 0), else_=ORDERS.c.lookups),
         reason=case((_TAKEN_OVER, "lost_lease"), else_=ORDERS.c.reason),
     )
@@ -292,6 +399,11 @@ _CLAIM = (
         ORDERS.c.tries,
         ORDERS.c.uncertain_since,
         ORDERS.c.lookups,
+        ORDERS.c.sent_source,
+        ORDERS.c.blamed_at,
+        ORDERS.c.strikes,
+        ORDERS.c.sends,
+        ORDERS.c.troubled_since,
         ORDERS.c.reason,
     )
 )
@@ -302,26 +414,25 @@ def claim(
 ) -> Claim | None:
     """Take the order for `lease` seconds, or None: someone else has it, or it is not due, or done.
 
-    A lease that ran out counts as a try that began when it was taken and whose fate is unknown.
+    A lease that ran out counts as a try whose fate is unknown and which may have gone on until then.
     """
     token = secrets.token_hex(8)
     until = now + timedelta(seconds=lease)
 
     def unit(db: Connection) -> Claim | None:
-        row = db.execute(
+        row: Any = db.execute(
             _CLAIM, {"pk": pk, "now": now, "soon": now + EARLY, "until": until, "token": token}
         ).first()
         if row is None:
             return None
         if row.reason == "lost_lease" and row.lookups == 0 and row.uncertain_since is not None:
-            lost = int((now - row.uncertain_since).total_seconds() * 1000)
+            began = row.uncertain_since - timedelta(seconds=lease)
+            lost = int((now - began).total_seconds() * 1000)
             _insert_attempt(
-                ledger,
-                pk,
-                row.target,
-                Try("create", row.uncertain_since, lost, "lost", task_id=task_id),
+                ledger, pk, row.target, Try("create", began, lost, "lost", task_id=task_id)
             )
-        return Claim(pk, token, until, *row[:-1])
+        found: tuple[Any, ...] = (pk, token, until, *row[:11], Trouble(*row[11:15]))
+        return Claim(*found)
 
     return ledger.write(unit)
 
@@ -349,8 +460,10 @@ _RECORD = (
                 ),
                 True,
             ),
-            else_=ORDERS.c.changed,
+            else_=or_(ORDERS.c.changed, bindparam("new_changed")),
         ),
+        sent_source=case((bindparam("new_state") == "created", None), else_=ORDERS.c.sent_source),
+        **{name: bindparam(f"new_{name}") for name in Trouble.__dataclass_fields__},
         reason=bindparam("new_reason"),
         problems=bindparam("new_problems"),
         target_id=func.coalesce(bindparam("new_target_id"), ORDERS.c.target_id),
@@ -361,6 +474,10 @@ _RECORD = (
         lookups=bindparam("new_lookups"),
         lease_until=None,
         lease_token=None,
+        check_at=case(
+            (bindparam("new_state") == "created", bindparam("new_check_at", type_=UtcDateTime())),
+            else_=ORDERS.c.check_at,
+        ),
     )
 )
 
@@ -373,9 +490,12 @@ _ADOPT_LATE = (
         reason="",
         target_id=bindparam("new_target_id"),
         state_at=bindparam("now"),
+        changed=or_(ORDERS.c.changed, ORDERS.c.content_hash != bindparam("claimed_hash")),
+        sent_source=None,
         lease_until=None,
         lease_token=None,
         uncertain_since=None,
+        check_at=bindparam("new_check_at"),
     )
 )
 
@@ -402,13 +522,25 @@ def record(
                     "new_next_try_at": outcome.next_try_at or now,
                     "new_uncertain_since": outcome.uncertain_since,
                     "new_lookups": outcome.lookups,
+                    "new_changed": outcome.changed,
+                    "new_blamed_at": outcome.trouble.blamed_at,
+                    "new_strikes": outcome.trouble.strikes,
+                    "new_sends": outcome.trouble.sends,
+                    "new_troubled_since": outcome.trouble.troubled_since,
                     "counted": int(outcome.counts),
+                    "new_check_at": now + FIRST_CHECK,
                     "now": now,
                 },
             ).rowcount
         )
         if not kept and outcome.target_id is not None:
-            values = {"pk": claim.pk, "new_target_id": outcome.target_id, "now": now}
+            values = {
+                "pk": claim.pk,
+                "new_target_id": outcome.target_id,
+                "new_check_at": now + FIRST_CHECK,
+                "claimed_hash": claim.content_hash,
+                "now": now,
+            }
             kept = bool(db.execute(_ADOPT_LATE, values).rowcount)
         if tried is not None:
             _insert_attempt(ledger, claim.pk, claim.target, tried)
@@ -417,16 +549,47 @@ def record(
     return ledger.write(unit)
 
 
+def doubled(ledger: Ledger, claim: Claim, target_id: str) -> str | None:
+    """The id that another holder recorded for this order, where it is not this one: the CRM has it twice. A
+    person is told by a problem of the order.
+    """
+
+    def unit(db: Connection) -> str | None:
+        row = db.execute(
+            select(ORDERS.c.target_id, ORDERS.c.problems)
+            .where(ORDERS.c.id == claim.pk)
+            .with_for_update()
+        ).one()
+        if row.target_id in {None, target_id}:
+            return None
+        problems = [*(row.problems or []), doubled_problem([row.target_id, target_id])]
+        db.execute(update(ORDERS).where(ORDERS.c.id == claim.pk).values(problems=problems))
+        return str(row.target_id)
+
+    return ledger.write(unit)
+
+
+def doubled_problem(target_ids: Sequence[str]) -> dict[str, Any]:
+    """What a clerk is shown of an order that the CRM has more than once."""
+    detail = ", ".join(target_ids)
+    return {"code": "order_doubled", "level": "warning", "field": "", "detail": detail}
+
+
 def begin_again(ledger: Ledger, claim: Claim, now: datetime) -> None:
-    """Note that a second call of this try begins only now: should its answer be lost with the worker, what
-    it may do counts from here.
+    """Note that what was sent earlier is certain not to be there, and that a second call of this try begins
+    only now.
     """
     statement = (
         update(ORDERS)
         .where(ORDERS.c.id == claim.pk, ORDERS.c.lease_token == claim.token)
-        .values(claimed_at=now)
+        .values(claimed_at=now, sent_source=None)
     )
     ledger.write(lambda db: db.execute(statement))
+
+
+def certain(claim: Claim) -> Claim:
+    """The claim of an order of which it is certain by now that no earlier call took effect."""
+    return replace(claim, uncertain_since=None, lookups=0, sent_source=None)
 
 
 _GIVE_BACK = (
@@ -471,7 +634,7 @@ def _insert_attempt(ledger: Ledger, pk: int, target: str, tried: Try) -> None:
 # --- what is due, and what makes it due -------------------------------------------------------------
 
 _DUE = (
-    select(ORDERS.c.id, ORDERS.c.connection)
+    select(ORDERS.c.id, ORDERS.c.connection, ORDERS.c.target)
     .where(
         text(IS_OPEN),  # as the partial index says it, which serves no other words
         ORDERS.c.target == bindparam("target"),
@@ -491,35 +654,112 @@ def due(ledger: Ledger, target: str, now: datetime, most: int, grace: float = 0.
         return [Due(*row) for row in db.execute(_DUE, values)]
 
 
-def wake_next(ledger: Ledger, target: str, now: datetime) -> list[Due]:
-    """Make due the order that nobody works on and whose time comes first: a closed gate is tried with
-    it. An uncertain one is only looked up before its time, never sent.
+def probe(ledger: Ledger, target: str, now: datetime, *, unblamed_only: bool = False) -> list[Due]:
+    """The order to try a closed gate with, made due: the newest of those that met nothing bad yet, since
+    what is older stood there when the gate was closed. Without such a one the order whose time comes first;
+    an uncertain one is only looked up before its time, never sent.
     """
-    first = (
-        select(ORDERS.c.id)
-        .where(ORDERS.c.target == target, text(IS_OPEN), ORDERS.c.lease_until.is_(None))
-        .order_by(ORDERS.c.next_try_at, ORDERS.c.id)
+
+    def unit(db: Connection) -> list[Due]:
+        of = {"target": target, "now": now}
+        pk = db.execute(_UNBLAMED, of).scalar_one_or_none()
+        if pk is None and not unblamed_only:
+            pk = db.execute(_FIRST, of).scalar_one_or_none()
+        if pk is None:
+            return []
+        found = db.execute(select(ORDERS.c.next_try_at).where(ORDERS.c.id == pk)).scalar_one()
+        made = (
+            update(ORDERS)
+            .where(ORDERS.c.id == pk)
+            .values(next_try_at=min(found, now))
+            .returning(ORDERS.c.id, ORDERS.c.connection, ORDERS.c.target)
+        )
+        return [Due(*row) for row in db.execute(made)]
+
+    return ledger.write(unit)
+
+
+# The condition as the partial indexes say it, which serve these two only by the same words.
+_OPEN_AND_FREE = (ORDERS.c.target == bindparam("target"), text(IS_OPEN), _FREE)
+_UNBLAMED = (
+    select(ORDERS.c.id)
+    .where(
+        *_OPEN_AND_FREE,
+        ORDERS.c.blamed_at.is_(None),
+        ORDERS.c.troubled_since.is_(None),
+        ORDERS.c.uncertain_since.is_(None),
+    )
+    .order_by(ORDERS.c.id.desc())
+    .limit(1)
+)
+_FIRST = (
+    select(ORDERS.c.id).where(*_OPEN_AND_FREE).order_by(ORDERS.c.next_try_at, ORDERS.c.id).limit(1)
+)
+
+
+def astray(ledger: Ledger, targets: Sequence[str], most: int) -> list[Due]:
+    """Open orders whose target is none of these. Read by the gaps between the names, which an index serves
+    however many orders are open.
+    """
+    names = ["", *sorted(targets), None]
+    found: list[Due] = []
+    with ledger.read() as db:
+        for low, high in pairwise(names):
+            above = (ORDERS.c.target < high,) if high is not None else ()
+            query = (
+                select(ORDERS.c.id, ORDERS.c.connection, ORDERS.c.target)
+                .where(text(IS_OPEN), ORDERS.c.target > low, *above)
+                .limit(most)
+            )
+            found += [Due(*row) for row in db.execute(query)]
+    return found
+
+
+def went_through_since(ledger: Ledger, target: str, pk: int, since: datetime | None) -> bool:
+    """Whether this target took another order by a call that began after that moment."""
+    if since is None:
+        return False
+    query = (
+        select(ATTEMPTS.c.id)
+        .where(
+            ATTEMPTS.c.started_at > since,
+            ATTEMPTS.c.outcome == "created",
+            ATTEMPTS.c.target == target,
+            ATTEMPTS.c.order_pk != pk,
+        )
         .limit(1)
-        .scalar_subquery()
     )
-    statement = (
-        update(ORDERS)
-        .where(ORDERS.c.id == first, ORDERS.c.next_try_at > now)
-        .values(next_try_at=now)
-        .returning(ORDERS.c.id, ORDERS.c.connection)
-    )
-    return ledger.write(lambda db: [Due(*row) for row in db.execute(statement)])
+    with ledger.read() as db:
+        return db.execute(query).first() is not None
 
 
-def refused_alike(ledger: Ledger, target: str, excerpt: str, count: int) -> list[int]:
-    """The orders of the latest answers of this target, as far back as all were refusals with this same
-    text, if these are `count` different orders or more; else an empty list. More, since threads that
-    refuse side by side see each other's. Source: contract onebox, Errors that matter.
+def last_sent_at(ledger: Ledger, pk: int) -> datetime | None:
+    """When the last call that carried this order began, as far as its outcome is recorded."""
+    query = select(func.max(ATTEMPTS.c.started_at)).where(
+        ATTEMPTS.c.order_pk == pk, ATTEMPTS.c.kind == "create"
+    )
+    with ledger.read() as db:
+        return cast("datetime | None", db.execute(query).scalar_one())
+
+
+def refused_alike(
+    ledger: Ledger, target: str, excerpt: str, count: int, since: datetime
+) -> list[int]:
+    """The orders of the latest answers of this target since then, as far back as all were refusals with this
+    same text, if these are `count` different orders or more; else an empty list. More, since threads that
+    refuse side by side see each other's. What was refused before while others went through does not
+    count. Source: contract onebox, Errors that matter.
     """
     with ledger.read() as db:
         rows = db.execute(
             select(ATTEMPTS.c.order_pk, ATTEMPTS.c.outcome, ATTEMPTS.c.excerpt)
-            .where(ATTEMPTS.c.target == target, ATTEMPTS.c.kind == "create")
+            .join(ORDERS, ORDERS.c.id == ATTEMPTS.c.order_pk)
+            .where(
+                ATTEMPTS.c.target == target,
+                ATTEMPTS.c.kind == "create",
+                ATTEMPTS.c.started_at >= since,
+                ORDERS.c.strikes == 0,
+            )
             .order_by(ATTEMPTS.c.id.desc())
             .limit(MOST_ALIKE)
         ).all()
@@ -528,13 +768,23 @@ def refused_alike(ledger: Ledger, target: str, excerpt: str, count: int) -> list
     return sorted(orders) if len(orders) >= count else []
 
 
-def wait_again(ledger: Ledger, pks: Sequence[int], reason: str, now: datetime) -> None:
-    """Orders that were held for what turned out to be the connection's fault go back to waiting."""
+def wait_again(
+    ledger: Ledger, pks: Sequence[int], reason: str, now: datetime, pause: float
+) -> None:
+    """Orders that were held for what seems to be the connection's fault go back to waiting, for `pause`
+    seconds: others try first whether it is.
+    """
     ledger.write(
         lambda db: db.execute(
             update(ORDERS)
             .where(ORDERS.c.id.in_(pks), ORDERS.c.state == "held")
-            .values(state="waiting", reason=reason, state_at=now, next_try_at=now)
+            .values(
+                state="waiting",
+                reason=reason,
+                state_at=now,
+                next_try_at=now + timedelta(seconds=pause),
+                blamed_at=now,
+            )
         )
     )
 
@@ -597,17 +847,6 @@ def by_process(ledger: Ledger, target: str, target_id: str) -> str | None:
         return cast("str | None", db.execute(query).scalars().first())
 
 
-def created_since(ledger: Ledger, target: str, since: datetime) -> list[tuple[str, str]]:
-    """Connection and external id of the orders that this target got since that moment."""
-    query = (
-        select(ORDERS.c.connection, ORDERS.c.external_id)
-        .where(ORDERS.c.target == target, ORDERS.c.state == "created", ORDERS.c.state_at >= since)
-        .order_by(ORDERS.c.id)
-    )
-    with ledger.read() as db:
-        return [(row.connection, row.external_id) for row in db.execute(query)]
-
-
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:
     """Counts by state, the newest orders and the oldest due one; the live screen asks each second."""
     counted = tallies.counts(ledger, tallies.ORDERS, now)
@@ -655,14 +894,31 @@ def retry(ledger: Ledger, pk: int, now: datetime) -> None:
     An uncertain order keeps its wait: it is looked up now, and not sent before its time. Raises
     NotPossible for a created one.
     """
-    _mend(ledger, pk, now, ("received", "waiting", "held", "ignored"), "waiting", "released")
+    _mend(
+        ledger,
+        pk,
+        now,
+        ("received", "waiting", "held", "ignored"),
+        "waiting",
+        "released",
+        **asdict(NO_TROUBLE),
+    )
 
 
 def release(ledger: Ledger, pk: int, now: datetime) -> None:
     """A person accepts the doubts for which an order is held; what is missing stays missing, and holds it
     again. Raises NotPossible for any other state.
     """
-    _mend(ledger, pk, now, ("held",), "waiting", "released", accepted_hash=ORDERS.c.content_hash)
+    _mend(
+        ledger,
+        pk,
+        now,
+        ("held",),
+        "waiting",
+        "released",
+        accepted_hash=ORDERS.c.content_hash,
+        **asdict(NO_TROUBLE),
+    )
 
 
 def ignore(ledger: Ledger, pk: int, now: datetime) -> None:

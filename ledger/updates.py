@@ -14,18 +14,17 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Table, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tallies
 from ledger.database import Ledger
-from ledger.models import IS_OPEN_QUEUE, HookCall, Update, UpdateAttempt, UpdateQueue
+from ledger.models import IS_OPEN_QUEUE, Update, UpdateAttempt, UpdateQueue
 from ledger.orders import EARLY, NotPossible
 
 UPDATES = cast("Table", Update.__table__)
 QUEUES = cast("Table", UpdateQueue.__table__)
 ATTEMPTS = cast("Table", UpdateAttempt.__table__)
-HOOKS = cast("Table", HookCall.__table__)
 
 # The reason of an update that a person sends in spite of its age.
 RETRIED = "update_retried"
@@ -118,6 +117,8 @@ class Queue:
     delivery_certain: bool
     known_at: datetime | None
     tracking_number: str | None
+    blamed_at: datetime | None = None
+    strikes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,55 +178,56 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Row:
     """Write an update behind the others of its order. A repeated key with the same content gives the
     update of the first time; raises KeyReused for other content.
     """
+    return ledger.write(lambda db: accept_in(db, asked, now))
 
-    def unit(db: Connection) -> Row:
-        if asked.key is not None:
-            found = _by_key(db, asked)
-            if found is not None:
-                return found
-        seq = db.execute(
-            _NEXT_SEQ[db.dialect.name],
-            {"connection": asked.connection, "order_id": asked.order_id, "now": now},
-        ).scalar_one()
-        row = Row(
-            id=0,
-            connection=asked.connection,
-            order_id=asked.order_id,
-            seq=seq,
-            key=asked.key,
-            origin=asked.origin,
-            accepted_at=now,
-            tracking_number=asked.tracking_number,
-            order_action=asked.order_action,
-            delivery_action=asked.delivery_action,
-            note=asked.note,
-            replace=asked.replace,
-            state="queued",
-            reason="",
-            left=",".join(asked.parts),
-            parked="",
-            fates=list(asked.warnings) or None,
-            apart=False,
-            in_doubt=False,
-            state_at=now,
-        )
-        values = _values(row) | {"digest": asked.digest}
-        del values["id"]  # the database gives it
-        number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
-        if number is not None:
-            return replace(row, id=number)
-        # Another process took the key between our look and our insert: the place is given back.
-        db.execute(
-            update(QUEUES)
-            .where(QUEUES.c.connection == asked.connection, QUEUES.c.order_id == asked.order_id)
-            .values(last_seq=QUEUES.c.last_seq - 1)
-        )
+
+def accept_in(db: Connection, asked: Asked, now: datetime) -> Row:
+    """As `accept`, in a transaction that does more; after KeyReused it can go on."""
+    if asked.key is not None:
         found = _by_key(db, asked)
-        if found is None:
-            raise KeyReused("The key is taken.")
-        return found
-
-    return ledger.write(unit)
+        if found is not None:
+            return found
+    seq = db.execute(
+        _NEXT_SEQ[db.dialect.name],
+        {"connection": asked.connection, "order_id": asked.order_id, "now": now},
+    ).scalar_one()
+    row = Row(
+        id=0,
+        connection=asked.connection,
+        order_id=asked.order_id,
+        seq=seq,
+        key=asked.key,
+        origin=asked.origin,
+        accepted_at=now,
+        tracking_number=asked.tracking_number,
+        order_action=asked.order_action,
+        delivery_action=asked.delivery_action,
+        note=asked.note,
+        replace=asked.replace,
+        state="queued",
+        reason="",
+        left=",".join(asked.parts),
+        parked="",
+        fates=list(asked.warnings) or None,
+        apart=False,
+        in_doubt=False,
+        state_at=now,
+    )
+    values = _values(row) | {"digest": asked.digest}
+    del values["id"]  # the database gives it
+    number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
+    if number is not None:
+        return replace(row, id=number)
+    # Another process took the key between our look and our insert: the place is given back.
+    db.execute(
+        update(QUEUES)
+        .where(QUEUES.c.connection == asked.connection, QUEUES.c.order_id == asked.order_id)
+        .values(last_seq=QUEUES.c.last_seq - 1)
+    )
+    found = _by_key(db, asked)
+    if found is None:
+        raise KeyReused("The key is taken.")
+    return found
 
 
 def _by_key(db: Connection, asked: Asked) -> Row | None:
@@ -312,6 +314,8 @@ _CLAIM = (
         QUEUES.c.delivery_certain,
         QUEUES.c.known_at,
         QUEUES.c.tracking_number,
+        QUEUES.c.blamed_at,
+        QUEUES.c.strikes,
     )
 )
 _WAITING = (
@@ -375,7 +379,7 @@ def record(
         if known is not None:
             values |= _values(known) | {"known_at": now}
         if call is not None and call.outcome not in FAILED:
-            values["tries"] = 0
+            values |= {"tries": 0, "blamed_at": None, "strikes": 0}
         held = _held(db, queue, **values)
         if call is not None:
             # PostgreSQL takes no NUL, which a garbled answer may have.
@@ -432,6 +436,8 @@ def rest(
             "next_try_at": next_try_at or now,
             "tries": (tries or 0) + counted if next_try_at else 0,
             "settled_at": queue.settled_at,
+            "blamed_at": queue.blamed_at,
+            "strikes": queue.strikes,
         }
         return _held(db, queue, **values) and sendable and next_try_at is None
 
@@ -534,24 +540,62 @@ def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float 
         return [Due(*row) for row in db.execute(query)]
 
 
-def wake_next(ledger: Ledger, connection: str, now: datetime) -> list[Due]:
-    """Make due the queue whose time comes first: a closed gate is tried with it."""
-    first = (
-        select(QUEUES.c.order_id)
-        .where(
-            QUEUES.c.connection == connection, text(IS_OPEN_QUEUE), QUEUES.c.lease_until.is_(None)
+def probe(
+    ledger: Ledger, connection: str, now: datetime, *, unblamed_only: bool = False
+) -> list[Due]:
+    """The queue to try a closed gate with, made due: the one whose time comes first, of those that did not
+    meet what closed it, else of all.
+    """
+    of = {"of_connection": connection, "now": now}
+
+    def unit(db: Connection) -> list[Due]:
+        order_id = db.execute(_UNBLAMED, of).scalar_one_or_none()
+        if order_id is None and not unblamed_only:
+            order_id = db.execute(_FIRST, of).scalar_one_or_none()
+        if order_id is None:
+            return []
+        db.execute(
+            update(QUEUES)
+            .where(QUEUES.c.connection == connection, QUEUES.c.order_id == order_id)
+            .values(next_try_at=case((QUEUES.c.next_try_at < now, QUEUES.c.next_try_at), else_=now))
         )
-        .order_by(QUEUES.c.next_try_at)
+        return [Due(connection, order_id)]
+
+    return ledger.write(unit)
+
+
+_FIRST = (
+    select(QUEUES.c.order_id)
+    .where(
+        text(IS_OPEN_QUEUE),
+        QUEUES.c.connection == bindparam("of_connection"),
+        or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < bindparam("now")),
+    )
+    .order_by(QUEUES.c.next_try_at)
+    .limit(1)
+)
+_UNBLAMED = _FIRST.where(QUEUES.c.blamed_at.is_(None))
+
+
+def went_through_since(
+    ledger: Ledger, connection: str, order_id: str, since: datetime | None
+) -> bool:
+    """Whether this shop took an update of another order by a call that began after that moment."""
+    if since is None:
+        return False
+    query = (
+        select(ATTEMPTS.c.id)
+        .join(UPDATES, UPDATES.c.id == ATTEMPTS.c.update_id)
+        .where(
+            ATTEMPTS.c.started_at > since,
+            ATTEMPTS.c.outcome == "sent",
+            UPDATES.c.connection == connection,
+            UPDATES.c.order_id != order_id,
+        )
         .limit(1)
-        .scalar_subquery()
     )
-    statement = (
-        update(QUEUES)
-        .where(QUEUES.c.connection == connection, QUEUES.c.order_id == first)
-        .values(next_try_at=now)
-        .returning(QUEUES.c.connection, QUEUES.c.order_id)
-    )
-    return ledger.write(lambda db: [Due(*row) for row in db.execute(statement)])
+    with ledger.read() as db:
+        return db.execute(query).first() is not None
 
 
 # --- people look and mend -----------------------------------------------------------------------------
@@ -581,12 +625,6 @@ def listing(
         query = query.where(UPDATES.c.order_id == order_id)
     with ledger.read() as db:
         return [Row(*row) for row in db.execute(query)]
-
-
-def known_keys(ledger: Ledger, keys: list[str]) -> set[str]:
-    """Those of the keys under which an update was accepted."""
-    with ledger.read() as db:
-        return set(db.execute(select(UPDATES.c.key).where(UPDATES.c.key.in_(keys))).scalars())
 
 
 def calls(ledger: Ledger, update_id: int) -> list[Call]:
@@ -700,52 +738,8 @@ def _mend(
         db.execute(
             update(QUEUES)
             .where(QUEUES.c.connection == row.connection, QUEUES.c.order_id == row.order_id)
-            .values(open=True, next_try_at=now)
+            .values(open=True, next_try_at=now, blamed_at=None, strikes=0)
         )
         return due
 
     return ledger.write(unit)
-
-
-# --- the hook -----------------------------------------------------------------------------------------
-
-
-def keep_hook(ledger: Ledger, connection: str, fields: dict[str, Any], now: datetime) -> int:
-    """Keep what a hook call said, before it is answered; returns its key."""
-    statement = (
-        insert(HOOKS)
-        .values(connection=connection, fields=fields, received_at=now)
-        .returning(HOOKS.c.id)
-    )
-    return ledger.write(lambda db: cast("int", db.execute(statement).scalar_one()))
-
-
-def hook_fields(ledger: Ledger, hook_id: int) -> tuple[str, dict[str, Any]] | None:
-    """The connection and fields of a hook call that nobody has acted on yet."""
-    with ledger.read() as db:
-        row = db.execute(
-            select(HOOKS.c.connection, HOOKS.c.fields).where(
-                HOOKS.c.id == hook_id, HOOKS.c.done_at.is_(None)
-            )
-        ).first()
-    return None if row is None else (row.connection, row.fields)
-
-
-def hooks_due(ledger: Ledger, before: datetime, most: int) -> list[int]:
-    """Hook calls older than `before` that nobody has acted on."""
-    query = (
-        select(HOOKS.c.id)
-        .where(HOOKS.c.done_at.is_(None), HOOKS.c.received_at < before)
-        .order_by(HOOKS.c.id)
-        .limit(most)
-    )
-    with ledger.read() as db:
-        return list(db.execute(query).scalars())
-
-
-def hook_done(ledger: Ledger, hook_id: int, outcome: str, now: datetime) -> None:
-    """Note what came of a hook call; its fields are kept no longer, they may hold a comment."""
-    statement = (
-        update(HOOKS).where(HOOKS.c.id == hook_id).values(done_at=now, outcome=outcome, fields={})
-    )
-    ledger.write(lambda db: db.execute(statement))

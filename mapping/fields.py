@@ -5,7 +5,7 @@ that is clear to a person belongs here.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ __all__ = [
     "Sloppy",
     "Text",
     "instant",
+    "latest_instant",
     "money",
     "order_key",
 ]
@@ -30,6 +31,8 @@ MISSING = "field_missing"
 TEXT_MAX = 1_000
 MONEY_MAX = Decimal(10) ** 12
 ID_MAX = 64
+# More than a shop's clock and ours are apart.
+CLOCKS_DIFFER = timedelta(minutes=10)
 
 # Controls, lone surrogates and non-characters; \t, \n and \r are what people type.
 FORBIDDEN = re.compile(
@@ -113,11 +116,12 @@ def order_key(value: object) -> str | None:
     return text
 
 
-def instant(value: object, zone: ZoneInfo) -> datetime | None:
+def instant(value: object, zone: ZoneInfo, *, fold: int = 0) -> datetime | None:
     """Read a time as an aware UTC datetime, or None when it is none between 2000 and 2100.
 
     Text without an offset is shop time in `zone`; where clocks go back and it may mean two
-    instants, the earlier is meant, so that a poll never skips. ISO 8601 with an offset is read too.
+    instants, the earlier is meant, so that a poll never skips, or with `fold` 1 the later. ISO 8601
+    with an offset is read too.
     """
     if not isinstance(value, str) or not 10 <= len(value) <= 40:
         return None
@@ -125,11 +129,23 @@ def instant(value: object, zone: ZoneInfo) -> datetime | None:
     try:
         read = datetime.fromisoformat(text)
         if read.tzinfo is None:
-            read = read.replace(tzinfo=zone)
+            read = read.replace(tzinfo=zone, fold=fold)
         read = read.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return read if 2000 <= read.year < 2100 else None
+
+
+def latest_instant(value: object, zone: ZoneInfo, read_at: datetime) -> datetime | None:
+    """The latest instant that a stamp may mean, or None when it is none.
+
+    The later one of two in the hour that clocks repeat, unless it lay in the future (but for
+    CLOCKS_DIFFER) when the stamp was read. Called by the profile, for an order's age.
+    """
+    first, second = instant(value, zone), instant(value, zone, fold=1)
+    if first is None or second is None or not first < second <= read_at + CLOCKS_DIFFER:
+        return first
+    return second
 
 
 class Sloppy(fields.Field[Any]):

@@ -3,14 +3,23 @@
 A new spelling of a hook's field is a setting of the profile; its meaning is a name in FIELDS.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Literal
 
 from mapping.updates import UpdateRequest, read_update
 
-__all__ = ["FIELDS", "Hook", "HookError", "HookResult", "Nothing", "StageRow", "compile_hook"]
+__all__ = [
+    "FIELDS",
+    "Hook",
+    "HookError",
+    "HookResult",
+    "Nothing",
+    "Said",
+    "StageRow",
+    "compile_hook",
+]
 
 Nothing = Literal["no_order", "not_ours", "unknown_stage", "nothing_said"]
 
@@ -52,6 +61,20 @@ class StageRow:
     delivery: str | None = None
     tracking_number: bool = False
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What fields say of a process: its stage, in each of the words used, a tracking number, a comment."""
+
+    stages: tuple[str, ...] = ()
+    number: str | None = None
+    note: str | None = None
+
+    def named(self, names: Mapping[str, str]) -> "Said":
+        """The same with the name of a stage before its id, where `names` has it."""
+        known = [names[stage] for stage in self.stages if stage in names]
+        return replace(self, stages=tuple(dict.fromkeys((*known, *self.stages))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +128,48 @@ class Hook:
             return replace(result, order_id=None, nothing_to_do="not_ours")
         if order_id is None:
             return replace(result, nothing_to_do="no_order")
-        row = self._row(found["stage"])
+        return self._asked(result, Said(tuple(found["stage"]), ttn, note))
+
+    def said(self, fields: Mapping[str, object]) -> Said:
+        """What the fields of a hook, or of a process that was read, say."""
+        plain = {name.strip().casefold(): _plain(value) for name, value in fields.items()}
+        number = next(iter(self._values(plain, "tracking_number")), None)
+        return Said(
+            tuple(self._values(plain, "stage")),
+            "".join(number.split()) if number else None,
+            next(iter(self._values(plain, "note")), None),
+        )
+
+    def asks(self, order_id: str, said: Said) -> HookResult:
+        """The update for an order of which this was said, see Profile.hook_update."""
+        return self._asked(HookResult(order_id, stage=next(iter(said.stages), None)), said)
+
+    def stage_of(self, said: Said) -> str | None:
+        """One word for the stage, whichever word was used: that of its row; without a row the first."""
+        row = self._row(said.stages) if said.stages else None
+        word = row.stage if row else next(iter(said.stages), None)
+        return word.casefold() if word else None
+
+    def has_row(self, said: Said) -> bool:
+        """Whether the table knows the stage."""
+        return bool(said.stages) and self._row(said.stages) is not None
+
+    def takes_number(self, said: Said) -> bool:
+        """Whether a tracking number said with this stage goes to the shop."""
+        row = self._row(said.stages)
+        return row is not None and row.tracking_number
+
+    @property
+    def through(self) -> frozenset[str]:
+        """The stages, as `stage_of` names them, in which the shop's order is at its end."""
+        ends = {"complete", "cancel"}
+        return frozenset(word for word, row in self.rows.items() if row.order in ends)
+
+    def _asked(self, result: HookResult, said: Said) -> HookResult:
+        row = self._row(said.stages)
         if row is None:
             return replace(result, nothing_to_do="unknown_stage")
-        raw = _meant(row, order_id, stage, ttn, note)
+        raw = _meant(row, result.order_id or "", result.stage, said.number, said.note)
         if len(raw) == 1:
             return replace(result, nothing_to_do="nothing_said")
         request, errors = read_update(raw)
@@ -117,7 +178,7 @@ class Hook:
     def _values(self, plain: Mapping[str, str], field: str) -> list[str]:
         return [plain[name] for name in self.names[field] if plain.get(name)]
 
-    def _row(self, stages: list[str]) -> StageRow | None:
+    def _row(self, stages: Sequence[str]) -> StageRow | None:
         """Find the row of a stage by its id or its name; without a stage the fields speak."""
         if not stages:
             return StageRow("", tracking_number=True)

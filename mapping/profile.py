@@ -3,7 +3,6 @@
 New settings of a profile belong into its schema here; what fields may say is in target.py.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
@@ -17,7 +16,7 @@ import orjson
 import yaml
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
-from mapping.fields import Sloppy, instant, money, order_key
+from mapping.fields import Sloppy, instant, latest_instant, money, order_key
 from mapping.hook import FIELDS, Hook, HookError, HookResult, StageRow, compile_hook
 from mapping.order import (
     CENT,
@@ -32,6 +31,7 @@ from mapping.order import (
 from mapping.paths import Getter, PathError, compile_path
 from mapping.problems import Problem, shown
 from mapping.recipient import Prepared, Rules, prepare
+from mapping.source import canonical
 from mapping.statuses import ACTIONS, PLANNERS, Machine, MachineError, Planner, read_machines
 from mapping.target import Compose, Context, FormError, compile_form, plain_money, view
 from mapping.yamlfile import read_yaml
@@ -222,6 +222,13 @@ class Profile:
         """Give the order's `updated_at` in UTC, see fields.instant, or None."""
         return instant(self._flat_value(raw, "updated_at"), self.zone)
 
+    def latest_stamp(self, raw: object, read_at: datetime) -> datetime | None:
+        """Give the last moment that the order's `updated_at` may mean, when it was read at `read_at`.
+
+        In the hour that clocks repeat a stamp means either of two; `stamp` is the earlier one.
+        """
+        return latest_instant(self._flat_value(raw, "updated_at"), self.zone, read_at)
+
     def _flat_value(self, raw: object, name: str) -> object:
         if not isinstance(raw, dict):
             return None
@@ -232,7 +239,7 @@ class Profile:
         try:
             packed = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
         except TypeError:  # an integer over 64 bits, a lone surrogate, very deep
-            packed = "".join(_canonical(raw)).encode()
+            packed = canonical(raw).encode()
         return blake2b(packed, digest_size=16).hexdigest()
 
     def external_id(self, order_id: str) -> str:
@@ -367,30 +374,6 @@ def _fill(template: Any, values: Mapping[str, object]) -> Any:
     # A placeholder alone keeps its type: a page is a number.
     alone = values.get(template[1:-1]) if template[:1] == "{" and template[-1:] == "}" else None
     return template.format_map(values) if alone is None else alone
-
-
-def _canonical(value: object) -> list[str]:
-    """Write any JSON value as text with sorted keys, without recursion: it may be a depth bomb."""
-    written: list[str] = []
-    waiting: list[tuple[bool, object]] = [(False, value)]
-    while waiting:
-        ready, item = waiting.pop()
-        if ready:
-            written.append(str(item))
-        elif isinstance(item, dict):
-            waiting.append((True, "}"))
-            for key in sorted(item, reverse=True):
-                waiting += [(False, item[key]), (True, json.dumps(key) + ":")]
-            waiting.append((True, "{"))
-        elif isinstance(item, list):
-            waiting.append((True, "]"))
-            waiting += [(False, inner) for inner in reversed(item)]
-            waiting.append((True, "["))
-        elif isinstance(item, int) and not isinstance(item, bool):
-            written.append(f"{item:x},")  # decimal is refused beyond 4,300 digits
-        else:
-            written.append(json.dumps(item) + ",")
-    return written
 
 
 # Loading: a file goes in, a Profile or a ProfileError comes out.

@@ -56,6 +56,10 @@ BRINGS_WORK, WORKS, REMOTES, BROKER = range(4)
 # Seconds from SIGTERM to SIGKILL; all of them together are less than the 10 s of a stop.
 STOP_SECONDS = {BRINGS_WORK: 1.2, WORKS: 5.5, REMOTES: 1.0, BROKER: 1.5}
 
+# The workers: what each serves, with how many threads. Each lane has its own, so that a remote which hangs
+# stops no other lane.
+LANES = {"create": ("create", 20), "updates": ("updates,ocp", 8), "fetch": ("fetch,upkeep", 8)}
+
 # Seconds that Valkey or a simulator may take to answer.
 PATIENCE = 30.0
 # Seconds between two looks at the programs, while they start and when they all run.
@@ -289,9 +293,9 @@ class _System:
         app = ("-m", "celery", "-A", "tasks")
         # Workers need not know of each other; Flower hears them all the same.
         worker = (*app, "worker", "--pool", "threads", "--without-gossip", "--without-mingle")
-        rest = "fetch,updates,ocp,upkeep"
-        self._start("create", WORKS, (*worker, "-c", "20", "-Q", "create", "-n", "create@%h"))
-        self._start("rest", WORKS, (*worker, "-c", "8", "-Q", rest, "-n", "rest@%h"))
+        for lane, (queues, threads) in LANES.items():
+            lanes = ("-c", str(threads), "-Q", queues, "-n", f"{lane}@%h")
+            self._start(lane, WORKS, (*worker, *lanes))
         schedule = str(self._data / "celerybeat-schedule")
         self._start("beat", BRINGS_WORK, (*app, "beat", "-s", schedule, "--pidfile="))
         self._start(

@@ -28,6 +28,15 @@ PHONE_TEXT = "Помилка #12903: номер телефону вже заре
 PHONE = re.compile(r"\+?[1-9]\d{9,14}")
 UKRAINIAN_PHONE = re.compile(r"\+?380\d{9}")
 LOOSE_EXTRA = 20
+# The stages of the sales process after the first one, by name; the box numbers them.
+STAGE_NAMES = (
+    "Потребує уваги",
+    "В роботі",
+    "Комплектується",
+    "Відправлено",
+    "Виконано",
+    "Скасовано",
+)
 FIRST_PROCESS = 100_001
 FIRST_CONTACT = 501
 
@@ -42,6 +51,7 @@ class Crm(Remote):
     externalid_required               refuse processes without our key
     loose           order/get answers with other processes too
     token_life      seconds
+    stage_names     of the sales process, after the first one
     """
 
     login: str = "bridge"
@@ -58,6 +68,7 @@ class Crm(Remote):
     loose: bool = False
     token_on_top: bool = False
     token_life: float = 3600.0
+    stage_names: tuple[str, ...] = STAGE_NAMES
 
     workflows: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
     processes: dict[int, dict[str, Any]] = field(default_factory=dict, init=False)
@@ -83,10 +94,9 @@ class Crm(Remote):
         self.open_journal()
 
     def _stages(self) -> dict[str, str]:
-        names = ("Потребує уваги", "В роботі", "Комплектується", "Відправлено", "Виконано")
         first = int(self.status_id) if self.status_id.isdecimal() else 71
-        further = {str(first + step): name for step, name in enumerate(names, start=1)}
-        return {self.status_id: "Нове", **further, str(first + 6): "Скасовано"}
+        further = {str(first + step): name for step, name in enumerate(self.stage_names, start=1)}
+        return {self.status_id: "Нове", **further}
 
     def routes(self) -> Mapping[str, Route]:
         return {
@@ -101,7 +111,18 @@ class Crm(Remote):
     def find(self, externalid: str) -> list[dict[str, Any]]:
         """Every process of one external id; more than one means an order was doubled."""
         with self.lock:
-            return [self.processes[one] for one in self._by_externalid.get(externalid, ())]
+            return [dict(self.processes[one]) for one in self._by_externalid.get(externalid, ())]
+
+    def move(self, externalid: str, stage: str, **more: Any) -> dict[str, Any]:
+        """A clerk moves a process to the stage of this name, and fills in other fields; what the box then
+        says of it: the stage by its id. Raises KeyError for a stage or a process that the box lacks.
+        """
+        with self.lock:
+            known = self.processes[self._by_externalid[externalid][0]]
+            stages = self.workflows[str(known["workflowid"])]["stages"]
+            ids = {name: number for number, name in stages.items()}
+            self._put_process({**known, "statusid": ids[stage], **more})
+            return dict(self.processes[known["id"]])
 
     def doubled(self) -> list[str]:
         """External ids that have more than one process."""

@@ -19,7 +19,7 @@ from simulator.samples import SHOP_ZONE, shop_time
 
 Mode = Literal["window", "all", "new"]
 Envelope = Literal["orders", "data", "result.orders", "response.orders", "list", "by_id"]
-Paging = Literal["fields", "plain", "none"]
+Paging = Literal["fields", "total", "plain", "none"]
 Grant = Literal["both", "form", "json"]
 
 # contract okliving, statuses are actions on two state machines: state -> action -> next state.
@@ -84,7 +84,11 @@ class Shop(Remote):
     """The shop. Options are attributes and may be changed while it runs.
 
     mode      window honours updated_at, all gives everything, new gives each order only once
-    envelope  where the list stands; paging: with fields, honoured without fields, or one page
+    envelope  where the list stands; paging: with fields, with a total alone, honoured without fields,
+              or one page
+    max_limit orders on a page at most, whatever is asked for
+    edits     orders that someone changes right after each page is read, those at the front of the list:
+              they leave the window, and what stood behind them moves forward
     grant     which forms of the token request are taken; token_life in seconds
     atomic    whether an update-order with one bad part changes nothing
     touches   whether an update moves the order's updated_at
@@ -101,6 +105,7 @@ class Shop(Remote):
     max_limit: int = 500
     atomic: bool = True
     touches: bool = True
+    edits: int = 0
     trickle: float = 0.0
     history: int = 0
     seed: int | None = None
@@ -150,6 +155,13 @@ class Shop(Remote):
             self.keep("order", key, order)
             return key
 
+    def edit(self, key: str, **changes: Any) -> None:
+        """Change an order as the merchant does: its `updated_at` is now."""
+        with self.lock:
+            edited = self.orders[key] | {"updated_at": shop_time(self.now())} | changes
+            self._put(key, edited)
+            self.keep("order", key, edited)
+
     def orders_in(self, orders: list[Any]) -> int:
         for order in orders:
             self.add(order)
@@ -162,9 +174,14 @@ class Shop(Remote):
         return error(400, "OKLIVING__ORDER_REFUSED", text)
 
     def ids_in(self, body: Any) -> set[str]:
+        """The order of an update; of a list the page, as "page 3", so that a fault can choose pages."""
         args = body.get("args") if isinstance(body, dict) else None
-        order = args.get("order") if isinstance(args, dict) else None
-        return {str(order.get("id"))} if isinstance(order, dict) else set()
+        if not isinstance(args, dict):
+            return set()
+        order = args.get("order")
+        if isinstance(order, dict):
+            return {str(order.get("id"))}
+        return {f"page {args['page']}"} if "page" in args else set()
 
     def state(self) -> dict[str, Any]:
         with self.lock:
@@ -263,7 +280,11 @@ class Shop(Remote):
             keys = chosen if self.paging == "none" else chosen[first : first + limit]
             if self.mode == "new":
                 self._mark_read(keys)
-            return Answer(200, self._wrap(keys, page, max(pages, 1), total))
+            answer = Answer(200, self._wrap(keys, page, max(pages, 1), total))
+            for key in chosen[: self.edits]:
+                if isinstance(self.orders[key], dict):
+                    self.edit(key)
+            return answer
 
     def _select(self, args: dict[str, Any]) -> list[str]:
         chosen = self._index
@@ -284,6 +305,8 @@ class Shop(Remote):
         paging = b""
         if self.paging == "fields":
             paging = b',"page":%d,"pages":%d,"total":%d' % (page, pages, total)
+        elif self.paging == "total":
+            paging = b',"total":%d' % total
         if self.envelope == "by_id":
             pairs = (orjson.dumps(key) + b":" + self._stored[key].json for key in keys)
             return b"{" + b",".join(pairs) + b"}"

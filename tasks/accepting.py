@@ -8,14 +8,14 @@ before this returns. Fails with `KeyReused` for a key that was used for somethin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 import structlog
 
-from ledger import updates
+from ledger import hooks, orders, updates
 from ledger.updates import Asked, Due, Row
 from mapping.updates import UpdateRequest, digest, from_flat
 from tasks.doorbell import ring_hook, ring_updates
@@ -24,6 +24,7 @@ from tasks.resources import Resources
 # What the ledger keeps of a key, and of the id of an order.
 LONGEST_KEY = 200
 LONGEST_ID = 64
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 log = structlog.get_logger()
 
@@ -43,7 +44,7 @@ def accept(
     """Write the update behind the others of its order, and ring."""
     if request.connection not in r.sources:
         raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
-    row = updates.accept(r.ledger, asked(request, origin=origin, key=key), datetime.now(UTC))
+    row = updates.accept(r.ledger, asked(request, origin=origin, key=key), r.ledger.now())
     if row.state == "queued":
         (ring or ring_updates)([Due(row.connection, row.order_id)])
     return row
@@ -69,7 +70,7 @@ def accept_flat(
     order_id = _shown(fields.get("order_id", ""))
     connection = _shown(fields.get("connection", request.connection if request else "okliving"))
     refused = Asked(connection, order_id, digest="", origin=origin)
-    update_id = updates.refuse(r.ledger, refused, "update_invalid", told, datetime.now(UTC))
+    update_id = updates.refuse(r.ledger, refused, "update_invalid", told, r.ledger.now())
     log.warning("update_refused", update_id=update_id, fields=sorted(errors))
     return None
 
@@ -109,7 +110,33 @@ def take_hook(
     fields: dict[str, Any],
     ring: Callable[[int], object] | None = None,
 ) -> int:
-    """Keep a call of the OneBox hook as it came, and ring for a worker; returns its key."""
-    hook_id = updates.keep_hook(r.ledger, connection, fields, datetime.now(UTC))
-    (ring or ring_hook)(hook_id)
+    """Keep a call of the OneBox hook as it came, and ring for a worker unless one is at its process
+    already; returns its key.
+    """
+    fields = storable(fields)
+    process = _process_of(r, connection, fields)
+    hook_id, rings = hooks.keep(r.ledger, connection, process, fields, r.ledger.now())
+    if rings:
+        (ring or ring_hook)(hook_id)
     return hook_id
+
+
+def storable(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without what a database refuses: PostgreSQL takes no NUL, nothing takes half a pair."""
+    return {_clean(name): _clean(value) for name, value in fields.items()}
+
+
+def _clean(value: Any) -> Any:
+    return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
+
+
+def _process_of(r: Resources, connection: str, fields: dict[str, Any]) -> str:
+    """Whom a hook call speaks of, in a word that all calls of this process share; empty for nobody."""
+    profile = r.profiles.get(connection)
+    if profile is None:
+        return ""
+    target = r.settings.shop(connection).target
+    said = profile.hook_update(fields, lambda number: orders.by_process(r.ledger, target, number))
+    if said.order_id is not None:
+        return profile.external_id(said.order_id)
+    return said.external_id or (f"#{said.process_id}" if said.process_id else "")

@@ -9,17 +9,20 @@ Called by tasks/updates.deliver. Source: design, invariant 4; contract okliving,
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from clients.errors import (
+    AuthFailed,
     ClientError,
     ConnectionFault,
     IllegalTransition,
     NotFound,
+    RateLimited,
     Rejected,
     StoreUnavailable,
     Uncertain,
@@ -49,6 +52,10 @@ SHIPPING = ("ship", "ship_partially")
 LONGEST_CALL = 2.0
 # Our own stores are asked again after so many seconds.
 STORE_PAUSE = 5.0
+# Without a free place or a turn under the rate, a queue rests for so many seconds, and waits so long for a
+# turn.
+NO_PLACE = 1.0
+RATE_PATIENCE = 5.0
 # What our own calls taught us is certain for so long: the shop's people change states too, and a shop that
 # gives each order only once never tells.
 CERTAIN_FOR = timedelta(hours=1)
@@ -62,10 +69,13 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Step:
-    """What follows: the next try in `wait` seconds (0: at once), and whether an outage ended."""
+    """What follows: the next try in `wait` seconds (0: at once), whether an outage ended, and what to ring
+    for now.
+    """
 
     wait: float | None = None
     woke: bool = False
+    ring: list[Due] = field(default_factory=list)
 
 
 class _Stop(Exception):  # noqa: N818  it ends a drain, nothing is wrong
@@ -81,7 +91,23 @@ def deliver(r: Resources, due: Due, task_id: str | None = None) -> Step:
     source = r.sources[due.connection]
     if r.settings.mode == "shadow" or source.gate.admit() is Admission.CLOSED:
         return Step()
-    claimed = updates.claim(r.ledger, due, _now(), source.settings.lease)
+    holder = f"{due.connection}:{due.order_id}:{task_id}"
+    try:
+        if not source.slots.acquire(holder):
+            return Step(wait=NO_PLACE)
+    except StoreUnavailable:
+        return Step(wait=STORE_PAUSE)
+    try:
+        return _drain(r, source, due, task_id)
+    finally:
+        # A place that cannot be given back ends with its lease.
+        with suppress(StoreUnavailable):
+            source.slots.release(holder)
+
+
+def _drain(r: Resources, source: Source, due: Due, task_id: str | None) -> Step:
+    now = r.ledger.now()
+    claimed = updates.claim(r.ledger, due, now, source.settings.lease)
     if claimed is None:
         return Step()
     structlog.contextvars.bind_contextvars(connection=due.connection, order_id=due.order_id)
@@ -95,7 +121,7 @@ def deliver(r: Resources, due: Due, task_id: str | None = None) -> Step:
         return stop.step
     except StoreUnavailable:
         log.warning("updates_given_back")
-        return drain.rest(_now() + timedelta(seconds=STORE_PAUSE))
+        return drain.rest(r.ledger.now() + timedelta(seconds=STORE_PAUSE))
 
 
 class _Drain:
@@ -122,7 +148,7 @@ class _Drain:
         self._withdraw_parked()
         for place, row in enumerate(self._rows):
             self._deliver(row, self._rows[place + 1 :])
-        more = updates.rest(self._r.ledger, self._queue, _now())
+        more = updates.rest(self._r.ledger, self._queue, self._now())
         return Step(wait=0.0 if more else None, woke=self._woke)
 
     def rest(self, until: datetime, *, counted: bool = False) -> Step:
@@ -130,11 +156,11 @@ class _Drain:
         updates.rest(
             self._r.ledger,
             self._queue,
-            _now(),
+            self._now(),
             next_try_at=until,
             counted=counted,
         )
-        return Step(wait=max((until - _now()).total_seconds(), 0.0), woke=self._woke)
+        return Step(wait=max((until - self._now()).total_seconds(), 0.0), woke=self._woke)
 
     def doubt(self) -> None:
         """Whoever drained this queue last vanished: a call for the first update that could be sent may
@@ -185,7 +211,7 @@ class _Drain:
 
     def _drop_outdated(self, row: Row, later: list[Row]) -> Row:
         """End what is not to be sent any more: withdrawn by a later update, or parked for a person."""
-        age = _now() - row.accepted_at
+        age = self._now() - row.accepted_at
         retried = _is_retried(row)
         for part in row.parts_left:
             kind = "status" if part in MACHINES else part
@@ -265,7 +291,7 @@ class _Drain:
                 note=row.note if "note" in parts else None,
             )
         )
-        began, clock = _now(), time.monotonic()
+        began, clock = self._now(), time.monotonic()
 
         def call(outcome: str, exc: ClientError | None = None) -> Call:
             took = int((time.monotonic() - clock) * 1000)
@@ -286,11 +312,14 @@ class _Drain:
 
     def _begin_call(self, row: Row) -> None:
         """A call whose answer was lost may still take effect: until then only its own repeat may go."""
-        now = _now()
+        now = self._now()
         repeats = row.in_doubt and not self._calls
         settled_at = self._queue.settled_at
         if settled_at is not None and now < settled_at and not repeats:
             raise _Stop(self.rest(settled_at))
+        if self._source.rate.acquire(RATE_PATIENCE) > 0:
+            raise _Stop(self.rest(now + timedelta(seconds=NO_PLACE)))
+        now = self._now()
         longest = LONGEST_CALL * self._source.settings.timeout
         if (self._lease_until - now).total_seconds() < longest:
             raise _Stop(self.rest(now))
@@ -304,14 +333,14 @@ class _Drain:
         if isinstance(exc, StoreUnavailable):
             raise exc
         if isinstance(exc, ConnectionFault):
-            self._source.gate.fault(str(exc))
-            self._record(row, _unchanged(row), call("connection_fault", exc))
-            raise _Stop(self.rest(_now()))
+            return self._blamed(row, parts or tuple(actions), exc, call)
         if isinstance(exc, Rejected):
             self._woke |= self._succeeded()
             return self._refused(row, actions, parts, exc, call)
         if exc.counts_for_breaker:
-            self._source.gate.failed(str(exc))
+            self._source.gate.failed(str(exc), self._queue.order_id)
+        if isinstance(exc, RateLimited) and exc.retry_after:
+            self._source.gate.asked_to_wait(exc.retry_after, str(exc))
         pause = retry.wait(self._tries, getattr(exc, "retry_after", None))
         if isinstance(exc, Uncertain):
             self._unsettle()
@@ -321,7 +350,35 @@ class _Drain:
         else:
             self._record(row, _unchanged(row), call("failed", exc))
         log.warning("update_waits", update_id=row.id, seconds=round(pause, 1))
-        raise _Stop(self.rest(_now() + timedelta(seconds=pause), counted=True))
+        raise _Stop(self.rest(self._now() + timedelta(seconds=pause), counted=True))
+
+    def _blamed(self, row: Row, parts: tuple[str, ...], exc: ConnectionFault, call: Any) -> Row:
+        """It looks like the connection's fault. When others go through all the same, it is this update's: its
+        parts are parked with what was said.
+        """
+        queue, ledger = self._queue, self._r.ledger
+        login = isinstance(exc, AuthFailed)
+        closed = self._source.gate.suspect(str(exc), queue.order_id, login=login)
+        others = updates.went_through_since(
+            ledger, queue.connection, queue.order_id, queue.blamed_at
+        )
+        strikes = queue.strikes + others
+        pause = retry.blamed_wait(strikes, again=queue.blamed_at is not None)
+        made = call("connection_fault", exc)
+        if pause is None:
+            self._queue = replace(queue, blamed_at=None, strikes=0)
+            for part in parts:
+                row = self._end_part(
+                    row, part, "parked", "update_refused", detail=made.excerpt, call=made
+                )
+                made = None
+            return row
+        self._queue = replace(queue, blamed_at=self._now(), strikes=strikes)
+        self._record(row, _unchanged(row), made)
+        step = self.rest(self._now() + timedelta(seconds=pause))
+        if closed:
+            step.ring = updates.probe(ledger, queue.connection, self._now(), unblamed_only=True)
+        raise _Stop(step)
 
     def _refused(
         self, row: Row, actions: dict[str, str], parts: tuple[str, ...], exc: Rejected, call: Any
@@ -363,7 +420,7 @@ class _Drain:
 
     def _unsettle(self) -> None:
         """A call of which nobody knows whether it arrived may take effect for a while."""
-        until = _now() + timedelta(seconds=self._r.settings.uncertain_wait)
+        until = self._now() + timedelta(seconds=self._r.settings.uncertain_wait)
         self._queue = replace(self._queue, settled_at=until)
 
     def _doubt_states(self, actions: dict[str, str]) -> None:
@@ -428,7 +485,7 @@ class _Drain:
         known: Known | None = None,
     ) -> None:
         lease = self._source.settings.lease
-        now = _now()
+        now = self._now()
         kept = updates.record(
             self._r.ledger,
             self._queue,
@@ -443,7 +500,11 @@ class _Drain:
             raise _Stop(Step())
         if call is not None and call.outcome not in updates.FAILED:
             self._tries = 0
+            self._queue = replace(self._queue, blamed_at=None, strikes=0)
         self._lease_until = now + timedelta(seconds=lease)
+
+    def _now(self) -> datetime:
+        return self._r.ledger.now()
 
     # --- what is known of the order in the shop ----------------------------------------------------
 
@@ -491,7 +552,7 @@ class _Drain:
                 return ours, True
             return (theirs, False) if later else (ours, not about_then)
 
-        fresh = _now() - queue.known_at < CERTAIN_FOR
+        fresh = self._now() - queue.known_at < CERTAIN_FOR
         order, same_order = merged(queue.order_state, shop.order_state)
         delivery, same_delivery = merged(queue.delivery_state, shop.delivery_state)
         return Known(
@@ -609,7 +670,3 @@ def _with_doubled_note(row: Row, parts: tuple[str, ...]) -> list[dict[str, Any]]
     if "note" in parts and told not in fates:
         fates.append(told)
     return fates
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -26,6 +26,8 @@ BATCH = 500
 # Seconds between two rounds of the bell: the first ring goes out at once, those that follow close share a
 # pipeline, and several for one order's queue become one.
 ROUND = 0.01
+# What the reconcile is called among those who wait for a place to read.
+RECONCILE = "reconcile"
 
 log = structlog.get_logger()
 
@@ -35,7 +37,11 @@ def ring(orders: Iterable[Due]) -> int:
     return _publish(
         "orders.create",
         "create",
-        [{"order_pk": order.pk, "connection": order.connection} for order in orders],
+        [
+            {"order_pk": order.pk, "connection": order.connection}
+            | ({"target": order.target} if order.target else {})
+            for order in orders
+        ],
     )
 
 
@@ -51,6 +57,17 @@ def ring_updates(queues: Iterable[updates.Due]) -> int:
 def ring_hook(hook_id: int) -> int:
     """Publish one `updates.hook`; 0 when the broker could not be reached."""
     return _publish("updates.hook", "updates", [{"hook_id": hook_id}])
+
+
+def ring_parked(members: Iterable[str]) -> int:
+    """Ring for those who waited for a place to read: hook calls by their keys, and the reconcile."""
+    rung = 0
+    for member in members:
+        if member == RECONCILE:
+            rung += _publish("updates.reconcile", "updates", [{}])
+        else:
+            rung += ring_hook(int(member))
+    return rung
 
 
 class Bell:

@@ -10,20 +10,25 @@ from __future__ import annotations
 import enum
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import timedelta
 
 import structlog
 
 from ledger import connections
 from ledger.connections import Direction, GateRow
 from ledger.database import Ledger
+from tasks import retry
 
 # Source: design, "A task's life": the breaker, its probes, and those of a paused connection.
 BREAKER_LIMIT = 20
 # Half a second below, so that the pulse, which comes every 5 s and takes a moment, finds them due.
 BREAKER_PROBE = 4.5
 FAULT_PROBE = 14.5
-PROBES = {"breaker": BREAKER_PROBE, "fault": FAULT_PROBE}
+PROBES = {"breaker": BREAKER_PROBE, "fault": FAULT_PROBE, "remote": BREAKER_PROBE}
+# So many different orders that one after the other meet what may be the connection's fault show that it is,
+# and so many where that turned out otherwise lately. A refused login is never an order's own.
+SUSPECTS = (3, 10)
+SUSPECTS_LOGIN = (1, 10)
 FRESH = 1.0
 
 log = structlog.get_logger()
@@ -62,41 +67,68 @@ class Gate:
         row = self.row()
         if row.closed_by is None:
             return Admission.OPEN
-        now = datetime.now(UTC)
+        now = self._ledger.now()
         if row.probe_at is None or row.probe_at > now:
             return Admission.CLOSED
         every = PROBES.get(row.closed_by, FAULT_PROBE)
+        if row.suspects >= SUSPECTS[0]:
+            every = BREAKER_PROBE  # it may be these orders' own, so others are not to wait for long
         taken = connections.take_probe(self._ledger, self._connection, now, every, self._direction)
         self._read_at = float("-inf")
         return Admission.PROBE if taken else Admission.CLOSED
 
-    def succeeded(self) -> bool:
-        """A call went through. True when that opened a closed gate: what waited is due now."""
-        if not self._row.failures and self._row.closed_by is None:
+    def succeeded(self, *, sent: bool = True) -> bool:
+        """A call went through. True when that opened a closed gate: what waited is due now. One that only
+        asked, not `sent`, opens it too, but says nothing about what is sent while the gate is open.
+        """
+        row = self._row
+        if row.closed_by is None and (not sent or not (row.failures or row.failed)):
             return False
-        opened = connections.open_gate(self._ledger, self._connection, self._direction)
+        opened = connections.open_gate(self._ledger, self._connection, self._direction, clears=sent)
         self._keep(GateRow(self._connection, self._direction))
+        self._read_at = float("-inf")
         if opened:
             log.warning("connection_back", target=self._connection)
         return opened
 
-    def failed(self, reason: str) -> None:
-        """A call failed in a way that says the remote is unwell."""
+    def failed(self, reason: str, who: str | None = None) -> None:
+        """A call failed in a way that says the remote is unwell. Of `who`, an order, many count as one."""
         was = self._row.closed_by
         row = connections.count_failure(
             self._ledger,
             self._connection,
-            datetime.now(UTC),
+            self._ledger.now(),
             BREAKER_LIMIT,
             BREAKER_PROBE,
             reason,
             self._direction,
+            who,
         )
         self._keep(row)
         if was is None and row.closed_by is not None:
             log.error("connection_down", target=self._connection, failures=row.failures)
 
-    def fault(self, reason: str) -> None:
+    def suspect(self, reason: str, who: str, *, login: bool = False) -> bool:
+        """An order met what may be the connection's fault. True when that closed the gate just now: then it
+        is to be tried at once, with another order.
+        """
+        was = self._row.closed_by
+        row = connections.suspect(
+            self._ledger,
+            self._connection,
+            self._ledger.now(),
+            who,
+            reason,
+            SUSPECTS_LOGIN if login else SUSPECTS,
+            self._direction,
+        )
+        self._keep(row)
+        closed = was is None and row.closed_by == "fault"
+        if closed:
+            log.error("connection_paused", target=self._connection)
+        return closed
+
+    def fault(self, reason: str, probe_after: float = FAULT_PROBE) -> None:
         """The connection itself is refused: bad password, missing right, wrong stage."""
         was = self._row.closed_by
         self._keep(
@@ -104,14 +136,26 @@ class Gate:
                 self._ledger,
                 self._connection,
                 "fault",
-                datetime.now(UTC),
-                FAULT_PROBE,
+                self._ledger.now(),
+                probe_after,
                 reason,
                 self._direction,
             )
         )
         if was is None:
             log.error("connection_paused", target=self._connection)
+
+    def asked_to_wait(self, seconds: float, reason: str) -> None:
+        """The remote said for how long it wants no calls: that binds all calls, also those that only read."""
+        now = self._ledger.now()
+        until = now + timedelta(seconds=min(seconds, retry.RETRY_AFTER_CEILING))
+        connections.ask_to_wait(self._ledger, self._connection, until, now, reason)
+        self._read_at = float("-inf")
+        log.warning("connection_asked_to_wait", target=self._connection, seconds=round(seconds, 1))
+
+    def is_cleared(self, reason: str) -> bool:
+        """Whether this reason turned out, a while ago, to be single orders' own."""
+        return connections.is_cleared(self.row(), reason, self._ledger.now())
 
     def _keep(self, row: GateRow) -> None:
         self._row = row

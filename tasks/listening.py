@@ -1,170 +1,249 @@
-"""Listens to OneBox: turns a hook call, or what a process says when it is read, into updates for the shop.
+"""Listens to OneBox: turns the calls of its hook into updates for the shop.
 
-In: a kept hook call, or nothing for the reconcile. Out: accepted updates, each under a key made of the
-process, its stage and its tracking number, so that hook and reconcile together produce it once. A hook is a
-doorbell: where the box can be read, what it says now counts; where not, what the hook said. Called by
-tasks/updates. Source: contract onebox, order/get.
+In: a kept hook call. Out: accepted updates, as ledger/hearing makes them of each change. All open calls of
+one process are worked off together and in order, with one read of the process behind them: what the hook
+said and what is read both count. A read that fails is tried again; after some tries, and while the box may
+not be read, what the hook said counts alone, and the reconcile reads the process as soon as it can. Called
+by tasks/updates. Source: contract onebox; docs/decisions/hearing-a-transition.md.
 """
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
-from typing import Any
+from datetime import timedelta
 
 import structlog
 
-from clients.errors import ClientError
-from ledger import orders, updates
-from mapping.hook import HookResult
+from clients.errors import StoreUnavailable
+from ledger import hearing, hooks, orders
+from ledger.database import LedgerUnavailable
+from ledger.hearing import Heard, Process, Remark, Stand
+from ledger.hooks import Call, Claim, Waiting
+from ledger.updates import Due
+from mapping.hook import Said
 from mapping.profile import Profile
-from mapping.updates import UpdateRequest, read_update
-from tasks.accepting import accept
+from mapping.updates import read_update
+from tasks import reading, retry
+from tasks.accepting import asked, storable
+from tasks.doorbell import ring_hook, ring_parked, ring_updates
 from tasks.resources import Resources, Target
 
-# Processes in one order/get.
-BATCH = 50
-# A read waits this long for its turn under the rate limit, in seconds.
-PATIENCE = 5.0
-# Processes made longer ago than this are taken for finished.
-WATCHED = timedelta(days=30)
+# After so many reads that failed, or so long, what the hook said counts alone.
+MOST_READS = 3
+LONGEST_WAIT = timedelta(minutes=5)
+# What cannot be worked off for a reason that nobody thought of ends after so many tries.
+MOST_TRIES = 5
 
 log = structlog.get_logger()
 
 
-def act(r: Resources, hook_id: int) -> None:
-    """Act on one kept hook call, once."""
-    kept = updates.hook_fields(r.ledger, hook_id)
-    if kept is None:
-        return
-    connection, fields = kept
-    outcome = _act(r, connection, fields)
-    updates.hook_done(r.ledger, hook_id, outcome, datetime.now(UTC))
-    log.info("hook_done", hook_id=hook_id, outcome=outcome)
+def act(r: Resources, hook_id: int) -> float | None:
+    """Act on a kept hook call and on all others of its process, once. Out: seconds until it is to be
+    tried again, None for never.
+    """
+    waiting = hooks.find(r.ledger, hook_id)
+    if waiting is None:
+        return None
+    target = r.target_of(waiting.connection)
+    if not reading.may_read(target):
+        return _work(r, target, waiting, may_read=False)
+    holder = f"hook:{hook_id}:{uuid.uuid4().hex}"
+    with reading.place(target, holder, str(hook_id), ring_parked) as has_place:
+        if has_place:
+            return _work(r, target, waiting, may_read=True)
+    if r.ledger.now() - waiting.received_at > LONGEST_WAIT:
+        return _work(r, target, waiting, may_read=False)
+    return None
 
 
-def _act(r: Resources, connection: str, fields: dict[str, Any]) -> str:
-    profile, target = r.profiles[connection], r.target_of(connection)
-    said = profile.hook_update(
-        fields, lambda process: orders.by_process(r.ledger, target.name, process)
-    )
-    if said.order_id is None:
-        return said.nothing_to_do or "no_order"
-    external_id = profile.external_id(said.order_id)
-    read = _read(target, profile, [external_id]).get(external_id, {})
-    note_names = profile.updates.hook.names["note"]
-    silent = {name: value for name, value in fields.items() if _plain(name) not in note_names}
-    found = _found(profile, silent, external_id, read)
-    outcome: str = found.nothing_to_do or ("invalid" if found.errors else "accepted")
-    if found.request is not None:
-        _accept(r, connection, external_id, found.stage, found.request)
-    note = next(
-        (text for name, text in fields.items() if _plain(name) in note_names and text), None
-    )
-    if note:
-        outcome = _accept_note(r, connection, external_id, said.order_id, note)
-    return outcome
-
-
-def _found(
-    profile: Profile, said: dict[str, Any], external_id: str, read: dict[str, Any]
-) -> HookResult:
-    """What the box says now; of a stage that the table does not have, what the hook said."""
-    names = profile.updates.hook.names
-    stages = {name for name in read if _plain(name) in names["stage"] and read[name]}
-    others = {
-        name: v for name, v in said.items() if not stages or _plain(name) not in names["stage"]
-    }
-    now = profile.hook_update({**others, "externalid": external_id, **read})
-    if now.nothing_to_do != "unknown_stage":
-        return now
-    kept = {name: value for name, value in read.items() if name not in stages}
-    return profile.hook_update({**said, "externalid": external_id, **kept})
-
-
-def _plain(name: str) -> str:
-    return name.strip().casefold()
-
-
-def _accept(
-    r: Resources, connection: str, external_id: str, stage: str | None, request: UpdateRequest
-) -> None:
-    key = process_key(external_id, stage, request.tracking_number)
+def _work(r: Resources, target: Target, waiting: Waiting, *, may_read: bool) -> float | None:
+    claim = hooks.claim(r.ledger, waiting, r.ledger.now(), target.settings.lease)
+    if claim is None:
+        return None
     try:
-        accept(r, replace(request, connection=connection), origin="onebox", key=key)
-    except updates.KeyReused:
-        log.warning("hook_key_reused", external_id=external_id)
+        wait = _worked_off(r, target, claim, may_read=may_read)
+    except LedgerUnavailable:
+        raise
+    except StoreUnavailable:
+        return _try_again(r, claim, 5.0, counted=False)
+    except Exception as exc:
+        # A call must end: tried for ever it would take the place of others.
+        log.exception("hook_failed", calls=len(claim.calls), because=type(exc).__name__)
+        if claim.tries + 1 < MOST_TRIES:
+            return _try_again(r, claim, retry.wait(claim.tries), counted=True)
+        hooks.finish(r.ledger, claim, dict.fromkeys(claim.ids, "failed"), r.ledger.now())
+        return None
+    if wait is None:
+        more = hooks.next_of(r.ledger, claim)
+        if more is not None:
+            ring_hook(more)
+    return wait
 
 
-def _accept_note(r: Resources, connection: str, external_id: str, order_id: str, note: str) -> str:
-    """The hook's own comment, once however often the hook is called with it."""
-    request, errors = read_update({"order_id": order_id, "note": note, "connection": connection})
+def _try_again(r: Resources, claim: Claim, wait: float, *, counted: bool) -> float:
+    next_try_at = r.ledger.now() + timedelta(seconds=wait)
+    hooks.give_back(r.ledger, claim, next_try_at, counted=counted)
+    return wait
+
+
+def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -> float | None:
+    """Hear what these calls say; seconds until the next try when the box could not be read yet."""
+    calls = [replace(call, fields=storable(call.fields)) for call in claim.calls]
+    profile = r.profiles[claim.connection]
+    process, outcomes = _process_of(r, target, profile, claim, calls)
+    if process is None:
+        hooks.finish(r.ledger, claim, outcomes, r.ledger.now())
+        _log_done(outcomes)
+        return None
+    said: Said | None = None
+    if may_read:
+        try:
+            said = _read(target, profile, process, claim.tries)
+        except reading.NotRead as exc:
+            tries = claim.tries + exc.counts
+            young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
+            if tries < MOST_READS and young:
+                return _try_again(r, claim, exc.wait, counted=exc.counts)
+    _hear(r, profile, process, claim, calls, said)
+    return None
+
+
+def _process_of(
+    r: Resources, target: Target, profile: Profile, claim: Claim, calls: Sequence[Call]
+) -> tuple[Process | None, dict[int, str]]:
+    """Whom the calls speak of; None with the outcome of each when that is no order of this shop."""
+    outcomes: dict[int, str] = {}
+    for call in calls:
+        said = profile.hook_update(
+            call.fields, lambda number: orders.by_process(r.ledger, target.name, number)
+        )
+        if said.order_id is not None:
+            external_id = profile.external_id(said.order_id)
+            return Process(claim.connection, said.order_id, external_id), {}
+        outcomes[call.id] = said.nothing_to_do or "no_order"
+    return None, outcomes
+
+
+def _read(target: Target, profile: Profile, process: Process, tries: int) -> Said:
+    """What the process says; nothing, where the box does not have it."""
+    found = reading.read(target, profile, [process.external_id], tries)
+    return found.get(process.external_id, Said())
+
+
+def _hear(
+    r: Resources,
+    profile: Profile,
+    process: Process,
+    claim: Claim,
+    calls: Sequence[Call],
+    read: Said | None,
+) -> None:
+    names = reading.stage_names(r.target_of(process.connection))
+    told: list[Said | Remark] = []
+    outcomes: dict[int, str] = {}
+    for call in calls:
+        said = profile.updates.hook.said(call.fields).named(names)
+        if call.repeats:
+            outcomes[call.id] = "repeated"
+            continue
+        if said.stages or said.number:
+            told.append(replace(said, note=None))
+        outcomes[call.id] = _outcome(profile, process, replace(said, note=None))
+        if said.note:
+            remark = _remark(process, call, said.note)
+            outcomes[call.id] = "invalid" if remark is None else "accepted"
+            told += [] if remark is None else [remark]
+    if read is not None:
+        told = with_read(profile, told, read)
+        if _outcome(profile, process, read) == "accepted":
+            outcomes |= {i: "accepted" for i, found in outcomes.items() if found in _NOTHING}
+    now = r.ledger.now()
+    heard = hearing.hear(
+        r.ledger,
+        process,
+        [one if isinstance(one, Remark) else stand(profile, process, one) for one in told],
+        now,
+        through=profile.updates.hook.through,
+        read=read is not None,
+        begin=lambda db: hooks.finish_in(db, claim, outcomes, now),
+    )
+    if heard is None:
+        return
+    follow_up(process, heard)
+    _log_done(outcomes)
+
+
+# What a call that asks for nothing by itself came to.
+_NOTHING = frozenset({"nothing_said", "unknown_stage"})
+
+
+def _outcome(profile: Profile, process: Process, said: Said) -> str:
+    found = profile.updates.hook.asks(process.order_id, said)
+    return found.nothing_to_do or ("invalid" if found.errors else "accepted")
+
+
+def _remark(process: Process, call: Call, note: str) -> Remark | None:
+    """A call's own comment, under the key of that call."""
+    request, errors = read_update({"order_id": process.order_id, "note": note})
     if request is None:
         log.warning("hook_note_refused", fields=sorted(errors))
-        return "invalid"
-    mark = blake2b(note.encode(), digest_size=8).hexdigest()
-    accept(r, request, origin="onebox", key=f"onebox:{external_id}:note:{mark}")
-    return "accepted"
+        return None
+    request = replace(request, connection=process.connection)
+    key = f"onebox:{process.external_id}:call:{call.id}"
+    return Remark(asked(request, origin="onebox", key=key), call.received_at)
+
+
+def with_read(profile: Profile, told: Sequence[Said | Remark], read: Said) -> list[Said | Remark]:
+    """What was told, then what was read; one thing where the last word of the hook says the same."""
+    last = next((n for n in reversed(range(len(told))) if isinstance(told[n], Said)), None)
+    before = None if last is None else told[last]
+    if last is None or not isinstance(before, Said) or not _agree(profile, before, read):
+        return [*told, read]
+    number = before.number or read.number
+    merged = Said(read.stages or before.stages, number)
+    return [*told[:last], merged, *told[last + 1 :]]
+
+
+def _agree(profile: Profile, said: Said, read: Said) -> bool:
+    """Whether the two may be the same moment of the process, so that nothing is lost by joining them."""
+    hook = profile.updates.hook
+    if said.number and read.number and said.number != read.number:
+        return False
+    if said.stages and read.stages:
+        return hook.stage_of(said) == hook.stage_of(read)
+    # A number said without a stage goes to the shop whatever the stage; one said with it only by its row.
+    return not said.number or not read.stages or hook.takes_number(read)
+
+
+def stand(profile: Profile, process: Process, said: Said) -> Stand:
+    """What was said of a process, with the update that it asks for."""
+    hook = profile.updates.hook
+    request = hook.asks(process.order_id, said).request
+    number = None if request is None else request.tracking_number
+    keys = tuple(
+        process_key(process.external_id, stage, number) for stage in said.stages or (None,)
+    )
+    wanted = None
+    if request is not None:
+        wanted = asked(replace(request, connection=process.connection), origin="onebox")
+    return Stand(hook.stage_of(said), said.number, wanted, keys)
 
 
 def process_key(external_id: str, stage: str | None, tracking_number: str | None) -> str:
-    """The key under which one state of one process becomes an update."""
+    """The key of a state of a process of which the ledger knows nothing more."""
     return f"onebox:{external_id}:{stage or ''}:{tracking_number or ''}"
 
 
-def reconcile(r: Resources) -> int:
-    """Read the processes of the last weeks and produce what no hook told; returns how many updates."""
-    produced = 0
-    since = datetime.now(UTC) - WATCHED
-    for target in r.targets.values():
-        created = orders.created_since(r.ledger, target.name, since)
-        for first in range(0, len(created), BATCH):
-            if target.gate.row().closed_by is not None:
-                break
-            by_connection: dict[str, list[str]] = {}
-            for connection, external_id in created[first : first + BATCH]:
-                by_connection.setdefault(connection, []).append(external_id)
-            for connection, external_ids in by_connection.items():
-                produced += _reconcile(r, target, connection, external_ids)
-    return produced
+def follow_up(process: Process, heard: Heard) -> None:
+    """Ring for the queue of the order of which something new was heard."""
+    if heard.reused:
+        log.warning("hook_key_reused", external_id=process.external_id)
+    if heard.accepted:
+        ring_updates([Due(process.connection, process.order_id)])
 
 
-def _reconcile(r: Resources, target: Target, connection: str, external_ids: list[str]) -> int:
-    profile = r.profiles[connection]
-    wanted: dict[str, tuple[str, str | None, UpdateRequest]] = {}
-    for external_id, row in _read(target, profile, external_ids).items():
-        found = profile.hook_update({**row, _external_name(profile): external_id})
-        if found.request is not None:
-            key = process_key(external_id, found.stage, found.request.tracking_number)
-            wanted[key] = (external_id, found.stage, found.request)
-    new = wanted.keys() - updates.known_keys(r.ledger, list(wanted))
-    for key in sorted(new):
-        _accept(r, connection, *wanted[key])
-    return len(new)
-
-
-def _external_name(profile: Profile) -> str:
-    """How this profile's hooks spell the external id."""
-    return profile.updates.hook.names["external_id"][0]
-
-
-def _read(target: Target, profile: Profile, external_ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Stage and tracking number of processes, by external id; empty where the box does not say."""
-    if target.gate.row().closed_by is not None or target.rate.acquire(PATIENCE) > 0:
-        return {}
-    names = profile.updates.hook.names
-    asked = ["externalid", "statusid", *names["tracking_number"]]
-    try:
-        rows = target.client.get_orders(external_ids, asked)
-    except ClientError as exc:
-        log.warning("process_not_read", target=target.name, because=type(exc).__name__)
-        return {}
-    told = {*names["stage"], *names["tracking_number"]}
-    return {
-        str(row["externalid"]): {
-            name: value for name, value in row.items() if value and _plain(name) in told
-        }
-        for row in rows
-        if str(row.get("externalid")) in external_ids
-    }
+def _log_done(outcomes: dict[int, str]) -> None:
+    for hook_id, outcome in outcomes.items():
+        log.info("hook_done", hook_id=hook_id, outcome=outcome)

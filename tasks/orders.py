@@ -44,10 +44,10 @@ def fetch(connection: str) -> None:
     acks_late=True,
     max_retries=None,
 )
-def create(self: Any, order_pk: int, connection: str) -> None:
+def create(self: Any, order_pk: int, connection: str, target: str = "") -> None:
     """Carry one order into the CRM. A lost message costs delay only: the ledger knows what is due."""
     try:
-        step = creating.create(resources(), order_pk, connection, self.request.id)
+        step = creating.create(resources(), order_pk, connection, self.request.id, target)
     except LedgerUnavailable:
         log.warning("ledger_unavailable")
         raise self.retry(countdown=5) from None

@@ -1,44 +1,54 @@
-"""Reads one shop: pages through get-orders and stores every order before the cursor moves.
+"""Reads one shop: what changed since the watermark is stored, and only what was surely read moves it.
 
 In: the connection's name; for a back-fill its own window, which moves no cursor and trusts no dedupe key.
 Out: a `Polled` count, and the orders to ring for as they are stored. Fails with `PollRunning` when another
 poll of the shop is under way, and with `PollFailed` when the shop or our stores do not answer as they
-should: then nothing has moved, and the next tick reads the same window. Called by tasks/orders.fetch and by
-the command line.
+should: the cursor then stands at the end of the last slice that was read for certain, and the next tick
+reads on from there. Called by tasks/orders.fetch and by the command line.
 Source: contract okliving, Polling rules; design, "A task's life".
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
-from redis.exceptions import RedisError
 
-from clients.errors import ClientError
-from ledger import connections, orders
+from clients.errors import ClientError, RateLimited, StoreUnavailable, Transient, Uncertain
+from ledger import connections
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
-from ledger.orders import Arrived, Due
-from mapping.profile import Page, Profile, UnknownShape
-from mapping.source import from_text, to_text
+from ledger.orders import Due
+from mapping.profile import Page, UnknownShape
 from settings import EVERYTHING
+from tasks.gate import Admission
+from tasks.paging import EndlessList, Listed, Walk, Window
 from tasks.resources import Resources, Source
+from tasks.storing import Polled, store_page
 
 # The overlap around a clock change, when the shop's stamps jump by an hour or repeat one.
 CLOCK_CHANGE_OVERLAP = timedelta(minutes=75)
 NEAR = timedelta(hours=3)
-# How long a dedupe key is remembered; forgetting it costs one SQL statement, no more.
-REMEMBERED = timedelta(days=8)
-# A shop that never ends its list is a fault, not a long list.
-MOST_PAGES = 10_000
+# How far a stamp may lie outside of what was asked for, and around a clock change, when both ends are moved.
+SLACK = timedelta(seconds=5)
+CLOCK_CHANGE_SLACK = timedelta(minutes=130)
+# Seconds before a failed page is read again, and again; then the poll has failed.
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+# Seconds after which the poll's lease is made longer: one call takes the rest of it at most.
+KEPT_FOR = 5.0
+# Seconds that a page waits for its turn under the shop's rate.
+TURN = 5.0
+TURNS = 12
 
 log = structlog.get_logger()
+
+Ring = Callable[[list[Due]], object]
+Clock = Callable[[], datetime]
 
 
 class PollRunning(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -46,55 +56,36 @@ class PollRunning(Exception):  # noqa: N818  it says what is, as the errors of c
 
 
 class PollFailed(Exception):  # noqa: N818  as above
-    """The shop could not be read to the end; the cursor stands where it stood."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is asked for: orders changed from `start` to `end`, both aware."""
-
-    start: datetime
-    end: datetime
-
-
-@dataclass(slots=True)
-class Polled:
-    """What a poll did."""
-
-    pages: int = 0
-    orders: int = 0
-    known: int = 0
-    stored: int = 0
-    aside: int = 0
-    newest: datetime | None = None
+    """The shop could not be read to the end; the cursor stands where the reading was certain."""
 
 
 def poll(
     r: Resources,
     connection: str,
-    ring: Callable[[list[Due]], object],
+    ring: Ring,
     *,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock | None = None,
     window: Window | None = None,
 ) -> Polled:
     """One poll of one shop. `ring` is called with the new orders of each page once they are stored."""
+    clock = clock or r.ledger.now
     source = r.sources[connection]
-    lease = source.settings.lease
-    held = connections.begin_poll(r.ledger, connection, clock(), lease)
+    held = connections.begin_poll(r.ledger, connection, clock(), source.settings.lease)
     if held is None:
         raise PollRunning(f"A poll of {connection} is running already.")
-    now = kept_at = clock()
+    now = clock()
     polled = Polled()
+    asked = window or next_window(r, connection, held, now)
+    reading = _Reading(r, source, held, polled, ring, clock, now, trust_keys=window is None)
     try:
-        asked = window or next_window(r, connection, held, now)
-        for page in _pages(source, r.profiles[connection], asked):
-            if (clock() - kept_at).total_seconds() > lease / 2:
-                kept_at = clock()
-                _require_turn(connections.keep_poll(r.ledger, held, kept_at, lease), connection)
-            ring(_store_page(r, source, page, polled, now, trust_keys=window is None))
-    except (ClientError, UnknownShape) as exc:
+        _require_open(source)
+        certain = reading.walk().read(asked, reading.reached(asked) if window is None else _nothing)
+    except (ClientError, UnknownShape, EndlessList) as exc:
         connections.fail_poll(r.ledger, held, clock(), str(exc))
         raise PollFailed(f"{connection} could not be read: {exc}") from exc
+    except PollFailed as exc:
+        connections.fail_poll(r.ledger, held, clock(), str(exc))
+        raise
     except LedgerUnavailable as exc:
         # A moment's outage must not cost the polls of a whole lease.
         with suppress(LedgerUnavailable):
@@ -103,7 +94,12 @@ def poll(
     except BaseException:
         connections.fail_poll(r.ledger, held, clock(), "interrupted")
         raise
-    watermark = held.watermark if window else next_watermark(r, held, polled, now)
+    if not certain:
+        text = "orders changed all the time while they were read; the rest is read again"
+        log.warning("list_never_stood_still", connection=connection, orders=polled.orders)
+        connections.fail_poll(r.ledger, held, clock(), text)
+        raise PollFailed(f"{connection}: {text}")
+    watermark = held.watermark if window else next_watermark(r, held, polled, asked.end)
     _require_turn(connections.end_poll(r.ledger, held, clock(), watermark), connection)
     return polled
 
@@ -113,10 +109,119 @@ def _require_turn(kept: bool, connection: str) -> None:
         raise PollFailed(f"The poll of {connection} took too long and lost its turn.")
 
 
+def _require_open(source: Source) -> None:
+    """A shop that asked us to wait is not asked before its time."""
+    if source.read_gate.admit() is Admission.CLOSED:
+        row = source.read_gate.row()
+        raise PollFailed(f"{source.name} is not read before {row.probe_at}: {row.reason}")
+
+
+def _nothing(_: datetime) -> None:
+    """A back-fill moves no cursor."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One poll under way: reads page after page, stores each, and keeps its turn meanwhile."""
+
+    r: Resources
+    source: Source
+    held: Poll
+    polled: Polled
+    ring: Ring
+    clock: Clock
+    kept_at: datetime
+    trust_keys: bool
+
+    def walk(self) -> Walk:
+        """How this shop's list is walked. An order is listed within the overlap after its stamp, or no
+        watermark would be safe: what is older than that can only lose orders while it is read.
+        """
+        now, profile = self.clock(), self.r.profiles[self.source.name]
+        usual = timedelta(seconds=self.r.settings.poll_overlap)
+        return Walk(
+            self.page,
+            profile.limit,
+            now - overlap(now, now, profile.zone, usual),
+            lambda part: slack(part, profile.zone),
+        )
+
+    def page(self, window: Window, number: int) -> Listed:
+        """Read a page and store what is on it. A failed page is read again by itself, a few times, once
+        the poll has read something: before that the next tick is soon enough.
+        """
+        body = self.r.profiles[self.source.name].poll_body(window.start, window.end, number)
+        pauses = iter(PAUSES if self.polled.pages else ())
+        while True:
+            try:
+                page = self._ask(body)
+                break
+            except RateLimited:
+                raise
+            except (Transient, Uncertain, UnknownShape) as exc:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                log.warning("page_failed", page=number, error=type(exc).__name__)
+                time.sleep(pause)
+        due, marks = store_page(
+            self.r, self.source, page, self.polled, self.clock(), trust_keys=self.trust_keys
+        )
+        if due:
+            self.ring(due)
+        return Listed(marks, page.page, page.pages, page.total)
+
+    def reached(self, asked: Window) -> Callable[[datetime], None]:
+        """Moves the cursor as far as the list was read for certain; its end is moved with the poll's own."""
+
+        def move(moment: datetime) -> None:
+            watermark = next_watermark(self.r, self.held, self.polled, moment)
+            before = self.held.watermark
+            if moment >= asked.end or watermark is None or (before and watermark <= before):
+                return
+            kept = connections.move_cursor(self.r.ledger, self.held, watermark)
+            _require_turn(kept, self.source.name)
+
+        return move
+
+    def _ask(self, body: dict[str, object]) -> Page:
+        self._await_rate()
+        self._keep_turn()
+        gate = self.source.read_gate
+        try:
+            answer = self.source.client.get_orders(body)
+        except ClientError as exc:
+            wait = getattr(exc, "retry_after", None)
+            if wait is not None:
+                gate.asked_to_wait(wait, str(exc))
+            elif exc.counts_for_breaker:
+                gate.failed(str(exc))
+            raise
+        gate.succeeded()
+        return self.r.profiles[self.source.name].page(answer)
+
+    def _keep_turn(self) -> None:
+        now = self.clock()
+        if (now - self.kept_at).total_seconds() > KEPT_FOR:
+            self.kept_at = now
+            lease = self.source.settings.lease
+            kept = connections.keep_poll(self.r.ledger, self.held, now, lease)
+            _require_turn(kept, self.source.name)
+
+    def _await_rate(self) -> None:
+        """Wait for a turn under the shop's rate. Without Redis nobody counts; the shop itself will."""
+        with suppress(StoreUnavailable):
+            for _ in range(TURNS):
+                if not self.source.rate.acquire(TURN):
+                    return
+                self._keep_turn()
+            raise PollFailed(f"{self.source.name}: no turn under its rate within a minute.")
+
+
 def poll_after(
     r: Resources,
     connection: str,
-    ring: Callable[[list[Due]], object],
+    ring: Ring,
     *,
     patience: float,
     window: Window | None = None,
@@ -135,7 +240,7 @@ def poll_after(
 def backfill(
     r: Resources,
     connection: str,
-    ring: Callable[[list[Due]], object],
+    ring: Ring,
     first: date,
     last: date,
     *,
@@ -162,7 +267,7 @@ def next_window(r: Resources, connection: str, held: Poll, now: datetime) -> Win
     """From the watermark, less the overlap, to the clock, less the lag."""
     end = now - timedelta(seconds=r.settings.poll_lag)
     if held.watermark is None:
-        return Window(r.settings.start_from or end, end)
+        return Window(min(r.settings.start_from or held.start_at, end), end)
     zone = r.profiles[connection].zone
     back = overlap(held.watermark, now, zone, timedelta(seconds=r.settings.poll_overlap))
     return Window(max(held.watermark - back, EVERYTHING), end)
@@ -172,139 +277,27 @@ def overlap(watermark: datetime, now: datetime, zone: ZoneInfo, usual: timedelta
     """How far before the watermark to read: more around a clock change of the shop's zone, since its
     stamps carry no offset.
     """
-    before = (watermark - NEAR).astimezone(zone).utcoffset()
-    after = (now + NEAR).astimezone(zone).utcoffset()
-    return usual if before == after else max(usual, CLOCK_CHANGE_OVERLAP)
+    return max(usual, CLOCK_CHANGE_OVERLAP) if _clocks_change(watermark, now, zone) else usual
 
 
-def next_watermark(r: Resources, held: Poll, polled: Polled, now: datetime) -> datetime | None:
-    """The newest stamp seen, no earlier than before, and never later than the poll's clock less the lag."""
-    limit = now - timedelta(seconds=r.settings.poll_lag)
+def slack(part: Window, zone: ZoneInfo) -> timedelta:
+    """How far outside of `part` a shop that heeds it may list an order."""
+    near = any(_clocks_change(moment, moment, zone) for moment in (part.start, part.end))
+    return CLOCK_CHANGE_SLACK if near else SLACK
+
+
+def _clocks_change(start: datetime, end: datetime, zone: ZoneInfo) -> bool:
+    before = (start - NEAR).astimezone(zone).utcoffset()
+    return before != (end + NEAR).astimezone(zone).utcoffset()
+
+
+def next_watermark(
+    r: Resources, held: Poll, polled: Polled, certain_to: datetime
+) -> datetime | None:
+    """The newest stamp seen, no earlier than before, and never later than what was read for certain, which
+    is the poll's clock less the lag at most.
+    """
     seen = [moment for moment in (held.watermark, polled.newest) if moment is not None]
     if not seen:
-        return limit if r.settings.start_from is None else None
-    return min(max(seen), limit)
-
-
-def _pages(source: Source, profile: Profile, window: Window) -> Iterator[Page]:
-    """Every page of the list, as the shop's own paging fields or a short page say where it ends."""
-    before: list[object] = []
-    for number in range(1, MOST_PAGES + 1):
-        body = profile.poll_body(window.start, window.end, number)
-        page = profile.page(source.client.get_orders(body))
-        if number > 1 and page.orders == before:
-            return  # a shop that ignores the page number gives the same list for ever
-        yield page
-        before = page.orders
-        if _is_last(page, number, profile.limit):
-            return
-    raise PollFailed(f"{source.name} lists more than {MOST_PAGES} pages.")
-
-
-def _is_last(page: Page, number: int, limit: int) -> bool:
-    """Source: contract okliving, Calls: until `pages` is reached, or a short page; one page without
-    paging fields, unless it is as long as a full page is: then the shop may page without saying so.
-    """
-    if page.pages is not None:
-        return number >= page.pages or not page.orders
-    if page.page is None and page.total is None:
-        return len(page.orders) != limit
-    return len(page.orders) < limit
-
-
-def _store_page(
-    r: Resources, source: Source, page: Page, polled: Polled, now: datetime, *, trust_keys: bool
-) -> list[Due]:
-    """Store what is new on this page; return whom to ring for."""
-    profile = r.profiles[source.name]
-    hashes: dict[str, str] = {}
-    found: dict[str, object] = {}
-    stamps: dict[str, datetime | None] = {}
-    aside: list[tuple[str, str]] = []
-    # Of two copies on one page the newer one counts, so it comes last.
-    stamped = sorted(
-        ((profile.stamp(raw), raw) for raw in page.orders), key=lambda pair: pair[0] or EVERYTHING
-    )
-    for stamp, raw in stamped:
-        digest = profile.content_hash(raw)
-        order_id = profile.key(raw)
-        if order_id is None:
-            aside.append((digest, to_text(raw)))
-            continue
-        hashes[order_id] = digest
-        found[order_id] = raw
-        stamps[order_id] = stamp
-        if stamp is not None and (polled.newest is None or stamp > polled.newest):
-            polled.newest = stamp
-    known = _known(r, source.name, hashes) if trust_keys else set()
-    arrived = [
-        Arrived(
-            order_id=order_id,
-            external_id=profile.external_id(order_id),
-            source=to_text(found[order_id]),
-            content_hash=digest,
-            shop_updated_at=stamps[order_id],
-        )
-        for order_id, digest in hashes.items()
-        if order_id not in known
-    ]
-    pks = orders.store(
-        r.ledger,
-        source.name,
-        source.settings.target,
-        arrived,
-        now,
-        lambda before, after: _differs(profile, before, after),
-    )
-    _remember(r, source.name, {o.order_id: o.content_hash for o in arrived})
-    if aside:
-        new = orders.keep_aside(r.ledger, source.name, aside, now)
-        if new:
-            log.warning("not_an_order", connection=source.name, kept_aside=new)
-    polled.pages += 1
-    polled.orders += len(page.orders)
-    polled.known += len(known)
-    polled.stored += len(pks)
-    polled.aside += len(aside)
-    return [Due(pk, source.name) for pk in pks]
-
-
-def _differs(profile: Profile, before: str, now: str) -> bool:
-    """Whether the CRM would get another order than before: a new status or stamp alone, such as our own
-    updates leave behind, concerns nobody. What was purged cannot be compared, so it counts as other.
-    """
-    drafts = [profile.map(from_text(text)).draft for text in (before, now) if text]
-    return len(drafts) < 2 or drafts[0] != drafts[1]
-
-
-# --- the dedupe keys: the fast way to know that nothing is new ---------------------------------------
-
-
-def _dedupe_key(r: Resources, connection: str, order_id: str) -> str:
-    return f"ob:{r.ledger_id}:seen:{connection}:{order_id}"
-
-
-def _known(r: Resources, connection: str, hashes: dict[str, str]) -> set[str]:
-    """The orders that the ledger holds with this very content; none when Redis cannot be asked."""
-    if not hashes:
-        return set()
-    try:
-        seen = r.redis.mget([_dedupe_key(r, connection, order_id) for order_id in hashes])
-    except RedisError:
-        return set()
-    return {
-        order_id
-        for (order_id, digest), value in zip(hashes.items(), seen, strict=True)
-        if value == digest.encode()
-    }
-
-
-def _remember(r: Resources, connection: str, hashes: dict[str, str]) -> None:
-    """Only after the ledger has committed them."""
-    try:
-        pipeline = r.redis.pipeline(transaction=False)
-        for order_id, digest in hashes.items():
-            pipeline.set(_dedupe_key(r, connection, order_id), digest, ex=REMEMBERED)
-        pipeline.execute()
-    except RedisError:
-        log.warning("dedupe_keys_not_kept", connection=connection, orders=len(hashes))
+        return certain_to if r.settings.start_from is None else None
+    return min(max(seen), certain_to)

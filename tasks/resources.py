@@ -73,6 +73,17 @@ class Resources:
     def target_of(self, connection: str) -> Target:
         return self.targets[self.settings.shop(connection).target]
 
+    def profile_of(self, connection: str, target: str) -> Profile:
+        """The mapping of a shop's orders for this target: for another one than it has today, made when it
+        is first needed.
+        """
+        if target == self.settings.shop(connection).target:
+            return self.profiles[connection]
+        name = f"{connection} to {target}"
+        if name not in self.profiles:
+            self.profiles[name] = load_profile(self.settings, connection, target)
+        return self.profiles[name]
+
 
 _building = threading.Lock()
 
@@ -109,9 +120,9 @@ def build(chosen: settings.Settings, *, durable: bool = False) -> Resources:
     )
 
 
-def load_profile(chosen: settings.Settings, connection: str) -> Profile:
-    """The mapping of one shop, with the ids that its CRM gave us."""
-    box = chosen.box(chosen.shop(connection).target)
+def load_profile(chosen: settings.Settings, connection: str, target: str = "") -> Profile:
+    """The mapping of one shop, with the ids that its CRM, or another `target`, gave us."""
+    box = chosen.box(target or chosen.shop(connection).target)
     return profile.load(
         chosen.profile,
         parameters={

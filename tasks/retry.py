@@ -14,6 +14,16 @@ LONGEST = 900.0
 IN_CELERY = 60.0
 # A remote that asks for more than this is asked again after this.
 RETRY_AFTER_CEILING = 300.0
+# Seconds until an order that met what looks like the connection's fault tries again: at first, while nothing
+# else goes through, and after each time that others did all the same. Beyond the last it is held.
+BLAMED_FIRST = 2.0
+BLAMED_AGAIN = 15.0
+BLAMED_STRIKES = (5.0, 20.0)
+# An order whose calls get no answer is sent again after twice the time each time, in seconds. So many sends
+# count while nothing else goes through either: an outage must not put it off for hours.
+FIRST_RESEND = 60.0
+LONGEST_RESEND = 7200.0
+SENDS_OF_AN_OUTAGE = 6
 
 
 def wait(tries: int, retry_after: float | None = None, *, jitter: float | None = None) -> float:
@@ -29,13 +39,31 @@ def wait(tries: int, retry_after: float | None = None, *, jitter: float | None =
     return full * (0.75 + 0.25 * drawn)
 
 
-def look_up_wait(elapsed: float, uncertain_wait: float) -> float:
+def blamed_wait(strikes: int, *, again: bool) -> float | None:
+    """Seconds until an order that met what looks like the connection's fault tries again; None: it is held,
+    since others went through `strikes` times.
+    """
+    if strikes == 0:
+        return BLAMED_AGAIN if again else BLAMED_FIRST
+    return BLAMED_STRIKES[strikes - 1] if strikes <= len(BLAMED_STRIKES) else None
+
+
+def resend_wait(sends: int) -> float:
+    """Seconds until an order may be sent again, of which `sends` calls in a row got no answer."""
+    return min(FIRST_RESEND * 2.0 ** (sends - 1), LONGEST_RESEND) if sends >= 2 else 0.0
+
+
+def look_up_wait(elapsed: float, uncertain_wait: float, resend: float = 0.0) -> float:
     """Seconds until the next look-up of an order whose create got no answer `elapsed` seconds ago.
 
     Most lost answers belong to calls that did take effect: early look-ups find those, and the last one
-    falls just behind `uncertain_wait`. Source: contract onebox, Errors that matter.
+    falls just behind `uncertain_wait`. Where the order is not to be sent before `resend`, one look-up
+    behind each of the two is enough. Source: contract onebox, Errors that matter.
     """
     remaining = uncertain_wait - elapsed
+    if resend > uncertain_wait:
+        until = uncertain_wait if elapsed < uncertain_wait else resend
+        return max(until - elapsed + 0.1, 1.0)
     if remaining <= 0:
         return 1.0
     return min(max(remaining / 2, 2.0), remaining + 0.1)

@@ -1,8 +1,8 @@
 """The tasks of the way back: `updates.enqueue` takes an update, `updates.deliver` drains an order's queue,
 `updates.hook` acts on a call of the OneBox hook, `updates.reconcile` finds what a lost call left behind.
 
-Thin: they call tasks/accepting, tasks/delivering and tasks/listening. Enqueued by other systems, the
-gateway, the sweeper and beat.
+Thin: they call tasks/accepting, tasks/delivering, tasks/listening and tasks/reconciling. Enqueued by other
+systems, the gateway, the sweeper and beat.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 
 import structlog
 
+from clients.errors import StoreUnavailable
 from ledger.database import LedgerUnavailable
 from ledger.updates import Due
-from tasks import accepting, delivering, listening, retry
+from tasks import accepting, delivering, listening, reconciling, retry
 from tasks.app import app
 from tasks.doorbell import ring_updates
 from tasks.resources import resources
@@ -56,6 +57,7 @@ def deliver(self: Any, connection: str, order_id: str) -> None:
         raise self.retry(countdown=5) from None
     if step.woke:
         app.send_task("upkeep.sweep", kwargs={"grace": 0.0}, queue="upkeep", retry=False)
+    ring_updates(step.ring)
     if step.wait == 0.0:
         ring_updates([due])
     elif step.wait is not None and step.wait <= retry.IN_CELERY:
@@ -70,17 +72,21 @@ def deliver(self: Any, connection: str, order_id: str) -> None:
     max_retries=None,
 )
 def hook(self: Any, hook_id: int) -> None:
-    """Act on one call of the OneBox hook."""
+    """Act on a call of the OneBox hook, and on the others of its process. A lost message costs delay only:
+    the ledger knows what is due.
+    """
     try:
-        listening.act(resources(), hook_id)
-    except LedgerUnavailable:
-        log.warning("ledger_unavailable")
+        wait = listening.act(resources(), hook_id)
+    except (LedgerUnavailable, StoreUnavailable) as exc:
+        log.warning("hook_given_back", because=type(exc).__name__)
         raise self.retry(countdown=5) from None
+    if wait is not None and wait <= retry.IN_CELERY:
+        raise self.retry(countdown=wait)
 
 
 @app.task(name="updates.reconcile", ignore_result=True, acks_late=True)
 def reconcile() -> None:
     """Read stage and tracking number of the processes in OneBox, and produce what a lost hook did not."""
-    produced = listening.reconcile(resources())
+    produced = reconciling.reconcile(resources())
     if produced:
         log.info("reconciled", updates=produced)

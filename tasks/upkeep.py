@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import connections, orders, purging, tallies, updates, waking
+from ledger import connections, hooks, orders, purging, tallies, updates, waking
 from tasks.app import app
 from tasks.creating import due_of
 from tasks.doorbell import ring, ring_hook, ring_updates
@@ -21,8 +21,12 @@ from tasks.resources import Resources, Source, Target, resources
 MOST_WAITING = 5000
 # Chunks of orders that a sweep or a pulse makes due after an outage; the next one goes on.
 MOST_CHUNKS = 50
+# Orders of targets that are configured no more which one sweep sees to.
+MOST_ASTRAY = 100
 # An order this fresh in its state has its message on the way, in seconds.
 GRACE = 10.0
+# Hook calls that a sweep rings for: those that then find no place wait for it without a message.
+MOST_HOOKS = 100
 # Seconds that a worker counts as seen; /readyz asks.
 SEEN = 30
 SEEN_KEY = "ob:worker:seen"
@@ -43,11 +47,12 @@ def sweep(grace: float = GRACE) -> None:
         rung = _sweep(r, target, grace)
         if rung:
             log.info("swept", target=target.name, rung=rung)
+    ring(orders.astray(r.ledger, list(r.targets), MOST_ASTRAY))
     for source in r.sources.values():
         rung = _sweep_updates(r, source, grace)
         if rung:
             log.info("updates_swept", connection=source.name, rung=rung)
-    for hook_id in updates.hooks_due(r.ledger, r.ledger.now() - timedelta(seconds=grace), 100):
+    for hook_id in hooks.due(r.ledger, r.ledger.now(), MOST_HOOKS, grace):
         ring_hook(hook_id)
 
 
@@ -84,17 +89,11 @@ def pulse() -> None:
             ring(due_of(member) for member in target.slots.unpark(100))
         elif row.probe_at is not None and row.probe_at <= now:
             # Also when every order waits for a later time: the gate must not stay closed for that.
-            ring(
-                orders.due(r.ledger, target.name, now, 1)
-                or orders.wake_next(r.ledger, target.name, now)
-            )
+            ring(orders.probe(r.ledger, target.name, now))
     for source in r.sources.values():
         row = source.gate.row()
         if row.closed_by is not None and row.probe_at is not None and row.probe_at <= now:
-            ring_updates(
-                updates.due(r.ledger, source.name, now, 1)
-                or updates.wake_next(r.ledger, source.name, now)
-            )
+            ring_updates(updates.probe(r.ledger, source.name, now))
     _wake(r)
     tallies.refresh(r.ledger, now)
 

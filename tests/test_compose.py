@@ -14,6 +14,7 @@ import yaml
 from test_documents import names_read_by
 
 import settings
+from run.system import LANES
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -67,7 +68,7 @@ def config(tmp_path):
 def test_the_file_is_valid_and_hands_on_what_is_set(config):
     done = config(**dict.fromkeys(REQUIRED, "x"), ONEBOX_RATE="3")
     assert done.returncode == 0, done.stderr
-    environment = yaml.safe_load(done.stdout)["services"]["worker"]["environment"]
+    environment = yaml.safe_load(done.stdout)["services"]["worker-fetch"]["environment"]
     assert str(environment["ONEBOX_RATE"]) == "3"
     assert environment.get("ONEBOX_TIMEOUT") is None
     assert environment["ORDERBRIDGE_MODE"] == "shadow"
@@ -91,18 +92,18 @@ def test_every_password_and_both_remote_systems_are_required():
     } == REQUIRED
 
 
-def test_every_role_is_there_and_create_has_workers_of_its_own():
-    assert set(SERVICES) == STORES | {
-        "migrate", "worker-create", "worker", "beat", "gateway", "flower",
-    }  # fmt: skip
-    queues = {
-        name: set(command[command.index("-Q") + 1].split(","))
-        for name, command in ((n, SERVICES[n]["command"]) for n in ("worker-create", "worker"))
+def test_every_role_is_there_and_each_lane_has_workers_of_its_own():
+    workers = {f"worker-{lane}" for lane in LANES}
+    assert set(SERVICES) == STORES | workers | {"migrate", "beat", "gateway", "flower"}
+    commands = {lane: SERVICES[f"worker-{lane}"]["command"] for lane in LANES}
+    served = {
+        lane: (command[command.index("-Q") + 1], int(command[command.index("-c") + 1]))
+        for lane, command in commands.items()
     }
-    assert queues == {
-        "worker-create": {"create"},
-        "worker": {"fetch", "updates", "ocp", "upkeep"},
-    }
+    assert served == LANES
+    assert [command[command.index("-n") + 1] for command in commands.values()] == [
+        f"{lane}@%h" for lane in LANES
+    ]
 
 
 @services
@@ -148,7 +149,7 @@ def test_the_stores_are_on_an_internal_network_alone():
     assert COMPOSE["networks"]["stores"] == {"internal": True}
     assert all(SERVICES[name]["networks"] == ["stores"] for name in STORES)
     outward = {name for name in SERVICES if "remotes" in SERVICES[name]["networks"]}
-    assert outward == {"worker-create", "worker"}
+    assert outward == {f"worker-{lane}" for lane in LANES}
 
 
 @services

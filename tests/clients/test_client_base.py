@@ -263,7 +263,9 @@ def test_a_token_that_no_header_can_carry_is_refused(token):
         (b'{"a":1', None),
         (b"<html>", None),
         (b"", None),
-        (b'{"a":"\xff"}', None),
+        (b'{"a":"\xff"}', {"a": "\ufffd"}),
+        (b'{"a":"x\ny"}', {"a": "x\ny"}),
+        (b'{"a":NaN,"b":18446744073709551616}', {"a": None, "b": 2.0**64}),
         (b"[" * 100_000, None),
         (b'{"a":1}<br>', None),
     ],
@@ -518,3 +520,23 @@ def self_signed(folder):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     return context
+
+
+def test_a_call_given_up_is_not_delivered_later():
+    """The body fits into our kernel's buffer and not into the remote's: it is on its way when we give up."""
+    with socket.socket() as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        door.bind(("127.0.0.1", 0))
+        door.listen(1)
+        port = door.getsockname()[1]
+        payload = {"text": "x" * 300_000}
+        with HttpTransport(f"http://127.0.0.1:{port}") as http, pytest.raises(TimedOut):
+            http.post_json("/", payload, {}, Deadline(0.5))
+        taken, _ = door.accept()
+        received = b""
+        with taken:
+            taken.settimeout(2)
+            with contextlib.suppress(ConnectionResetError, TimeoutError):
+                while chunk := taken.recv(65536):
+                    received += chunk
+    assert len(received) < 300_000

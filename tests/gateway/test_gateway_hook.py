@@ -7,8 +7,9 @@ import hmac
 
 import pytest
 from gateway_calls import HOOK, OTHER_SECRET, SECRET
+from sqlalchemy import select
 
-from ledger import updates
+from ledger.hooks import HOOKS
 
 FIELDS = {"externalid": "okl-300167757", "statusname": "x", "ttn": "20450000000000"}
 HMAC_KEY = "signing-key"
@@ -19,6 +20,13 @@ def hooked(gateway):
     return gateway(ONEBOX_HOOK_SECRETS=f"{SECRET},{OTHER_SECRET}")
 
 
+def kept(ledger, hook_id):
+    """The connection and the fields of a call as it was kept."""
+    with ledger.read() as db:
+        query = select(HOOKS.c.connection, HOOKS.c.fields).where(HOOKS.c.id == hook_id)
+        return tuple(db.execute(query).one())
+
+
 @pytest.mark.parametrize("secret", [SECRET, OTHER_SECRET])
 @pytest.mark.parametrize("kind", ["data", "json"])
 def test_call_is_kept_as_it_came_and_rung_for(hooked, rung, secret, kind):
@@ -26,20 +34,20 @@ def test_call_is_kept_as_it_came_and_rung_for(hooked, rung, secret, kind):
 
     assert (answer.status_code, answer.json["accepted"]) == (200, True)
     (hook_id,) = rung
-    assert updates.hook_fields(hooked.ledger, hook_id) == ("okliving", FIELDS)
+    assert kept(hooked.ledger, hook_id) == ("okliving", FIELDS)
 
 
 def test_multipart_form_is_taken_too(hooked, rung):
     answer = hooked.client.post(HOOK, data=FIELDS, content_type="multipart/form-data")
 
     assert answer.status_code == 200
-    assert updates.hook_fields(hooked.ledger, rung[0]) == ("okliving", FIELDS)
+    assert kept(hooked.ledger, rung[0]) == ("okliving", FIELDS)
 
 
 def test_values_of_json_become_text_and_null_is_left_out(hooked, rung):
     hooked.client.post(HOOK, json={"id": 5, "a": None, "b": {"c": [1]}, "d": True})
 
-    assert updates.hook_fields(hooked.ledger, rung[0])[1] == {
+    assert kept(hooked.ledger, rung[0])[1] == {
         "id": "5",
         "b": '{"c":[1]}',
         "d": "true",
@@ -117,7 +125,7 @@ def test_signature_is_over_the_body_as_it_came(gateway, rung, kind):
     assert [post(s).status_code for s in (None, "", "sha256=00", right[7:], right)] == [403] * 4 + [
         200
     ]
-    assert updates.hook_fields(made.ledger, rung[0])[1] == {"order_id": "1", "ttn": "2045"}
+    assert kept(made.ledger, rung[0])[1] == {"order_id": "1", "ttn": "2045"}
 
 
 @pytest.mark.parametrize(
@@ -141,3 +149,29 @@ def test_hook_has_a_rate_of_its_own(gateway):
     made = gateway(ONEBOX_HOOK_SECRETS=SECRET, GATEWAY_RATE="1")
 
     assert 429 in {made.client.post(HOOK, data=FIELDS).status_code for _ in range(20)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("orderid", "4711\0"),
+        ("externalid", "okl-1\0"),
+        ("externalid\0", "okl-1"),
+        ("comment", "a\0b"),
+    ],
+)
+def test_what_no_database_takes_is_left_out_at_the_door(hooked, rung, name, value):
+    for call in ({"json": {name: value}}, {"data": {name: value}}):
+        assert hooked.client.post(HOOK, **call).status_code == 200
+    (hook_id,) = rung
+    with hooked.ledger.read() as db:
+        rows = db.execute(select(HOOKS.c.fields)).scalars().all()
+    assert rows == [{name.replace("\0", ""): value.replace("\0", "")}] * 2
+    assert hook_id
+
+
+def test_calls_of_one_process_are_rung_for_once_however_they_name_it(hooked, rung):
+    for number in ("1", "2"):
+        hooked.client.post(HOOK, data={"externalid": f"okl-{number}", "statusname": "Done"})
+        hooked.client.post(HOOK, data={"order_id": number, "comment": "x"})
+    assert len(rung) == 2

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
-from ledger import connections, measures, orders, updates
+from ledger import connections, hooks, measures, orders, updates
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome, Try
@@ -35,9 +35,10 @@ def fill(ledger):
     poll = connections.begin_poll(ledger, "okliving", NOW, 60)
     connections.end_poll(ledger, poll, NOW, NOW)
     connections.close(ledger, "onebox", "fault", NOW, 15, "x")
-    hook = updates.keep_hook(ledger, "okliving", {}, NOW)
-    updates.hook_done(ledger, hook, "unknown_stage", NOW)
-    updates.keep_hook(ledger, "okliving", {}, NOW)
+    hook_id, _ = hooks.keep(ledger, "okliving", "okl-1", {}, NOW)
+    claim = hooks.claim(ledger, hooks.find(ledger, hook_id), NOW, 60)
+    hooks.finish(ledger, claim, {hook_id: "unknown_stage"}, NOW)
+    hooks.keep(ledger, "okliving", "okl-1", {}, NOW)
 
 
 def figures(made):

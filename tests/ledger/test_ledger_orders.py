@@ -123,6 +123,74 @@ def test_changed_order(ledger, state, rung, after, changed):
         assert found.next_try_at == at(60)
 
 
+# 25 October 2026: at 01:00 UTC the clocks of Kyiv went from 04:00 back to 03:00.
+FOLD = datetime(2026, 10, 25, tzinfo=UTC)
+
+
+def folded(minute, content, latest):
+    """A copy stamped so many minutes after 03:00 in the hour that repeats; `latest` is what it may mean."""
+    early = FOLD + timedelta(minutes=minute)
+    return replace(order(content=content, updated=early), latest=early + latest)
+
+
+SECOND = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("known", "arriving", "taken"),
+    [
+        (folded(50, "a", SECOND), folded(10, "b", SECOND), True),
+        (folded(50, "a", timedelta()), folded(10, "b", SECOND), True),
+        # Read before the clocks went back, it can only mean the first of the two hours.
+        (folded(50, "a", timedelta()), folded(10, "b", timedelta()), False),
+        # Newer than the repeated hour is newer than both.
+        (order(content="a", updated=FOLD + timedelta(minutes=130)), folded(50, "b", SECOND), False),
+        (folded(50, "a", SECOND), order(content="b", updated=FOLD - timedelta(minutes=1)), False),
+    ],
+)
+def test_change_stamped_in_the_repeated_hour_is_taken_where_it_may_be_the_newer(
+    ledger, known, arriving, taken
+):
+    (pk,) = store(ledger, known)
+    assert store(ledger, arriving) == ([pk] if taken else [])
+    assert hash_of(ledger, pk) == ("b" if taken else "a") * 32
+
+
+def test_copy_read_before_the_change_in_the_repeated_hour_does_not_come_back(ledger):
+    (pk,) = store(ledger, folded(50, "a", timedelta()))
+    store(ledger, folded(10, "b", SECOND))
+    assert store(ledger, folded(50, "c", timedelta())) == []
+    store(ledger, folded(20, "d", SECOND))
+    assert hash_of(ledger, pk) == "d" * 32
+
+
+def test_page_of_known_orders_and_scraps_holds_up_no_writer(ledger):
+    page = [order(str(n)) for n in range(100)]
+    scraps = [("e" * 32, "17")]
+    assert len(store(ledger, *page)) == 100
+    assert orders.keep_aside(ledger, "okliving", scraps, NOW) == 1
+    said = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *call: said.append(call[2]))
+    assert store(ledger, *page) == []
+    assert orders.keep_aside(ledger, "okliving", scraps, NOW) == 0
+    assert {statement.split()[0] for statement in said} == {"SELECT"}
+    assert len(said) == 2
+
+
+def test_orders_are_compared_before_anyone_has_to_wait(ledger):
+    """What a change means is mapped outside of the transaction."""
+    (pk,) = store(ledger, order(text="before"))
+    put_in(ledger, pk, "created")
+    inside = []
+
+    def differs(*_):
+        inside.append(ledger._writing.locked())
+        return True
+
+    store(ledger, order(content="b", text="after"), differs=differs)
+    assert (row(ledger).changed, inside) == (True, [False])
+
+
 @pytest.mark.parametrize(
     ("known", "arriving", "taken"),
     [
@@ -190,12 +258,12 @@ def test_unknown_order_is_not_claimed(ledger):
     assert orders.claim(ledger, 4711, NOW, LEASE) is None
 
 
-def test_expired_lease_is_an_uncertain_try_that_began_when_it_was_taken(ledger):
+def test_expired_lease_is_an_uncertain_try_that_may_have_gone_on_until_then(ledger):
     (pk,) = store(ledger)
     orders.claim(ledger, pk, NOW, LEASE)
     assert orders.claim(ledger, pk, at(LEASE), LEASE) is None
     claim = orders.claim(ledger, pk, at(LEASE + 1), LEASE, "second")
-    assert (claim.uncertain_since, claim.lookups) == (NOW, 0)
+    assert (claim.uncertain_since, claim.lookups) == (at(LEASE), 0)
     (lost,) = orders.attempts(ledger, pk)
     assert (lost.kind, lost.outcome, lost.started_at) == ("create", "lost", NOW)
     assert (lost.duration_ms, lost.task_id) == (71_000, "second")
@@ -207,7 +275,7 @@ def test_lost_try_is_told_once_when_its_successor_gave_the_order_back(ledger):
     claim = orders.claim(ledger, pk, at(100), LEASE)
     orders.give_back(ledger, claim, at(105))
     again = orders.claim(ledger, pk, at(105), LEASE)
-    assert again.uncertain_since == NOW
+    assert again.uncertain_since == at(LEASE)
     assert [t.outcome for t in orders.attempts(ledger, pk)] == ["lost"]
 
 
@@ -330,11 +398,11 @@ def refuse(ledger, pks, texts):
 def test_alike_are_the_last_refusals_of_different_orders(ledger):
     pks = store(ledger, *[order(str(n)) for n in range(5)])
     refuse(ledger, pks[:4], ["no"] * 4)
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == []
     refuse(ledger, pks[4:], ["no"])
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == sorted(pks)
-    assert orders.refused_alike(ledger, "onebox", "other", 5) == []
-    assert orders.refused_alike(ledger, "other box", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == sorted(pks)
+    assert orders.refused_alike(ledger, "onebox", "other", 5, NOW) == []
+    assert orders.refused_alike(ledger, "other box", "no", 5, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -348,16 +416,16 @@ def test_alike_are_the_last_refusals_of_different_orders(ledger):
 def test_not_alike_are_one_order_again_another_text_and_a_success_between(ledger, of, texts):
     pks = store(ledger, *[order(str(n)) for n in range(5)])
     refuse(ledger, [pks[n] for n in of], texts)
-    assert orders.refused_alike(ledger, "onebox", "no", 5) == []
+    assert orders.refused_alike(ledger, "onebox", "no", 5, NOW) == []
 
 
 def test_held_for_the_connections_fault_waits_again(ledger):
     held, ignored, made = store(ledger, order("1"), order("2"), order("3"))
     for pk, state in ((held, "held"), (ignored, "ignored"), (made, "created")):
         put_in(ledger, pk, state)
-    orders.wait_again(ledger, [held, ignored, made], "connection_paused", at(1))
+    orders.wait_again(ledger, [held, ignored, made], "connection_paused", at(1), 15)
     assert [row(ledger, n).state for n in "123"] == ["waiting", "ignored", "created"]
-    assert (row(ledger).reason, row(ledger).next_try_at) == ("connection_paused", at(1))
+    assert (row(ledger).reason, row(ledger).next_try_at) == ("connection_paused", at(16))
 
 
 # --- people -----------------------------------------------------------------------------------------

@@ -237,7 +237,7 @@ def test_waking_makes_the_next_one_due(ledger):
         queue, _, _ = updates.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
         updates.rest(ledger, queue, NOW, next_try_at=after(600 + int(order_id)))
     assert updates.due(ledger, SHOP, after(1), 10) == []
-    assert updates.wake_next(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
+    assert updates.probe(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
     assert len(updates.due(ledger, SHOP, after(1), 10)) == 1
 
 
@@ -291,16 +291,7 @@ def test_a_parked_status_and_its_place(ledger):
     assert updates.first_parked(ledger, SHOP, "1") is None
 
 
-# --- the hook, and time ---------------------------------------------------------------------------
-
-
-def test_a_hook_call_is_kept_until_it_is_done(ledger):
-    hook_id = updates.keep_hook(ledger, SHOP, {"comment": "secret"}, NOW)
-    assert updates.hook_fields(ledger, hook_id) == (SHOP, {"comment": "secret"})
-    assert updates.hooks_due(ledger, after(1), 10) == [hook_id]
-    updates.hook_done(ledger, hook_id, "accepted", after(2))
-    assert updates.hook_fields(ledger, hook_id) is None
-    assert updates.hooks_due(ledger, after(3), 10) == []
+# --- time passes ----------------------------------------------------------------------------------
 
 
 def test_accepting_and_draining_at_once_loses_nothing(two_processes):

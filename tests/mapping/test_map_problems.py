@@ -14,6 +14,9 @@ from mapping.yamlfile import read_yaml
 
 PACKAGE = Path(mapping.__file__).parent
 TASK_CODES = [
+    "crm_keeps_failing",
+    "order_doubled",
+    "target_not_configured",
     "total_mismatch",
     "unreadable",
     "recipient_phone_missing",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from sim_calls import get, post
 
+from simulator.faults import Fault
 from simulator.samples import many, reference_order
 from simulator.server import start
 from simulator.shop import DELIVERY_MACHINE, ORDER_MACHINE, Shop
@@ -148,6 +149,30 @@ def test_every_envelope_of_the_contract_carries_the_same_orders(running, envelop
         box, found = found, found[step]
     assert ids(found) == (["1", "2", "3"] if paging == "none" else ["1", "2"])
     assert (box is not None and "pages" in box) == (paging == "fields" and bool(way))
+
+
+def test_an_edit_after_each_page_moves_later_orders_forward(running):
+    server, client = running(Shop(edits=1))
+    for n in range(1, 7):
+        server.app.add(reference_order(id=f"{n}", updated_at="2026-11-01 10:00:00"))
+    window = {"from_": "2026-11-01 00:00:00", "to": "2026-11-02 00:00:00"}
+    pages = [ask(client, page, 2, **window).json() for page in (1, 2, 3)]
+    assert [ids(page["orders"]) for page in pages] == [["1", "2"], ["4", "5"], []]
+    assert [page["total"] for page in pages] == [6, 5, 4]
+
+
+def test_a_capped_page_names_the_total_alone(running):
+    server, client = running(Shop(paging="total", max_limit=2))
+    server.app.orders_in(many(3, start=1))
+    found = ask(client, limit=100).json()
+    assert (ids(found["orders"]), found["total"], "pages" in found) == (["1", "2"], 3, False)
+
+
+def test_a_fault_can_choose_the_page(running):
+    server, client = running(Shop())
+    server.app.orders_in(many(3, start=1))
+    server.app.faults.add(Fault("status", Shop.GET_ORDERS, ids=("page 2",), status=500, times=1))
+    assert [ask(client, page, 2).status_code for page in (1, 2, 2)] == [200, 500, 200]
 
 
 def test_the_list_may_be_an_object_keyed_by_id(running):

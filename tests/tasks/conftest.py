@@ -34,7 +34,7 @@ SURROUNDINGS = {
 _before = dict(os.environ)
 os.environ.update(SURROUNDINGS)
 try:
-    from tasks import creating, resources
+    from tasks import resources
 finally:
     os.environ.clear()
     os.environ.update(_before)
@@ -121,6 +121,7 @@ def chosen_settings(folder, **changes):
         chosen,
         database_url=f"sqlite:///{folder / 'ledger.db'}",
         boxes={"onebox": box},
+        shops={"okliving": replace(chosen.shops["okliving"], rate=0.0, concurrency=0)},
         **changes,
     )
 
@@ -128,7 +129,6 @@ def chosen_settings(folder, **changes):
 @pytest.fixture
 def clock(monkeypatch):
     moved = Clock()
-    monkeypatch.setattr(creating, "_now", moved)
     monkeypatch.setattr(Ledger, "now", lambda _: moved())
     return moved
 
@@ -169,6 +169,7 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
         target = replace(
             real.targets["onebox"],
             slots=Slots(store, "onebox", onebox.concurrency, onebox.lease),
+            read_slots=Slots(store, "onebox:read", resources.MOST_READS, onebox.lease),
             rate=Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
         )
         return replace(real, redis=redis or store, targets={"onebox": target})

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from run.system import LANES
+
 
 @pytest.fixture(scope="module")
 def app():
@@ -50,3 +52,8 @@ def test_unknown_queues_are_refused(app):
     assert app.conf.task_create_missing_queues is False
     with pytest.raises(KeyError):
         app.amqp.queues["creat"]
+
+
+def test_each_queue_is_served_by_one_lane(app):
+    served = ",".join(queues for queues, _ in LANES.values()).split(",")
+    assert sorted(served) == sorted(app.amqp.queues)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from clients import errors
 from clients.errors import PhoneTaken, Rejected, StoreUnavailable
@@ -15,8 +17,10 @@ from ledger import connections, orders, waking
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from simulator.samples import reference_order
-from tasks import creating
-from tasks.creating import ALIKE, NoTimeLeft, Step
+from tasks import creating, verdicts
+from tasks.creating import NoTimeLeft
+from tasks.gate import Gate
+from tasks.verdicts import ALIKE, Step
 
 BOX = "onebox"
 
@@ -25,9 +29,9 @@ def give(r, order_id="1", **changes):
     """Put an order into the ledger, as a poll would; its key."""
     raw = reference_order(id=order_id, **changes)
     arrived = Arrived(
-        order_id, f"okl-{order_id}", json.dumps(raw), f"{hash(str(raw)):x}"[:32], creating._now()
+        order_id, f"okl-{order_id}", json.dumps(raw), f"{hash(str(raw)):x}"[:32], r.ledger.now()
     )
-    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], creating._now(), lambda *_: True)
+    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], r.ledger.now(), lambda *_: True)
     return pk
 
 
@@ -36,7 +40,7 @@ def carry(r, pk):
 
 
 def row(r, order_id="1"):
-    (found,) = orders.listing(r.ledger, creating._now(), order_id=order_id)
+    (found,) = orders.listing(r.ledger, r.ledger.now(), order_id=order_id)
     return found
 
 
@@ -101,7 +105,7 @@ ANSWERS = [
         errors.AuthFailed("x"),
         "waiting",
         "connection_paused",
-        (0, 0),
+        (2, 2),
         False,
         0,
         "connection_fault",
@@ -111,7 +115,7 @@ ANSWERS = [
         errors.Forbidden("x"),
         "waiting",
         "connection_paused",
-        (0, 0),
+        (2, 2),
         False,
         0,
         "connection_fault",
@@ -121,7 +125,7 @@ ANSWERS = [
         errors.Misconfigured("x"),
         "waiting",
         "connection_paused",
-        (0, 0),
+        (2, 2),
         False,
         0,
         "connection_fault",
@@ -158,10 +162,13 @@ def test_answer_of_the_crm(  # noqa: PLR0917  the columns of the table
     assert not found.being_worked_on
     assert outcomes(r, pk) == [("create", outcome)]
     assert gate(r).failures == failures
-    assert (gate(r).closed_by == "fault") is isinstance(error, errors.ConnectionFault)
+    by = "fault" if isinstance(error, errors.AuthFailed) else None
+    by = "remote" if getattr(error, "retry_after", None) else by
+    assert gate(r).closed_by == by
+    assert gate(r).suspects == isinstance(error, errors.ConnectionFault)
     if pause is not None:
         assert pause[0] <= seconds_until_next(r, clock) <= pause[1]
-        assert step.wait is None if not counted else pause[0] <= step.wait <= pause[1]
+        assert pause[0] <= step.wait <= pause[1]
     else:
         assert step == Step()
 
@@ -342,15 +349,11 @@ def test_failed_look_up_is_repeated_and_counts_for_nothing(r, clock, error):
     assert len(box(r).sent()) == 1
 
 
-@pytest.mark.parametrize("how", ["changed to a bad one", "look-up refused"])
-def test_held_uncertain_order_is_looked_up_after_its_release(r, clock, how):
+def test_held_uncertain_order_is_looked_up_after_its_release(r, clock):
     pk = give(r)
     lose_an_answer(r, pk, applied=False)
     clock.go(2)
-    if how == "look-up refused":
-        box(r).script["find_orders"] = [Rejected("no")]
-    else:
-        give(r, recipient={"phone": "none"})
+    box(r).script["find_orders"] = [Rejected("no")]
     carry(r, pk)
     assert row(r).state == "held"
     assert row(r).uncertain_since is not None
@@ -358,6 +361,114 @@ def test_held_uncertain_order_is_looked_up_after_its_release(r, clock, how):
     box(r).processes["okl-1"] = "900"
     carry(r, pk)
     assert (row(r).state, row(r).target_id, len(box(r).sent())) == ("created", "900", 1)
+
+
+def test_change_while_uncertain_is_marked_when_the_old_content_is_adopted(r, clock):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=True)
+    give(r, note="another address")
+    clock.go(2)
+    carry(r, pk)
+    assert (row(r).state, row(r).target_id, row(r).changed) == ("created", "900", True)
+
+
+def test_change_back_while_uncertain_is_no_change_to_the_crm(r, clock):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=True)
+    give(r, note="another address")
+    give(r)
+    clock.go(2)
+    carry(r, pk)
+    assert (row(r).state, row(r).changed) == ("created", False)
+
+
+def test_change_while_uncertain_is_sent_when_nothing_had_arrived(r, clock):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    give(r, note="another address")
+    for _ in range(30):
+        clock.now = row(r).next_try_at
+        carry(r, pk)
+    assert (row(r).state, row(r).changed, len(box(r).sent())) == ("created", False, 2)
+
+
+def test_change_under_a_lease_that_is_lost_is_compared_too(r, clock):
+    pk = give(r)
+    orders.claim(r.ledger, pk, clock.now, 70)
+    box(r).processes["okl-1"] = "900"
+    give(r, note="another address")
+    clock.go(71)
+    carry(r, pk)
+    assert (row(r).target_id, row(r).changed) == ("900", True)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_uncertain_order_that_became_doubtful_is_looked_up_before_it_is_held(r, clock, applied):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=applied)
+    give(r, recipient={"phone": "none"})
+    for _ in range(30):
+        clock.now = row(r).next_try_at
+        carry(r, pk)
+    assert box(r).looked_up()
+    if applied:
+        assert (row(r).state, row(r).target_id, row(r).changed) == ("created", "900", True)
+    else:
+        assert (row(r).state, row(r).uncertain_since) == ("held", None)
+    assert len(box(r).sent()) == 1
+
+
+@pytest.mark.parametrize("lost", ["answer", "lease"])
+def test_wait_of_an_uncertain_order_counts_from_the_end_its_call_may_have_had(
+    r, clock, monkeypatch, lost
+):
+    pk = give(r)
+    if lost == "lease":
+        orders.claim(r.ledger, pk, clock.now, 70)
+        clock.go(70)
+        ended = clock.now
+        clock.go(1)
+    else:
+        set_order = box(r).set_order
+
+        def slow(process):
+            clock.go(30)
+            return set_order(process)
+
+        monkeypatch.setattr(box(r), "set_order", slow)
+        lose_an_answer(r, pk, applied=False)
+        monkeypatch.undo()
+        monkeypatch.setattr(type(r.ledger), "now", lambda _: clock())
+        ended = clock.now
+    sent = len(box(r).sent())
+    while len(box(r).sent()) == sent:
+        carry(r, pk)
+        clock.now = max(clock.now, row(r).next_try_at)
+        assert len(box(r).calls) < 30
+    assert clock.now - ended >= timedelta(seconds=r.settings.uncertain_wait)
+
+
+def test_two_holders_that_record_different_ids_are_shouted_about(r, clock, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        verdicts.log, "critical", lambda what, **more: told.append((what, more)), raising=False
+    )
+    pk = give(r)
+    set_order = box(r).set_order
+
+    def overtaken(process):
+        clock.go(100)
+        other = orders.claim(r.ledger, pk, clock.now, 70)
+        orders.record(r.ledger, other, orders.Outcome("created", target_id="555"), None, clock.now)
+        return set_order(process)
+
+    monkeypatch.setattr(box(r), "set_order", overtaken)
+    carry(r, pk)
+    assert told == [("order_doubled", {"target_ids": ["555", "100"]})]
+    assert row(r).target_id == "555"
+    assert [(p["code"], p["detail"]) for p in row(r).problems if p["code"] == "order_doubled"] == [
+        ("order_doubled", "555, 100")
+    ]
 
 
 def test_expired_lease_is_looked_up_first(r, clock):
@@ -372,7 +483,7 @@ def test_expired_lease_is_looked_up_first(r, clock):
 def test_doubled_order_is_adopted_and_shouted_about(r, clock, monkeypatch):
     told = []
     monkeypatch.setattr(
-        creating.log, "critical", lambda what, **more: told.append((what, more)), raising=False
+        verdicts.log, "critical", lambda what, **more: told.append((what, more)), raising=False
     )
     pk = give(r)
     lose_an_answer(r, pk, applied=False)
@@ -402,7 +513,7 @@ def test_no_time_left_is_no_error_of_a_client():
 
 
 def test_what_the_crm_said_survives_a_moment_without_the_ledger(r, clock, monkeypatch):
-    monkeypatch.setattr(creating.time, "sleep", lambda _: None)
+    monkeypatch.setattr(verdicts.time, "sleep", lambda _: None)
     record, away = orders.record, [LedgerUnavailable("away")] * 3
 
     def flaky(*given):
@@ -410,7 +521,7 @@ def test_what_the_crm_said_survives_a_moment_without_the_ledger(r, clock, monkey
             raise away.pop()
         return record(*given)
 
-    monkeypatch.setattr(creating.orders, "record", flaky)
+    monkeypatch.setattr(verdicts.orders, "record", flaky)
     carry(r, give(r))
     assert row(r).state == "created"
 
@@ -437,13 +548,13 @@ def test_five_alike_are_the_connections_fault(r, clock):
 
 def test_closed_gate_lets_nothing_through_and_claims_nothing(r, clock):
     pk = give(r)
-    connections.close(r.ledger, BOX, "fault", datetime.now(UTC), 60, "bad password")
+    connections.close(r.ledger, BOX, "fault", r.ledger.now(), 60, "bad password")
     assert carry(r, pk) == Step()
     assert (box(r).calls, row(r).being_worked_on, row(r).state) == ([], False, "received")
 
 
 def close_for_a_probe(r, by="fault", reason="bad password"):
-    past = datetime.now(UTC) - timedelta(seconds=60)
+    past = r.ledger.now() - timedelta(seconds=60)
     connections.close(r.ledger, BOX, by, past, 15, reason)
 
 
@@ -498,6 +609,175 @@ def test_breaker_closes_after_failures_in_a_row_over_all_orders(r, clock):
     assert (gate(r).closed_by, len(box(r).sent())) == ("breaker", BREAKER_LIMIT)
 
 
+def good_one_goes_through(r, order_id):
+    assert carry(r, give(r, order_id)).wait is None
+    assert row(r, order_id).state == "created"
+
+
+FAULTS = [errors.Forbidden("HTTP 403"), errors.Misconfigured("HTTP 404")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["403", "404"])
+def test_fault_of_one_order_holds_it_and_closes_nothing(r, clock, fault):
+    pk = give(r, "bad")
+    for number in range(4):
+        assert row(r, "bad").state != "held"
+        box(r).script["set_order"] = [fault]
+        carry(r, pk)
+        assert gate(r).closed_by is None
+        clock.go(1)
+        good_one_goes_through(r, str(number))
+        clock.now = row(r, "bad").next_try_at + timedelta(seconds=1)
+    assert (row(r, "bad").state, row(r, "bad").reason) == ("held", "crm_refused")
+    assert "HTTP 40" in row(r, "bad").problems[-1]["detail"]
+
+
+def test_fault_that_all_meet_holds_none_and_ends_by_itself(r, clock):
+    pks = [give(r, str(number)) for number in range(6)]
+    for _ in range(20):
+        for pk in pks:
+            box(r).script["set_order"] = [errors.Forbidden("HTTP 403")]
+            carry(r, pk)
+        clock.go(20)
+    assert gate(r).closed_by == "fault"
+    assert {(row(r, str(n)).state, row(r, str(n)).tries) for n in range(6)} <= {
+        ("waiting", 0),
+        ("received", 0),
+    }
+    box(r).script.clear()
+    for _ in range(3):
+        clock.go(20)
+        for pk in pks:
+            carry(r, pk)
+    assert {row(r, str(n)).state for n in range(6)} == {"created"}
+
+
+def test_gate_closed_by_bad_orders_is_tried_at_once_with_another(r, clock):
+    bad = [give(r, str(number)) for number in range(3)]
+    good = give(r, "good")
+    for pk in bad:
+        box(r).script["set_order"] = [errors.Forbidden("HTTP 403")]
+        step = carry(r, pk)
+    assert gate(r).closed_by == "fault"
+    assert step.ring == [Due(good, "okliving", BOX)]
+    assert carry(r, good).woke
+    assert (gate(r).closed_by, gate(r).cleared) == (None, "HTTP 403")
+
+
+def test_wave_of_equal_refusals_is_held_once_another_order_went_through(r, clock):
+    bad = [give(r, f"bad-{number}") for number in range(ALIKE)]
+    good = give(r, "good")
+    refuse_all(r)
+    for pk in bad:
+        step = carry(r, pk)
+    assert step.ring == [Due(good, "okliving", BOX)]
+    assert carry(r, good).woke
+    clock.go(20)
+    refuse_all(r)
+    for pk in bad:
+        carry(r, pk)
+    later = [give(r, f"later-{number}") for number in range(ALIKE)]
+    refuse_all(r)
+    for pk in later:
+        carry(r, pk)
+    states = orders.overview(r.ledger, clock.now).counts
+    assert (states["held"], states["created"], gate(r).closed_by) == (2 * ALIKE, 1, None)
+
+
+def test_refusals_alike_over_a_long_time_are_the_orders_own(r, clock):
+    refuse_all(r)
+    for number in range(ALIKE):
+        carry(r, give(r, str(number)))
+        clock.go(300)
+    assert gate(r).closed_by is None
+
+
+def test_retry_after_binds_the_connection(r, clock):
+    pks = [give(r, str(number)) for number in range(5)]
+    box(r).script["set_order"] = [errors.RateLimited("x", retry_after=60.0)]
+    for pk in pks:
+        carry(r, pk)
+    assert (len(box(r).sent()), gate(r).closed_by) == (1, "remote")
+    assert connections.gate(r.ledger, BOX, "read").closed_by == "remote"
+    clock.go(59)
+    carry(r, pks[1])
+    assert len(box(r).sent()) == 1
+    clock.go(2)
+    assert carry(r, pks[1]).woke
+    assert gate(r).closed_by is None
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_order_that_alone_gets_no_answer_is_seen_by_a_person_within_a_day(
+    r, clock, monkeypatch, others
+):
+    pk, began = give(r, "poison"), clock.now
+    set_order = box(r).set_order
+
+    def poisoned(process):
+        if process["externalid"] == "okl-poison":
+            box(r).calls.append(("set_order", process))
+            raise errors.ServerError("HTTP 500", status=500)
+        return set_order(process)
+
+    monkeypatch.setattr(box(r), "set_order", poisoned)
+    number = 0
+    while row(r, "poison").state != "held" and clock.now - began < timedelta(days=2):
+        carry(r, pk)
+        clock.now = max(clock.now, row(r, "poison").next_try_at)
+        if others:
+            number += 1
+            good_one_goes_through(r, str(number))
+    assert (row(r, "poison").state, row(r, "poison").reason) == ("held", "crm_keeps_failing")
+    assert row(r, "poison").uncertain_since is not None
+    assert clock.now - began < timedelta(hours=26)
+    sends = [p for p in box(r).sent() if p["externalid"] == "okl-poison"]
+    assert len(sends) <= (verdicts.MOST_SENDS if others else 50)
+    assert len(box(r).looked_up()) <= (40 if others else 140)
+    assert gate(r).closed_by is None
+    orders.retry(r.ledger, pk, clock.now)
+    box(r).processes["okl-poison"] = "900"
+    carry(r, pk)
+    assert row(r, "poison").target_id == "900"
+
+
+def test_breaker_counts_orders_and_not_the_calls_of_one(r, clock):
+    pk = give(r)
+    box(r).script["set_order"] = [errors.Unreachable("x")] * 40
+    for _ in range(40):
+        carry(r, pk)
+        clock.now = row(r).next_try_at
+    assert (gate(r).failures, gate(r).closed_by) == (1, None)
+
+
+# --- its own target ---------------------------------------------------------------------------------
+
+
+def test_orders_own_target_decides_where_it_goes(r, clock):
+    pk = give(r)
+    other = dataclasses.replace(
+        r.targets[BOX], name="other", client=type(box(r))(), gate=Gate(r.ledger, "other")
+    )
+    r.targets["other"] = other
+    r.profiles["okliving to other"] = r.profiles["okliving"]
+    move = update(orders.ORDERS).values(target="other")
+    r.ledger.write(lambda db: db.execute(move))
+    step = carry(r, pk)
+    assert (box(r).calls, step.ring) == ([], [Due(pk, "okliving", "other")])
+    creating.create(r, pk, "okliving", "task-1", "other")
+    assert (row(r).state, len(other.client.sent()), box(r).calls) == ("created", 1, [])
+
+
+def test_order_of_a_target_that_is_configured_no_more_is_held(r, clock):
+    pk = give(r)
+    move = update(orders.ORDERS).values(target="gone")
+    r.ledger.write(lambda db: db.execute(move))
+    assert orders.astray(r.ledger, [BOX], 10) == [Due(pk, "okliving", "gone")]
+    carry(r, pk)
+    assert (row(r).state, row(r).reason, box(r).calls) == ("held", "target_not_configured", [])
+    assert orders.astray(r.ledger, [BOX], 10) == []
+
+
 # --- the limits -------------------------------------------------------------------------------------
 
 
@@ -517,7 +797,7 @@ def test_who_finds_no_free_place_is_parked_and_rung_for_by_who_leaves(make, cloc
 
 def test_order_without_a_turn_under_the_rate_limit_is_parked(make, clock, monkeypatch):
     r = make(box={"concurrency": 1, "rate": 5})
-    monkeypatch.setattr(type(r.targets[BOX].rate), "acquire", lambda *_: 3.0)
+    monkeypatch.setattr(type(r.targets[BOX].rate), "reserve", lambda *_: None)
     pk = give(r)
     assert carry(r, pk).ring == [Due(pk, "okliving")]
     assert box(r).calls == []

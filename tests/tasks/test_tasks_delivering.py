@@ -11,12 +11,13 @@ import pytest
 
 from clients import errors
 from clients.errors import IllegalTransition, NotFound, Rejected, StoreUnavailable
+from clients.limits import Rate, Slots
 from ledger import connections, orders, updates, waking
 from ledger.orders import Arrived, NotPossible
 from ledger.updates import Asked, Due
 from simulator.samples import reference_order
 from simulator.shop import next_state
-from tasks import accepting, delivering, listening
+from tasks import accepting, delivering
 
 SHOP = "okliving"
 DUE = Due(SHOP, "1")
@@ -68,18 +69,17 @@ def illegal(*possible):
 
 
 @pytest.fixture
-def clock(clock, monkeypatch):
-    monkeypatch.setattr(delivering, "_now", clock)
-    return clock
-
-
-@pytest.fixture
-def with_shop(make, clock):
+def with_shop(make, clock, store):
     """Builds resources whose shop is played; `planner` as the profile would have it."""
 
     def build(planner="check", shop=None, **changes):
         built = make(mode=changes.pop("mode", "live"), uncertain_wait=WAIT, **changes)
-        source = replace(built.sources[SHOP], client=shop or FakeShop())
+        source = replace(
+            built.sources[SHOP],
+            client=shop or FakeShop(),
+            slots=Slots(store, SHOP, 2, LEASE),
+            rate=Rate(store, SHOP, 0),
+        )
         assert source.settings.lease == LEASE
         profile = built.profiles[SHOP]
         profile = replace(profile, updates=replace(profile.updates, planner=planner))
@@ -96,7 +96,7 @@ def r(with_shop):
 def ask(r, *, order_id="1", **parts):
     """Accept an update now; its key."""
     asked = Asked(SHOP, order_id, digest=f"{sorted(parts.items())}"[:60], origin="test", **parts)
-    return updates.accept(r.ledger, asked, delivering._now()).id
+    return updates.accept(r.ledger, asked, r.ledger.now()).id
 
 
 def drain(r):
@@ -129,7 +129,7 @@ def see(r, *, at, ttn=None, **states):
     raw = reference_order(id="1", **states)
     raw["shipping"]["tracking_number"] = ttn
     arrived = Arrived("1", "okl-1", json.dumps(raw), f"{hash(str(raw)):x}"[:32], at)
-    orders.store(r.ledger, SHOP, "onebox", [arrived], delivering._now(), lambda *_: True)
+    orders.store(r.ledger, SHOP, "onebox", [arrived], r.ledger.now(), lambda *_: True)
 
 
 def statuses(r):
@@ -151,7 +151,7 @@ def test_a_drained_queue_has_nothing_left_to_drain(r):
     drain(r)
     drain(r)
     assert len(shop(r).sent) == 1
-    assert updates.due(r.ledger, SHOP, delivering._now(), 10) == []
+    assert updates.due(r.ledger, SHOP, r.ledger.now(), 10) == []
 
 
 def test_all_parts_of_one_update_go_in_one_call(r):
@@ -673,7 +673,7 @@ def test_a_shop_that_asks_for_time_gets_it(r):
 
 def vanish(r):
     """A worker takes the queue, and is gone."""
-    claimed = updates.claim(r.ledger, DUE, delivering._now(), LEASE)
+    claimed = updates.claim(r.ledger, DUE, r.ledger.now(), LEASE)
     assert claimed is not None
     return claimed
 
@@ -798,12 +798,66 @@ def test_what_was_in_doubt_stays_so_when_redis_is_away(r, clock):
 
 def test_a_connection_fault_pauses_the_gate_and_parks_nothing(r, clock):
     ids = [ask(r, note="one"), ask(r, note="two")]
-    shop(r).script = [errors.AuthFailed("wrong secret", status=401)]
+    shop(r).script = [errors.AuthFailed("wrong secret", status=401) for _ in range(2)]
     drain(r)
     assert connections.gate(r.ledger, SHOP).closed_by == "fault"
     assert [state(r, i) for i in ids] == [("queued", "")] * 2
+    clock.go(16)
+    drain(r)
+    assert [state(r, i) for i in ids] == [("queued", "")] * 2
+    clock.go(1)
     assert drain(r).wait is None
+    assert len(shop(r).sent) == 2
+
+
+def test_a_fault_of_one_update_parks_it_and_closes_nothing(r, clock):
+    bad = ask(r, note="one that a firewall dislikes")
+    for number in range(4):
+        assert state(r, bad)[0] == "queued"
+        shop(r).script = [errors.Forbidden("HTTP 403", status=403, excerpt="firewall")]
+        drain(r)
+        assert connections.gate(r.ledger, SHOP).closed_by is None
+        clock.go(1)
+        good = ask(r, order_id=f"good-{number}", note="n")
+        delivering.deliver(r, Due(SHOP, f"good-{number}"), "t")
+        assert state(r, good) == ("sent", "")
+        clock.go(25)
+    assert state(r, bad) == ("parked", "update_refused")
+    assert row(r, bad).fates[-1]["detail"] == "firewall"
+
+
+def test_a_gate_that_bad_updates_closed_is_tried_at_once_with_another(r, clock):
+    ask(r, order_id="good", note="n")
+    for number in range(3):
+        ask(r, order_id=f"bad-{number}", note="n")
+        shop(r).script = [errors.Forbidden("HTTP 403", status=403)]
+        step = delivering.deliver(r, Due(SHOP, f"bad-{number}"), "t")
+    assert connections.gate(r.ledger, SHOP).closed_by == "fault"
+    assert step.ring == [Due(SHOP, "good")]
+    assert delivering.deliver(r, Due(SHOP, "good"), "t").woke
+
+
+def test_what_the_shop_asks_to_wait_binds_all_its_calls(r, clock):
+    ask(r, note="n")
+    ask(r, order_id="2", note="n")
+    shop(r).script = [errors.RateLimited("x", retry_after=60.0)]
+    drain(r)
+    delivering.deliver(r, Due(SHOP, "2"), "t")
     assert len(shop(r).sent) == 1
+    assert connections.gate(r.ledger, SHOP, "read").closed_by == "remote"
+    clock.go(61)
+    assert delivering.deliver(r, Due(SHOP, "2"), "t").woke
+
+
+def test_without_a_free_place_a_queue_rests_a_moment(r, clock):
+    ask(r, note="n")
+    slots = r.sources[SHOP].slots
+    assert slots.acquire("a")
+    assert slots.acquire("b")
+    assert drain(r) == delivering.Step(wait=delivering.NO_PLACE)
+    slots.release("a")
+    assert drain(r) == delivering.Step()
+    assert (slots.in_use(), slots.parked()) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -930,68 +984,4 @@ def test_a_door_has_its_own_keys_also_long_ones(r):
     assert len(first.key) <= 200
     accepting.accept_flat(r, {"order_id": "1", "note": "n"}, origin="celery", key="k")
     asked = Asked(SHOP, "1", digest="x", origin="http:a", note="n", key="http:a:k")
-    assert updates.accept(r.ledger, asked, delivering._now()).seq == 3
-
-
-class Box:
-    """OneBox, as far as it is read."""
-
-    def __init__(self, **row):
-        self.row = row
-        self.reads = 0
-
-    def get_orders(self, external_ids, _fields):
-        self.reads += 1
-        return [{"externalid": i, **self.row} for i in external_ids] if self.row else []
-
-
-def hook(r, box, **fields):
-    """What a hook call with these fields makes of an order, with that box; the accepted updates."""
-    target = replace(r.targets["onebox"], client=box)
-    r = replace(r, targets={"onebox": target})
-    hook_id = updates.keep_hook(
-        r.ledger, SHOP, {"externalid": "okl-1", **fields}, delivering._now()
-    )
-    listening.act(r, hook_id)
-    listening.act(r, hook_id)
-    return [
-        (u.tracking_number, u.order_action, u.delivery_action, u.note)
-        for u in updates.listing(r.ledger)
-    ][::-1]
-
-
-@pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize(
-    ("row", "fields", "expected"),
-    [
-        # The box says it all, the hook is a doorbell.
-        ({"statusid": "Shipped", "customorder_ttn": "9"}, {}, [("9", None, "ship", None)]),
-        # What the box says now counts, not what the hook said when it was called.
-        ({"statusid": "Done"}, {"status": "Shipped"}, [(None, "complete", None, None)]),
-        # A stage that the table does not have does not hide the one of the hook.
-        ({"statusid": "123"}, {"status": "Shipped"}, [(None, None, "ship", None)]),
-        ({}, {"status": "Shipped", "ttn": "9"}, [("9", None, "ship", None)]),
-        ({"statusid": None}, {"status": "Done"}, [(None, "complete", None, None)]),
-        # Of a process's comments only the hook's own travels.
-        ({"statusid": "123", "comment": "internal"}, {}, []),
-        ({"statusid": "123"}, {"comment": "hello"}, [(None, None, None, "hello")]),
-    ],
-)
-def test_hook_and_box_together(r, row, fields, expected):
-    assert hook(r, Box(**row), **fields) == expected
-
-
-@pytest.mark.usefixtures("silent")
-def test_two_stages_under_one_unknown_one_are_two_updates(r):
-    """Both hooks are read when the process has gone on to a stage that means nothing here."""
-    hook(r, Box(statusid="123"), status="Shipped")
-    assert len(hook(r, Box(statusid="123"), status="Done")) == 2
-
-
-@pytest.mark.usefixtures("silent")
-def test_a_paused_box_is_not_read(r):
-    long_ago = datetime(2020, 1, 1, tzinfo=delivering._now().tzinfo)
-    connections.close(r.ledger, "onebox", "fault", long_ago, 10.0**9, "")
-    box = Box(statusid="Done")
-    assert hook(r, box, status="Shipped") == [(None, None, "ship", None)]
-    assert box.reads == 0
+    assert updates.accept(r.ledger, asked, r.ledger.now()).seq == 3

@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from clients.errors import ServerError, StoreUnavailable, Unreachable
+from clients.errors import RateLimited, ServerError, StoreUnavailable, Unreachable
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
 from ledger.orders import Outcome
 from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
-from tasks import polling
-from tasks.polling import CLOCK_CHANGE_OVERLAP, Polled, PollFailed, PollRunning
+from tasks import paging, polling, storing
+from tasks.polling import CLOCK_CHANGE_OVERLAP, PollFailed, PollRunning
+from tasks.storing import Polled
 
 KYIV = ZoneInfo("Europe/Kyiv")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -135,6 +136,18 @@ def test_start_from_now_begins_at_the_clock_and_remembers_it(make):
     assert watermark(r) == NOW
 
 
+def test_start_from_now_means_the_first_attempt_although_it_fails(make):
+    r = make(start_from=None)
+    shop(r).answer = lambda _: Unreachable("not yet")
+    for minutes in (0, 1):
+        with pytest.raises(PollFailed):
+            poll(r, NOW + timedelta(minutes=minutes))
+    shop(r).answer = lambda _: {"orders": [order(1, NOW + timedelta(minutes=2))]}
+    poll(r, NOW + timedelta(minutes=30))
+    assert asked(r)[-1] == ("2026-11-21 14:00:00", "2026-11-21 14:30:00")
+    assert known(r) == {"1"}
+
+
 @pytest.fixture(scope="module")
 def laws():
     """A function of plain values: next_watermark with nothing built but settings."""
@@ -146,9 +159,9 @@ def laws():
         settings = Chosen
 
     def law(before, newest, now, lag):
-        Chosen.poll_lag = lag
-        held = Poll("okliving", "token", before)
-        return polling.next_watermark(Given, held, Polled(newest=newest), now)
+        held = Poll("okliving", "token", before, now)
+        certain_to = now - timedelta(seconds=lag)
+        return polling.next_watermark(Given, held, Polled(newest=newest), certain_to)
 
     return law
 
@@ -198,6 +211,10 @@ def paged(count, form, limit=100):
         part = everything[(page - 1) * limit : page * limit]
         if form == "pages":
             return {"orders": part, "page": page, "pages": -(-count // limit), "total": count}
+        if form == "total":
+            return {"orders": part, "total": count}
+        if form == "capped total":
+            return {"orders": everything[(page - 1) * 50 : page * 50], "total": count}
         if form == "short page":
             return {"data": part, "page": page}
         if form == "ignores the page":
@@ -213,6 +230,8 @@ def paged(count, form, limit=100):
         ("pages", 250, 3, 250),
         ("pages", 200, 2, 200),
         ("pages", 0, 1, 0),
+        ("total", 250, 3, 250),
+        ("capped total", 250, 5, 250),
         ("short page", 250, 3, 250),
         ("short page", 200, 3, 200),
         ("no paging", 250, 1, 250),
@@ -220,14 +239,17 @@ def paged(count, form, limit=100):
     ],
 )
 def test_pages_are_read_to_their_end(r, form, count, calls, stored):
+    """More than one page is read twice; that they are the same shows that nothing was skipped."""
     shop(r).answer = paged(count, form)
     polled, rung = poll(r)
-    assert [body["args"]["page"] for body in shop(r).bodies] == list(range(1, calls + 1))
+    pages = [body["args"]["page"] for body in shop(r).bodies]
+    assert pages[:calls] == list(range(1, calls + 1))
+    assert pages[calls:] == pages[:calls] * (len(pages) // calls - 1)
     assert (polled.stored, len(rung), len(known(r))) == (stored, stored, stored)
 
 
 def test_list_that_never_ends_is_a_failure_and_moves_nothing(r, monkeypatch):
-    monkeypatch.setattr(polling, "MOST_PAGES", 5)
+    monkeypatch.setattr(paging, "MOST_PAGES", 5)
     shop(r).answer = lambda body: {"orders": [order(body["args"]["page"])], "page": 1, "pages": 999}
     with pytest.raises(PollFailed, match="more than 5 pages"):
         poll(r)
@@ -239,7 +261,7 @@ def test_order_that_moves_to_the_next_page_is_stored_once(r):
     pages = {1: [order(1), order(2)], 2: [order(2), order(3)]}
     shop(r).answer = lambda body: {"orders": pages[body["args"]["page"]], "pages": 2, "page": 1}
     polled, rung = poll(r)
-    assert (polled.orders, len(rung)) == (4, 3)
+    assert (polled.orders, len(rung)) == (3, 3)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -275,7 +297,7 @@ def test_what_is_no_order_is_kept_aside_and_stops_nothing(r):
 
 
 def test_page_of_known_orders_costs_one_read_of_redis_and_no_statement_on_orders(r, store):
-    shop(r).answer = paged(100, "no paging")
+    shop(r).answer = paged(99, "no paging")
     poll(r)
     statements, commands = [], []
     event.listen(r.ledger.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
@@ -284,7 +306,7 @@ def test_page_of_known_orders_costs_one_read_of_redis_and_no_statement_on_orders
         commands.append(given[0]) or execute(*given, **more)
     )
     polled, rung = poll(r, NOW + timedelta(minutes=1))
-    assert (polled.known, polled.stored, rung) == (100, 0, [])
+    assert (polled.known, polled.stored, rung) == (99, 0, [])
     assert commands == ["MGET"]
     assert [s for s in statements if " orders" in s or " intake" in s] == []
 
@@ -320,10 +342,10 @@ def test_only_what_concerns_the_crm_marks_a_created_order_as_changed(r, now, mar
 
 class GoneRedis(fakeredis.FakeRedis):
     def execute_command(self, *args, **options):
-        raise polling.RedisError("gone")
+        raise storing.RedisError("gone")
 
     def pipeline(self, *args, **options):
-        raise polling.RedisError("gone")
+        raise storing.RedisError("gone")
 
 
 def test_orders_are_stored_and_rung_for_while_redis_is_away(make):
@@ -348,6 +370,43 @@ def test_keys_of_another_ledger_are_not_trusted(r):
     poll(r)
     polled, _ = poll(replace(r, ledger_id="another"))
     assert polled.known == 0
+
+
+def test_change_stamped_in_the_hour_that_clocks_repeat_is_taken(r):
+    """Ordered at 03:50, changed 20 minutes later, when the clocks show 03:10 for the second time."""
+    first = BACK - timedelta(minutes=10)
+    shop(r).answer = lambda _: {"orders": [order(1, first, note="first")]}
+    _, (pk,) = poll(r, first + timedelta(minutes=1))
+    changed = order(1, BACK + timedelta(minutes=10), note="second")
+    assert changed["updated_at"] < order(1, first)["updated_at"]
+    shop(r).answer = lambda _: {"orders": [changed]}
+    _, rung = poll(r, BACK + timedelta(minutes=11))
+    assert (rung, json.loads(orders.source(r.ledger, pk))["note"]) == ([pk], "second")
+    shop(r).answer = lambda _: {"orders": [order(1, BACK - timedelta(hours=2), note="old")]}
+    assert poll(r, BACK + timedelta(minutes=12))[1] == []
+
+
+def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monkeypatch):
+    shop(r).answer = paged(5, "no paging")
+    poll(r)
+    for row in orders.listing(r.ledger, NOW):
+        claim = orders.claim(r.ledger, row.pk, NOW, 60, "task")
+        orders.record(r.ledger, claim, Outcome("created", target_id=row.order_id), None, NOW)
+    changed = [order(n, note="x" if n != 3 else "breaks") for n in range(5)]
+    shop(r).answer = lambda _: {"orders": changed}
+    differs = storing._differs
+
+    def breaks(profile, before, now):
+        if "breaks" in now:
+            raise RecursionError
+        return differs(profile, before, now)
+
+    monkeypatch.setattr(storing, "_differs", breaks)
+    poll(r)
+    assert {row.order_id for row in orders.listing(r.ledger, NOW) if row.changed} == set("0124")
+    with r.ledger.read() as db:
+        (kept,) = db.execute(select(orders.INTAKE.c.raw)).scalars()
+    assert json.loads(kept)["id"] == "3"
 
 
 def test_shop_that_gives_each_order_once_loses_none(r):
@@ -395,7 +454,109 @@ def test_failed_poll_moves_nothing_and_the_next_reads_the_same_window(r, failure
     assert connections.cursors(r.ledger)[0].error == ""
 
 
-def test_failure_on_a_later_page_keeps_what_was_stored_and_moves_nothing(r):
+@pytest.fixture
+def pauses(monkeypatch):
+    """How long a poll would have slept."""
+    slept = []
+    monkeypatch.setattr(polling.time, "sleep", slept.append)
+    return slept
+
+
+def test_failed_page_is_read_again_by_itself(r, pauses):
+    pages, failures = paged(250, "pages"), [Unreachable("gone"), ServerError("500"), {"odd": 1}]
+
+    def answer(body):
+        return failures.pop() if failures and body["args"]["page"] == 2 else pages(body)
+
+    shop(r).answer = answer
+    polled, _ = poll(r)
+    assert (polled.stored, len(pauses)) == (250, 3)
+    assert [body["args"]["page"] for body in shop(r).bodies] == [1, 2, 2, 2, 2, 3, 1, 2, 3]
+
+
+def test_shop_that_does_not_answer_at_all_is_left_to_the_next_tick(r, pauses):
+    shop(r).answer = lambda _: Unreachable("gone")
+    with pytest.raises(PollFailed):
+        poll(r)
+    assert (len(shop(r).bodies), pauses) == (1, [])
+
+
+def test_shop_that_asks_us_to_wait_ends_the_poll_and_its_reads_know(r, pauses):
+    pages = paged(250, "pages")
+    limited = RateLimited("slow down", status=429, retry_after=60)
+    shop(r).answer = lambda body: pages(body) if body["args"]["page"] < 2 else limited
+    with pytest.raises(PollFailed, match="slow down"):
+        poll(r)
+    assert pauses == []
+    assert connections.gate(r.ledger, "okliving", "read").failures == 1
+
+
+def test_closed_gate_of_reads_asks_the_shop_nothing(r):
+    r.sources["okliving"].read_gate.fault("asked us to wait")
+    with pytest.raises(PollFailed, match="asked us to wait"):
+        poll(r)
+    assert shop(r).bodies == []
+
+
+def test_each_page_takes_its_turn_under_the_rate_of_the_shop(r):
+    class Counted:
+        taken = 0
+
+        def acquire(self, _):
+            self.taken += 1
+            return 0.5 if self.taken == 2 else 0.0
+
+    rate = Counted()
+    source = replace(r.sources["okliving"], rate=rate)
+    shop(r).answer = paged(250, "pages")
+    poll(replace(r, sources={"okliving": source}))
+    assert rate.taken == len(shop(r).bodies) + 1
+
+
+def test_long_reading_that_is_cut_off_goes_on_where_it_was_certain(r, pauses):
+    """20 pages over 20 days, which are read in slices; the shop goes away after 15 pages."""
+    days = [order(n, NOW - timedelta(days=20) + timedelta(minutes=14 * n)) for n in range(2000)]
+
+    def answer(body):
+        window, page = body["args"]["filter"]["updated_at"], body["args"]["page"]
+        within = [o for o in days if window["from"] <= o["updated_at"] <= window["to"]]
+        part = within[(page - 1) * 100 : page * 100]
+        return {"orders": part, "page": page, "pages": -(-len(within) // 100), "total": len(within)}
+
+    shop(r).answer = lambda body: answer(body) if len(shop(r).bodies) < 25 else Unreachable("gone")
+    with pytest.raises(PollFailed):
+        poll(r)
+    reached = watermark(r)
+    assert NOW - timedelta(days=21) < reached < NOW
+    assert {o["id"] for o in days if o["updated_at"] <= shop_time(reached)} <= known(r)
+    shop(r).answer = answer
+    begun = len(shop(r).bodies)
+    poll(r)
+    assert asked(r)[begun][0] == shop_time(reached - USUAL)
+    assert len(known(r)) == 2000
+
+
+def test_list_that_never_stands_still_moves_nothing_and_says_so(r):
+    """Of one second, so that it cannot be sliced; each page read makes another order leave."""
+    rest = [order(n) for n in range(300)]
+
+    def answer(body):
+        page = body["args"]["page"]
+        part = rest[(page - 1) * 100 : page * 100]
+        rest.pop(0)
+        rest.append(order(1_000 + len(shop(r).bodies)))
+        return {"orders": part, "page": page, "pages": 3, "total": 300}
+
+    shop(r).answer = answer
+    with pytest.raises(PollFailed, match="changed all the time"):
+        poll(r)
+    (cursor,) = connections.cursors(r.ledger)
+    assert "changed all the time" in cursor.error
+    assert cursor.watermark is None or cursor.watermark < NOW
+    assert {str(n) for n in range(100)} <= known(r)
+
+
+def test_failure_on_a_later_page_keeps_what_was_stored_and_moves_nothing(r, pauses):
     pages = paged(250, "pages")
     shop(r).answer = lambda body: pages(body) if body["args"]["page"] < 3 else Unreachable("gone")
     with pytest.raises(PollFailed):
@@ -407,7 +568,7 @@ def test_ledger_that_goes_away_under_way_fails_the_poll(r, monkeypatch):
     def away(*_):
         raise LedgerUnavailable("away")
 
-    monkeypatch.setattr(polling.orders, "store", away)
+    monkeypatch.setattr(storing.orders, "store", away)
     shop(r).answer = paged(1, "pages")
     with pytest.raises(PollFailed, match="was not read"):
         poll(r)
@@ -417,6 +578,7 @@ def test_unforeseen_error_gives_the_shop_back(r):
     def breaks(_):
         raise KeyboardInterrupt
 
+    shop(r).answer = paged(1, "pages")
     with pytest.raises(KeyboardInterrupt):
         polling.poll(r, "okliving", breaks, clock=lambda: NOW)
     poll(r)

@@ -44,9 +44,8 @@ def test_rate_is_kept_over_two_workers(tmp_path, database_url):
         given += system.give(100, start=400_000_001)
         system.wait_created(101)
         times = sorted(time for many in system.sent().values() for time in many)
-        # On a busy machine calls that were let go evenly arrive bunched, but never as 40 threads would.
         most = max(sum(start <= time < start + 1 for time in times) for start in times)
-        assert most <= 20 + 20
+        assert most <= 20 + 1
         assert times[-1] - times[1] >= 99 / 20 - 1
         system.assert_each_once(given)
 

@@ -270,33 +270,3 @@ def test_the_doors_for_celery_clients_and_for_people(tmp_path, database_url):
         (queued,) = updates.listing(system.ledger, state="queued")
         cli("cancel", str(queued.id))
         assert counts(system) == {"sent": 2, "refused": 2, "cancelled": 1}
-
-
-def test_the_hook_and_the_reconcile_together_produce_an_update_once(tmp_path, database_url):
-    secret = secrets.token_hex(24)
-    with System(tmp_path, database_url, ONEBOX_HOOK_SECRETS=secret) as system:
-        told, lost = system.give(2)
-        system.ticks()
-        system.worker()
-        client = gateway(system)
-        system.wait_created(2)
-        for number, order_id in enumerate((told, lost)):
-            (process,) = system.crm.find(f"okl-{order_id}")
-            process |= {"statusid": "Shipped", "customorder_ttn": f"2045000000000{number}"}
-        # The hook says less than the box, and says it twice.
-        for _ in range(2):
-            answer = client.post(
-                f"/hooks/onebox/{secret}",
-                data={"externalid": f"okl-{told}", "comment": "On its way"},
-            )
-            assert answer.status_code == 200, answer.text
-        system.wait_until(lambda: counts(system) == {"sent": 2})
-        for _ in range(2):
-            system.send("updates.reconcile", "updates")
-        system.wait_until(lambda: counts(system) == {"sent": 3})
-        for number, order_id in enumerate((told, lost)):
-            order = system.shop.orders[order_id]
-            assert order["shipping"]["tracking_number"] == f"2045000000000{number}"
-            assert order["delivery_status"] == "shipped"
-        assert system.shop.notes == {told: ["On its way"]}
-        assert len(system.shop.updates) == 3

@@ -51,6 +51,7 @@ def _columns() -> dict[str, list[sa.Column[Any]]]:
         ],
         "hook_calls": [
             sa.Column("process", sa.String(length=120), nullable=False, server_default=""),
+            sa.Column("digest", sa.String(length=32), nullable=False, server_default=""),
             sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
             sa.Column("next_try_at", UtcDateTime(), nullable=True),
             sa.Column("lease_until", UtcDateTime(), nullable=True),
@@ -80,6 +81,7 @@ INDEXES: list[tuple[str, str, list[str], str | None]] = [
     ("ix_updates_of_order", "updates", ["order_id", "connection", "seq"], None),
     ("ix_updates_purgeable", "updates", ["state_at"], HAS_OLD_NOTE),
     ("ix_update_attempts_started_at", "update_attempts", ["started_at"], None),
+    ("ix_hook_calls_latest", "hook_calls", ["process", "id"], None),
     ("ix_hook_calls_due", "hook_calls", ["next_try_at"], IS_UNDONE),
     ("ix_hook_calls_process", "hook_calls", ["process", "id"], IS_UNDONE),
 ]
@@ -173,6 +175,16 @@ def upgrade() -> None:
         orders.update()
         .where(orders.c.state == "created", orders.c.state_at >= since)
         .values(check_at=orders.c.state_at)
+    )
+    # Calls that nobody has acted on yet are due: without a time they would never be.
+    hooks = sa.table(
+        "hook_calls",
+        sa.column("done_at", UtcDateTime()),
+        sa.column("received_at", UtcDateTime()),
+        sa.column("next_try_at", UtcDateTime()),
+    )
+    op.execute(
+        hooks.update().where(hooks.c.done_at.is_(None)).values(next_try_at=hooks.c.received_at)
     )
 
 

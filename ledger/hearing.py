@@ -1,0 +1,296 @@
+"""What the CRM was last heard to say of each process, and the updates that a change of it makes.
+
+In: what a hook call said and what was read, in order. Out: accepted updates. A transition is a transition:
+what differs from what was last heard counts one further, and its update stands under a key made of the
+process and that count, so that hook and reconcile together produce it once, and the same stage later again
+produces it again. Comparing, counting and accepting are one transaction. Raises `LedgerUnavailable`.
+Called by tasks/listening and tasks/reconciling. Source: docs/decisions/hearing-a-transition.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, and_, bindparam, select, text, update
+
+from ledger.database import Ledger
+from ledger.hooks import REPEATED_WITHIN
+from ledger.models import IS_WATCHED, Order
+from ledger.updates import UPDATES, Asked, KeyReused, accept_in
+
+ORDERS = cast("Table", Order.__table__)
+
+LONGEST_STAGE = 100
+LONGEST_NUMBER = 64
+
+# A process is read again after a quarter of the time since it last changed, within these bounds, and no
+# more when nothing came of it for so long; one that is through may still be opened again.
+SOONEST, LATEST = timedelta(minutes=10), timedelta(days=1)
+WATCHED = timedelta(days=30)
+WATCHED_WHEN_THROUGH = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a process was said to stand. What is None was not said. `keys` are those under which this
+    very update is known where the process itself was not; the first one is used for such a process.
+    """
+
+    stage: str | None
+    number: str | None
+    asked: Asked | None
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment of the process, as a hook call brought it at `said_at`. Its key names that call."""
+
+    asked: Asked
+    said_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Whom something was heard of."""
+
+    connection: str
+    order_id: str
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What hearing made: updates that are new, and those whose key stands for something else."""
+
+    accepted: int = 0
+    reused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A process whose time to be read has come, and what was last heard of it."""
+
+    pk: int
+    process: Process
+    stage: str | None
+    number: str | None
+    changed_at: datetime
+
+    def differs(self, stand: Stand) -> bool:
+        return _next_state((self.stage, self.number), stand) != (self.stage, self.number)
+
+
+_HEARD = (
+    select(
+        ORDERS.c.id,
+        ORDERS.c.heard_stage,
+        ORDERS.c.heard_number,
+        ORDERS.c.heard,
+        ORDERS.c.heard_at,
+        ORDERS.c.state,
+        ORDERS.c.state_at,
+    )
+    .where(
+        ORDERS.c.connection == bindparam("of_connection"),
+        ORDERS.c.order_id == bindparam("of_order"),
+    )
+    .with_for_update()
+)
+_KNOWN_KEY = select(UPDATES.c.id).where(UPDATES.c.key.in_(bindparam("keys", expanding=True)))
+_SAME_REMARK = select(UPDATES.c.id).where(
+    UPDATES.c.connection == bindparam("of_connection"),
+    UPDATES.c.order_id == bindparam("of_order"),
+    UPDATES.c.origin == bindparam("of_origin"),
+    UPDATES.c.accepted_at >= bindparam("since"),
+    UPDATES.c.note == bindparam("of_note"),
+)
+
+
+def hear(
+    ledger: Ledger,
+    process: Process,
+    told: Sequence[Stand | Remark],
+    now: datetime,
+    *,
+    through: frozenset[str],
+    read: bool,
+    begin: Callable[[Connection], bool] | None = None,
+) -> Heard | None:
+    """Take what was told of one process, in order, and when it is to be read next: soon, if it was not
+    `read` now. `through` are the stages of a finished process. `begin` runs first in the same transaction;
+    None when it says no: then nothing is done.
+    """
+
+    def unit(db: Connection) -> Heard | None:
+        if begin is not None and not begin(db):
+            return None
+        row = db.execute(
+            _HEARD, {"of_connection": process.connection, "of_order": process.order_id}
+        ).first()
+        news = _without_repeats(db, told)
+        if row is None:
+            return _counted([_take_unknown(db, one, now) for one in news])
+        stage, number, count = row.heard_stage, row.heard_number, row.heard
+        results: list[bool | None] = []
+        for one in news:
+            if isinstance(one, Remark):
+                results.append(_accept(db, one.asked, now))
+                continue
+            after = _next_state((stage, number), one)
+            if after == (stage, number):
+                continue
+            (stage, number), count = after, count + 1
+            if one.asked is None or (count == 1 and _is_known(db, one)):
+                continue
+            key = f"onebox:{process.external_id}:heard:{count}"
+            results.append(_accept(db, replace(one.asked, key=key), now))
+        changed_at = now if count > row.heard else row.heard_at
+        check_at = (
+            next_check(now, changed_at or row.state_at, through=stage in through) if read else now
+        )
+        db.execute(
+            update(ORDERS)
+            .where(ORDERS.c.id == row.id)
+            .values(
+                heard_stage=stage,
+                heard_number=number,
+                heard=count,
+                heard_at=changed_at,
+                check_at=check_at if row.state == "created" else None,
+            )
+        )
+        return _counted(results)
+
+    return ledger.write(unit)
+
+
+def _next_state(
+    state: tuple[str | None, str | None], stand: Stand
+) -> tuple[str | None, str | None]:
+    """What was not said stays as it was heard before."""
+    stage, number = state
+    return (
+        stand.stage[:LONGEST_STAGE] if stand.stage else stage,
+        stand.number[:LONGEST_NUMBER] if stand.number else number,
+    )
+
+
+def _take_unknown(db: Connection, one: Stand | Remark, now: datetime) -> bool | None:
+    """Of a process that the ledger lacks nothing can be remembered: the state itself is the key."""
+    if isinstance(one, Remark):
+        return _accept(db, one.asked, now)
+    if one.asked is None:
+        return None
+    return _accept(db, replace(one.asked, key=one.keys[0]), now)
+
+
+def _is_known(db: Connection, stand: Stand) -> bool:
+    """Whether this came before the ledger knew the process, or remembered what it heard."""
+    return db.execute(_KNOWN_KEY, {"keys": list(stand.keys)}).first() is not None
+
+
+def _without_repeats(db: Connection, told: Sequence[Stand | Remark]) -> list[Stand | Remark]:
+    """Without the comments that another call brought a moment before: a box may send along with each
+    stage what was last written.
+    """
+    said_at: dict[str | None, datetime] = {}
+    news: list[Stand | Remark] = []
+    for one in told:
+        if isinstance(one, Remark):
+            before = said_at.get(one.asked.note)
+            said_at[one.asked.note] = one.said_at
+            if one.said_at - before <= REPEATED_WITHIN if before else _is_repeated(db, one):
+                continue
+        news.append(one)
+    return news
+
+
+def _is_repeated(db: Connection, remark: Remark) -> bool:
+    asked = remark.asked
+    values = {
+        "of_connection": asked.connection,
+        "of_order": asked.order_id,
+        "of_origin": asked.origin,
+        "of_note": asked.note,
+        "since": remark.said_at - REPEATED_WITHIN,
+    }
+    return db.execute(_SAME_REMARK, values).first() is not None
+
+
+def _accept(db: Connection, asked: Asked, now: datetime) -> bool:
+    """Whether it was accepted; not where its key stands for another update."""
+    try:
+        accept_in(db, asked, now)
+    except KeyReused:
+        return False
+    return True
+
+
+def _counted(results: list[bool | None]) -> Heard:
+    return Heard(accepted=results.count(True), reused=results.count(False))
+
+
+# --- when a process is read next ----------------------------------------------------------------------
+
+
+def next_check(now: datetime, changed_at: datetime, *, through: bool) -> datetime | None:
+    """When a process that last changed at that moment is read next; None: no more."""
+    age = max(now - changed_at, timedelta())
+    if age > (WATCHED_WHEN_THROUGH if through else WATCHED):
+        return None
+    return now + min(max(age / 4, SOONEST), LATEST)
+
+
+_WATCHED = (
+    select(
+        ORDERS.c.id,
+        ORDERS.c.connection,
+        ORDERS.c.order_id,
+        ORDERS.c.external_id,
+        ORDERS.c.heard_stage,
+        ORDERS.c.heard_number,
+        ORDERS.c.heard_at,
+        ORDERS.c.state_at,
+    )
+    .where(
+        text(IS_WATCHED),
+        and_(ORDERS.c.target == bindparam("of_target"), ORDERS.c.check_at <= bindparam("now")),
+    )
+    .order_by(ORDERS.c.check_at)
+    .limit(bindparam("most"))
+)
+_CHECKED = (
+    update(ORDERS).where(ORDERS.c.id == bindparam("pk")).values(check_at=bindparam("next_check"))
+)
+
+
+def watched(ledger: Ledger, target: str, now: datetime, most: int) -> list[Watched]:
+    """The processes of a target whose time to be read has come, the longest due first."""
+    values = {"of_target": target, "now": now, "most": most}
+    with ledger.read() as db:
+        return [
+            Watched(
+                row.id,
+                Process(row.connection, row.order_id, row.external_id),
+                row.heard_stage,
+                row.heard_number,
+                row.heard_at or row.state_at,
+            )
+            for row in db.execute(_WATCHED, values)
+        ]
+
+
+def unchanged(
+    ledger: Ledger, rows: Sequence[Watched], now: datetime, through: frozenset[str]
+) -> None:
+    """These were read and say what they said before: only when they are read next is written."""
+    values: list[dict[str, Any]] = [
+        {"pk": row.pk, "next_check": next_check(now, row.changed_at, through=row.stage in through)}
+        for row in rows
+    ]
+    if values:
+        ledger.write(lambda db: db.execute(_CHECKED, values))

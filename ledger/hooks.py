@@ -1,0 +1,267 @@
+"""Calls of the OneBox hook in the ledger: kept as they came, claimed by process, worked off in order.
+
+In: plain values and aware UTC times. Out: small frozen rows. All open calls of one process are claimed
+together, under one lease, so that nobody overtakes: what a process said is heard in the order in which it
+was said. Raises `LedgerUnavailable`. Called by tasks/accepting (keep), tasks/listening and tasks/upkeep.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, func, insert, or_, select, update
+
+from ledger.database import Ledger
+from ledger.models import HookCall
+from ledger.orders import EARLY
+
+HOOKS = cast("Table", HookCall.__table__)
+
+# Calls of one process that are worked off in one go.
+MOST_TOGETHER = 100
+# A call that says the same as the one before it, so soon after it, is the box calling again for want of an
+# answer. Source: docs/decisions/hearing-a-transition.md.
+REPEATED_WITHIN = timedelta(minutes=5)
+LONGEST_PROCESS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call; `repeats` says that it is the one before it once more."""
+
+    id: int
+    fields: dict[str, Any]
+    received_at: datetime
+    repeats: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call that nobody has acted on yet."""
+
+    connection: str
+    process: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on these calls of one process, held by `token`; `tries` is how often that failed."""
+
+    connection: str
+    process: str
+    token: str
+    tries: int
+    calls: tuple[Call, ...]
+
+    @property
+    def ids(self) -> list[int]:
+        return [call.id for call in self.calls]
+
+
+def keep(
+    ledger: Ledger, connection: str, process: str, fields: dict[str, Any], now: datetime
+) -> tuple[int, bool]:
+    """Keep what a hook call said, before it is answered. Out: its key, and whether to ring for it: not
+    while an earlier call of its process is still open, whose worker takes this one along.
+    """
+    process = process[:LONGEST_PROCESS]
+    waiting = select(func.count(), func.max(HOOKS.c.next_try_at)).where(
+        HOOKS.c.done_at.is_(None), HOOKS.c.process == process, HOOKS.c.connection == connection
+    )
+
+    def unit(db: Connection) -> tuple[int, bool]:
+        before, next_try_at = db.execute(waiting).one()
+        values = {
+            "connection": connection,
+            "process": process,
+            "fields": fields,
+            "digest": _digest(fields),
+            "received_at": now,
+            # It waits with those before it, which it must not overtake.
+            "next_try_at": next_try_at or now,
+        }
+        made = db.execute(insert(HOOKS).values(values).returning(HOOKS.c.id)).scalar_one()
+        return int(made), not before
+
+    return ledger.write(unit)
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    said = json.dumps(fields, sort_keys=True, default=str)
+    return blake2b(said.encode(), digest_size=16).hexdigest()
+
+
+def find(ledger: Ledger, hook_id: int) -> Waiting | None:
+    """Whose call this is, if nobody has acted on it yet."""
+    query = select(HOOKS.c.connection, HOOKS.c.process, HOOKS.c.received_at).where(
+        HOOKS.c.id == hook_id, HOOKS.c.done_at.is_(None)
+    )
+    with ledger.read() as db:
+        row = db.execute(query).first()
+    return None if row is None else Waiting(*row)
+
+
+def claim(ledger: Ledger, of: Waiting, now: datetime, lease: float) -> Claim | None:
+    """Take the open calls of a process for `lease` seconds, the oldest first; None: there are none, or
+    their time has not come, or someone is at work on them.
+    """
+    token = secrets.token_hex(8)
+
+    def unit(db: Connection) -> Claim | None:
+        open_calls = (
+            select(HOOKS)
+            .where(
+                HOOKS.c.done_at.is_(None),
+                HOOKS.c.process == of.process,
+                HOOKS.c.connection == of.connection,
+            )
+            .order_by(HOOKS.c.id)
+        )
+        # Two claims meet at the oldest call: the second one goes on only when the first has committed,
+        # and looks only then who holds what.
+        db.execute(open_calls.with_only_columns(HOOKS.c.id).limit(1).with_for_update()).first()
+        rows = db.execute(open_calls.limit(MOST_TOGETHER)).all()
+        if not rows or (rows[0].next_try_at or now) > now + EARLY:
+            return None
+        if any(row.lease_until is not None and row.lease_until >= now for row in rows):
+            return None
+        # A worker that vanished with them: that was a try too.
+        lost = int(any(row.lease_until is not None for row in rows))
+        db.execute(
+            update(HOOKS)
+            .where(HOOKS.c.id.in_([row.id for row in rows]))
+            .values(
+                lease_until=now + timedelta(seconds=lease),
+                lease_token=token,
+                tries=HOOKS.c.tries + lost,
+            )
+        )
+        tries = max(row.tries for row in rows) + lost
+        return Claim(of.connection, of.process, token, tries, _calls(rows, _before(db, rows[0])))
+
+    return ledger.write(unit)
+
+
+def _before(db: Connection, first: Any) -> Any:
+    """The call of the same process before this one, done long since or not."""
+    return db.execute(
+        select(HOOKS.c.digest, HOOKS.c.received_at)
+        .where(
+            HOOKS.c.process == first.process,
+            HOOKS.c.connection == first.connection,
+            HOOKS.c.id < first.id,
+        )
+        .order_by(HOOKS.c.id.desc())
+        .limit(1)
+    ).first()
+
+
+def _calls(rows: Any, before: Any) -> tuple[Call, ...]:
+    """The calls with whether each repeats the one before it; those of nobody never do."""
+    calls = []
+    for row in rows:
+        repeats = bool(
+            row.process
+            and row.digest
+            and before is not None
+            and before.digest == row.digest
+            and row.received_at - before.received_at <= REPEATED_WITHIN
+        )
+        calls.append(Call(row.id, row.fields, row.received_at, repeats))
+        before = row
+    return tuple(calls)
+
+
+def give_back(
+    ledger: Ledger, claim: Claim, next_try_at: datetime, *, counted: bool = False
+) -> None:
+    """Let go of calls that are not worked off yet; `counted`: that was a try that failed."""
+    statement = (
+        update(HOOKS)
+        .where(HOOKS.c.id.in_(claim.ids), HOOKS.c.lease_token == claim.token)
+        .values(
+            lease_until=None,
+            lease_token=None,
+            next_try_at=next_try_at,
+            tries=HOOKS.c.tries + int(counted),
+        )
+    )
+    ledger.write(lambda db: db.execute(statement))
+
+
+def finish(ledger: Ledger, claim: Claim, outcomes: dict[int, str], now: datetime) -> bool:
+    """As `finish_in`, in a transaction of its own."""
+    return ledger.write(lambda db: finish_in(db, claim, outcomes, now))
+
+
+def finish_in(db: Connection, claim: Claim, outcomes: dict[int, str], now: datetime) -> bool:
+    """Note what came of each call; their fields are kept no longer, they may hold a comment. False when
+    the lease was lost: then another worker has gone on with them, and nothing may be done for them here.
+    """
+    held = db.execute(
+        update(HOOKS)
+        .where(
+            HOOKS.c.id.in_(claim.ids),
+            HOOKS.c.lease_token == claim.token,
+            HOOKS.c.done_at.is_(None),
+        )
+        .values(done_at=now, fields={}, lease_until=None, lease_token=None)
+    ).rowcount
+    if not held:
+        return False
+    for outcome in set(outcomes.values()):
+        ids = [hook_id for hook_id, found in outcomes.items() if found == outcome]
+        db.execute(update(HOOKS).where(HOOKS.c.id.in_(ids)).values(outcome=outcome))
+    return True
+
+
+def next_of(ledger: Ledger, claim: Claim) -> int | None:
+    """An open call of the same process: what came in while the others were worked off."""
+    query = (
+        select(HOOKS.c.id)
+        .where(
+            HOOKS.c.done_at.is_(None),
+            HOOKS.c.process == claim.process,
+            HOOKS.c.connection == claim.connection,
+        )
+        .order_by(HOOKS.c.id)
+        .limit(1)
+    )
+    with ledger.read() as db:
+        return cast("int | None", db.execute(query).scalar_one_or_none())
+
+
+def due(ledger: Ledger, now: datetime, most: int, grace: float = 0.0) -> list[int]:
+    """Calls nobody works on that have been due for `grace` seconds or more, the longest due first: of
+    each process the oldest one, so that a flood of one keeps nobody waiting.
+    """
+    earlier = HOOKS.alias("earlier")
+    has_earlier = (
+        select(earlier.c.id)
+        .where(
+            earlier.c.done_at.is_(None),
+            earlier.c.process == HOOKS.c.process,
+            earlier.c.connection == HOOKS.c.connection,
+            earlier.c.id < HOOKS.c.id,
+        )
+        .exists()
+    )
+    query = (
+        select(HOOKS.c.id)
+        .where(
+            HOOKS.c.done_at.is_(None),
+            HOOKS.c.next_try_at <= now - timedelta(seconds=grace),
+            or_(HOOKS.c.lease_until.is_(None), HOOKS.c.lease_until < now),
+            ~has_earlier,
+        )
+        .order_by(HOOKS.c.next_try_at, HOOKS.c.id)
+        .limit(most)
+    )
+    with ledger.read() as db:
+        return list(db.execute(query).scalars())

@@ -1,0 +1,232 @@
+"""Walks a shop's paged list so that nothing is skipped, however orders move while it is read.
+
+In: `ask(window, page)`, which reads a page and stores what is on it, and the window. Out: True when every
+order that stood in the window was certainly read; `reached` is told how far that holds, slice by slice.
+Fails as `ask` does, and with `EndlessList`. Pure but for `ask`. Called by tasks/polling.
+
+A page is found by counting. An order that is edited leaves the window, what stood behind it moves forward,
+and the first order of the next page is never listed. So a page number proves nothing by itself. Certain is:
+one answer that is the whole list; two readings in a row that list the same orders with the same stamps; or
+one reading of what is so old that nothing comes in any more, as long as the shop named one total and so
+many orders were seen. A window too long or too restless for that is cut, and cut again: a slice that fits
+one answer is always certain.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+# A slice of more pages than this is cut: the shorter it takes to read, the sooner it stands still.
+MOST_SLICE_PAGES = 10
+# Readings of one slice before it is cut, or given up for this time.
+MOST_READINGS = 4
+# A shop that never ends its list is a fault, not a long list.
+MOST_PAGES = 200_000
+# The shop counts in seconds, so nothing shorter than two can be cut.
+SECOND = timedelta(seconds=1)
+# How many pages a slice should have that is cut by what one page shows: a little less than the most.
+AIM = 8
+# A shop that lists what is older than asked for by this lists everything each time: the next poll, too.
+LISTS_ALL = timedelta(days=1)
+
+# An order's id, or the hash of what is no order, and its stamp.
+Mark = tuple[str, datetime | None]
+
+
+class EndlessList(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The list goes on and on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is asked for: orders changed from `start` to `end`, both aware."""
+
+    start: datetime
+    end: datetime
+
+    def cut(self, at: datetime | None) -> tuple[Window, Window]:
+        """Two windows, cut `at` that moment where it lies well inside, else in the middle. Both hold the
+        second between them, since the shop takes both ends in.
+        """
+        if at is None or not self.start + SECOND <= at <= self.end - SECOND:
+            at = self.start + (self.end - self.start) / 2
+        at = at.replace(microsecond=0)
+        return Window(self.start, at), Window(at, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What one page listed, in its order, and the paging fields that it named."""
+
+    marks: list[Mark]
+    page: int | None = None
+    pages: int | None = None
+    total: int | None = None
+
+
+Ask = Callable[[Window, int], Listed]
+
+
+class _Verdict(enum.Enum):
+    """What came of a slice."""
+
+    CERTAIN = "certain"
+    UNSURE = "too long, or never still"
+    UNHEEDED = "as unsure, and cutting is of no use: the shop does not heed the window"
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One walk over all pages of a slice."""
+
+    marks: set[Mark] = field(default_factory=set)
+    totals: set[int | None] = field(default_factory=set)
+    entries: int = 0
+    pages: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    too_long: bool = False
+    repeats: bool = False
+
+    def take(self, listed: Listed) -> None:
+        self.pages += 1
+        self.entries += len(listed.marks)
+        self.marks.update(listed.marks)
+        self.totals.add(listed.total)
+        stamps = [stamp for _, stamp in listed.marks if stamp is not None]
+        if stamps:
+            self.oldest = min(stamps) if self.oldest is None else min(self.oldest, *stamps)
+            self.newest = max(stamps) if self.newest is None else max(self.newest, *stamps)
+
+    @property
+    def is_one_answer(self) -> bool:
+        """Whether one answer held the whole list: nothing can have moved meanwhile."""
+        (total, *_) = self.totals
+        whole = total is None or self.entries >= total
+        return self.pages == 1 and whole and not (self.too_long or self.repeats)
+
+    def within(self, end: datetime) -> set[Mark]:
+        """What was listed of the window itself, whatever a shop adds behind its end."""
+        return {mark for mark in self.marks if mark[1] is None or mark[1] <= end}
+
+    def adds_up(self) -> bool:
+        """Whether the shop named one total throughout, and so many orders were seen, each once."""
+        (total, *others) = self.totals
+        seen = len({order for order, _ in self.marks})
+        return not others and total == seen == self.entries
+
+    def place_to_cut(self, part: Window) -> datetime | None:
+        """Where a slice of `AIM` pages would end, or begin, if the list is sorted by stamp and goes on as
+        thickly as it begins. A guess: no more than time is lost when it is none.
+        """
+        if self.oldest is None or self.newest is None:
+            return None
+        wide = (self.newest - self.oldest) / self.pages * AIM
+        after, before = self.oldest + wide, self.newest - wide
+        return after if after < part.end - SECOND else max(before, part.start)
+
+    def lists_all(self, part: Window) -> bool:
+        """Whether the shop lists everything each time, so that the next poll reads it again."""
+        return self.oldest is not None and self.oldest < part.start - LISTS_ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How one shop's list is walked. `limit` is how many orders a page is asked to have; up to `settled`
+    nothing new comes into the list; `slack` is how far a stamp may lie outside of what was asked for by a
+    shop that heeds the window.
+    """
+
+    ask: Ask
+    limit: int
+    settled: datetime
+    slack: Callable[[Window], timedelta]
+
+    def read(self, window: Window, reached: Callable[[datetime], object]) -> bool:
+        """Read the window; see the module. Slices go from the oldest to the newest."""
+        # Cut in UTC: between moments of one zone Python counts by the clock on the wall.
+        window = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
+        waiting = [window]
+        heeded = certain = True
+        while waiting:
+            part = waiting.pop()
+            may_cut = heeded and part.end - part.start >= 2 * SECOND
+            verdict, at = self._slice(part, may_cut=may_cut)
+            if verdict is _Verdict.UNHEEDED and may_cut:
+                heeded, waiting = False, [window]
+            elif verdict is not _Verdict.CERTAIN and may_cut:
+                waiting += reversed(part.cut(at))
+            else:
+                certain = certain and verdict is _Verdict.CERTAIN
+                if certain:
+                    reached(part.end)
+        return certain
+
+    def _slice(self, part: Window, *, may_cut: bool) -> tuple[_Verdict, datetime | None]:
+        """Read a slice until it is certain, as often as makes sense; else also say where to cut it."""
+        before: set[Mark] | None = None
+        for _ in range(MOST_READINGS):
+            one = self._reading(part, MOST_SLICE_PAGES if may_cut else None)
+            if one.is_one_answer:
+                return _Verdict.CERTAIN, None
+            if may_cut and (one.too_long or one.repeats):
+                return self._unsure(one, part), one.place_to_cut(part)
+            if one.repeats or one.lists_all(part) or (part.end <= self.settled and one.adds_up()):
+                return _Verdict.CERTAIN, None
+            now = one.within(part.end)
+            if now == before:
+                return _Verdict.CERTAIN, None
+            before = now
+        return self._unsure(one, part), None
+
+    def _unsure(self, one: _Reading, part: Window) -> _Verdict:
+        slack = self.slack(part)
+        oldest, newest = one.oldest or part.start, one.newest or part.end
+        if oldest < part.start - slack or newest > part.end + slack:
+            return _Verdict.UNHEEDED
+        return _Verdict.UNSURE
+
+    def _reading(self, part: Window, most: int | None) -> _Reading:
+        """Walk over all pages once, or as soon as more than `most` are to be expected, no further."""
+        one = _Reading()
+        before: list[Mark] = []
+        while True:
+            listed = self.ask(part, one.pages + 1)
+            if listed.marks and listed.marks == before:
+                # A shop that does not heed the page number lists the same for ever.
+                one.repeats = True
+                return one
+            one.take(listed)
+            if self._is_last(listed, one):
+                return one
+            if one.pages >= MOST_PAGES:
+                raise EndlessList(f"it lists more than {MOST_PAGES} pages")
+            if most is not None and max(one.pages + 1, self._expected(listed)) > most:
+                one.too_long = True
+                return one
+            before = listed.marks
+
+    def _expected(self, listed: Listed) -> int:
+        """How many pages the shop says there are."""
+        by_total = -(-(listed.total or 0) // max(len(listed.marks), 1))
+        return max(listed.pages or 0, by_total)
+
+    def _is_last(self, listed: Listed, one: _Reading) -> bool:
+        """Source: contract okliving, Calls: until `pages` is reached, or a short page; one page without
+        paging fields, unless it is as long as a full page is: then the shop may page without saying so.
+        A total that is named is read to, also by a shop whose pages are shorter than asked for.
+        """
+        if not listed.marks:
+            return True
+        if listed.total is not None and one.entries < listed.total:
+            return False
+        if listed.pages is not None:
+            return one.pages >= listed.pages
+        if listed.total is not None:
+            return True
+        if listed.page is None:
+            return len(listed.marks) != self.limit
+        return len(listed.marks) < self.limit

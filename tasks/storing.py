@@ -1,0 +1,187 @@
+"""What becomes of one page of a shop's list: stored in the ledger, kept aside, or known already.
+
+In: a page as read. Out: the orders to ring for, and what the page listed. Fails with `LedgerUnavailable`;
+nothing that stands in the list stops the rest of it. Called by tasks/polling.
+Source: contract okliving, Polling rules; design, "A task's life".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from redis.exceptions import RedisError
+
+from ledger import orders
+from ledger.database import LedgerUnavailable
+from ledger.orders import Arrived, Due
+from mapping.profile import Page, Profile
+from mapping.source import from_text, to_text
+from settings import EVERYTHING
+from tasks.paging import Mark
+from tasks.resources import Resources, Source
+
+# How long a dedupe key is remembered; forgetting it costs one SQL statement, no more.
+REMEMBERED = timedelta(days=8)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Polled:
+    """What a poll did. A page that is read again and holds nothing new is not counted again, nor are its
+    orders. `seen` are the content hashes of what this poll has stored or knows.
+    """
+
+    pages: int = 0
+    orders: int = 0
+    known: int = 0
+    stored: int = 0
+    aside: int = 0
+    newest: datetime | None = None
+    seen: set[str] = field(default_factory=set, repr=False)
+
+
+@dataclass(slots=True)
+class Sorted:
+    """A page, told apart: orders by id, what is no order as (hash, text), and all that it listed."""
+
+    found: dict[str, object] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, datetime | None] = field(default_factory=dict)
+    aside: list[tuple[str, str]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+
+
+def sort_out(profile: Profile, listed: list[object]) -> Sorted:
+    """Tell orders from what is none; of two copies of one order the newer counts."""
+    page = Sorted()
+    for stamp, raw in sorted(
+        ((profile.stamp(raw), raw) for raw in listed), key=lambda pair: pair[0] or EVERYTHING
+    ):
+        digest, order_id = profile.content_hash(raw), profile.key(raw)
+        page.marks.append((order_id or digest, stamp))
+        if order_id is None:
+            page.aside.append((digest, to_text(raw)))
+            continue
+        page.found[order_id] = raw
+        page.hashes[order_id] = digest
+        page.stamps[order_id] = stamp
+    return page
+
+
+def store_page(
+    r: Resources,
+    source: Source,
+    page: Page,
+    polled: Polled,
+    read_at: datetime,
+    *,
+    trust_keys: bool,
+) -> tuple[list[Due], list[Mark]]:
+    """Store what is new on this page; return whom to ring for, and what was listed."""
+    profile = r.profiles[source.name]
+    listed = sort_out(profile, page.orders)
+    unseen = {i: d for i, d in listed.hashes.items() if d not in polled.seen}
+    known = _known(r, source.name, unseen) if trust_keys else set()
+    arrived = [
+        Arrived(
+            order_id=order_id,
+            external_id=profile.external_id(order_id),
+            source=to_text(listed.found[order_id]),
+            content_hash=digest,
+            shop_updated_at=listed.stamps[order_id],
+            latest=profile.latest_stamp(listed.found[order_id], read_at),
+        )
+        for order_id, digest in unseen.items()
+        if order_id not in known
+    ]
+    pks = _store(r, source, arrived, read_at)
+    scraps = [(digest, text) for digest, text in listed.aside if digest not in polled.seen]
+    kept = orders.keep_aside(r.ledger, source.name, scraps, read_at)
+    if kept:
+        log.warning("not_an_order", connection=source.name, kept_aside=kept)
+    stamps = [stamp for stamp in (polled.newest, *listed.stamps.values()) if stamp is not None]
+    polled.newest = max(stamps, default=None)
+    polled.pages += bool(unseen or scraps or not polled.pages)
+    polled.orders += len(unseen) + len(scraps)
+    polled.known += len(known)
+    polled.stored += len(pks)
+    polled.aside += len(scraps)
+    polled.seen.update(unseen.values(), dict(scraps))
+    return [Due(pk, source.name) for pk in pks], listed.marks
+
+
+def _store(r: Resources, source: Source, arrived: list[Arrived], now: datetime) -> list[int]:
+    """Store all at once; when one of them breaks that, each alone, and what breaks is kept aside."""
+    try:
+        pks = _store_these(r, source, arrived, now)
+    except LedgerUnavailable:
+        raise
+    except Exception as exc:  # noqa: BLE001  whatever it is, one order must not stop the others
+        if len(arrived) > 1:
+            return [pk for one in arrived for pk in _store(r, source, [one], now)]
+        (broken,) = arrived
+        log.warning("order_not_stored", order_id=broken.order_id, error=type(exc).__name__)
+        orders.keep_aside(r.ledger, source.name, [(broken.content_hash, broken.source)], now)
+        return []
+    _remember(r, source.name, arrived)
+    return pks
+
+
+def _store_these(
+    r: Resources, source: Source, arrived: Sequence[Arrived], now: datetime
+) -> list[int]:
+    profile = r.profiles[source.name]
+    return orders.store(
+        r.ledger,
+        source.name,
+        source.settings.target,
+        arrived,
+        now,
+        lambda before, after: _differs(profile, before, after),
+    )
+
+
+def _differs(profile: Profile, before: str, now: str) -> bool:
+    """Whether the CRM would get another order than before: a new status or stamp alone, such as our own
+    updates leave behind, concerns nobody. What was purged cannot be compared, so it counts as other.
+    """
+    drafts = [profile.map(from_text(text)).draft for text in (before, now) if text]
+    return len(drafts) < 2 or drafts[0] != drafts[1]
+
+
+# --- the dedupe keys: the fast way to know that nothing is new ---------------------------------------
+
+
+def _dedupe_key(r: Resources, connection: str, order_id: str) -> str:
+    return f"ob:{r.ledger_id}:seen:{connection}:{order_id}"
+
+
+def _known(r: Resources, connection: str, hashes: dict[str, str]) -> set[str]:
+    """The orders that the ledger holds with this very content; none when Redis cannot be asked."""
+    if not hashes:
+        return set()
+    try:
+        seen = r.redis.mget([_dedupe_key(r, connection, order_id) for order_id in hashes])
+    except RedisError:
+        return set()
+    return {
+        order_id
+        for (order_id, digest), value in zip(hashes.items(), seen, strict=True)
+        if value == digest.encode()
+    }
+
+
+def _remember(r: Resources, connection: str, arrived: Sequence[Arrived]) -> None:
+    """Only after the ledger has committed them."""
+    try:
+        pipeline = r.redis.pipeline(transaction=False)
+        for order in arrived:
+            key = _dedupe_key(r, connection, order.order_id)
+            pipeline.set(key, order.content_hash, ex=REMEMBERED)
+        pipeline.execute()
+    except RedisError:
+        log.warning("dedupe_keys_not_kept", connection=connection, orders=len(arrived))

@@ -1,0 +1,332 @@
+"""What an answer of the CRM, or the lack of one, means for the order that it was given to.
+
+In: the claimed order, and how a call ended. Out: its outcome in the ledger, word to the gate, and a `Step`.
+An order's own fault and the connection's look alike when they are met: an order is only suspected with the
+connection, backs off by itself, and is held when others go through all the same. Called by tasks/creating.
+Source: design, "A task's life"; contract onebox, Errors that matter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from clients.errors import (
+    AuthFailed,
+    ClientError,
+    ConnectionFault,
+    RateLimited,
+    Rejected,
+    StoreUnavailable,
+    Uncertain,
+)
+from ledger import orders
+from ledger.database import LedgerUnavailable
+from ledger.orders import Claim, Due, Outcome, Trouble, Try
+from mapping.profile import Mapped
+from tasks import retry
+from tasks.resources import Resources, Target
+
+# Source: contract onebox, Errors that matter; so many within so many seconds.
+ALIKE = 5
+ALIKE_WITHIN = timedelta(minutes=10)
+# An order that alone gets no answer is sent so often, or tried for so long, until a person is asked.
+MOST_SENDS = 8
+LONGEST_TROUBLE = timedelta(days=1)
+# What a call does may show a moment after it ended, in seconds.
+MARGIN = 0.5
+# Most lost answers belong to calls that took effect: looked for after so many seconds.
+FIRST_LOOK_UP = 2.0
+# Our own stores are asked again this often before a result is left to the lease, in seconds.
+STORE_RETRIES = (0.1, 0.5, 1.0, 2.0, 4.0)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Step:
+    """What follows: a next try of this order in `wait` seconds, and orders to ring for now."""
+
+    wait: float | None = None
+    ring: list[Due] = field(default_factory=list)
+    woke: bool = False
+
+
+class Verdicts:
+    """What becomes of one claimed order."""
+
+    def __init__(self, r: Resources, target: Target, claim: Claim, task_id: str | None) -> None:
+        self._r = r
+        self._target = target
+        self._claim = claim
+        self._task_id = task_id
+        self._kind = "create"
+        self._started_at = self._now()
+        self._clock = time.monotonic()
+
+    # --- the call failed --------------------------------------------------------------------------
+
+    def _failed(self, exc: ClientError, mapped: Mapped) -> Step:
+        if isinstance(exc, StoreUnavailable):
+            raise exc
+        if isinstance(exc, ConnectionFault):
+            return self._blamed(exc, mapped)
+        if isinstance(exc, Rejected):
+            return self._refused(exc, mapped)
+        self._count(exc)
+        if isinstance(exc, Uncertain):
+            return self._unanswered(exc, mapped)
+        pause = retry.wait(self._claim.tries, getattr(exc, "retry_after", None))
+        tried = self._tried("create", "failed", getattr(exc, "status", None), _said(exc))
+        return self._wait("crm_unavailable", pause, mapped, tried)
+
+    def _count(self, exc: ClientError) -> None:
+        """Tell the gate; a remote that says how long it wants no calls says it of all of them."""
+        if exc.counts_for_breaker:
+            self._target.gate.failed(str(exc), str(self._claim.pk))
+        if isinstance(exc, RateLimited) and exc.retry_after:
+            self._target.gate.asked_to_wait(exc.retry_after, str(exc))
+
+    def _blamed(self, exc: ConnectionFault, mapped: Mapped) -> Step:
+        """It looks like the connection's fault. When others go through all the same, it is the order's."""
+        login = isinstance(exc, AuthFailed)
+        closed = self._target.gate.suspect(str(exc), str(self._claim.pk), login=login)
+        tried = self._tried(self._kind, "connection_fault", exc.status, exc.excerpt)
+        before = self._claim.trouble
+        strikes = before.strikes + self._others_went_through(before.blamed_at)
+        pause = retry.blamed_wait(strikes, again=before.blamed_at is not None)
+        trouble = replace(before, blamed_at=self._now(), strikes=strikes)
+        if pause is None:
+            return self._hold("crm_refused", mapped, tried, exc.excerpt or str(exc), trouble)
+        step = self._wait(
+            "connection_paused", pause, mapped, tried, counts=False, trouble=trouble, said=str(exc)
+        )
+        step.wait = pause
+        if closed:
+            step.ring = self._probe()
+        return step
+
+    def _refused(self, exc: Rejected, mapped: Mapped) -> Step:
+        """Permanent for this order, unless the refusals show that it is the connection's fault."""
+        said = exc.excerpt or str(exc)
+        tried = self._tried(self._kind, "refused", exc.status, said)
+        gate, before = self._target.gate, self._claim.trouble
+        row = gate.row()
+        if row.closed_by == "fault" and row.reason == said:
+            trouble = replace(before, blamed_at=self._now())
+            pause = retry.BLAMED_AGAIN
+            return self._wait(
+                "connection_paused", pause, mapped, tried, counts=False, trouble=trouble, said=said
+            )
+        cleared = gate.is_cleared(said)
+        woke = self._succeeded()
+        strikes = before.strikes + self._others_went_through(before.blamed_at)
+        trouble = replace(before, strikes=strikes)
+        step = self._hold("crm_refused", mapped, tried, said, trouble)
+        step.woke = woke
+        if not cleared and not strikes:
+            step.ring = self._judge_alike(said)
+        return step
+
+    def _judge_alike(self, said: str) -> list[Due]:
+        """Close the gate when the latest orders were all refused alike; the one to try it with at once."""
+        now, ledger, name = self._now(), self._r.ledger, self._target.name
+        alike = orders.refused_alike(ledger, name, said, ALIKE, now - ALIKE_WITHIN)
+        if not alike:
+            return []
+        orders.wait_again(ledger, alike, "connection_paused", now, retry.BLAMED_AGAIN)
+        self._target.gate.fault(said, probe_after=0.0)
+        return self._probe()
+
+    def _probe(self) -> list[Due]:
+        """Another order, to try the gate with that was closed just now."""
+        now = self._now()
+        return orders.probe(self._r.ledger, self._target.name, now, unblamed_only=True)
+
+    def _unanswered(self, exc: Uncertain, mapped: Mapped) -> Step:
+        """The order may have arrived. One that alone gets no answer is sent ever more seldom."""
+        last = orders.last_sent_at(self._r.ledger, self._claim.pk)
+        alone = self._others_went_through(last)
+        before, now = self._claim.trouble, self._now()
+        counts = alone or before.sends < retry.SENDS_OF_AN_OUTAGE
+        trouble = replace(
+            before,
+            sends=before.sends + counts,
+            troubled_since=before.troubled_since or now,
+        )
+        if (alone and trouble.sends >= MOST_SENDS) or self._is_long(trouble):
+            return self._give_up(exc, mapped, trouble, now, "create")
+        wait = self._r.settings.uncertain_wait + MARGIN
+        resend = retry.resend_wait(trouble.sends)
+        pause = retry.look_up_wait(0.0, wait, resend)
+        if resend <= wait:
+            pause = min(FIRST_LOOK_UP, pause)
+        return self._wait_uncertain(mapped, now, 0, pause, exc, "create", trouble=trouble)
+
+    def _is_long(self, trouble: Trouble) -> bool:
+        """Whether the order has been without an answer for so long, by a connection that is open."""
+        since = trouble.troubled_since
+        if since is None or self._now() - since < LONGEST_TROUBLE:
+            return False
+        return self._target.gate.row().closed_by is None
+
+    def _give_up(
+        self, exc: ClientError, mapped: Mapped, trouble: Trouble, since: datetime, kind: str
+    ) -> Step:
+        """A person is asked; should the order be released, it is looked up first."""
+        self._claim = replace(self._claim, uncertain_since=since, lookups=0)
+        outcome = "uncertain" if kind == "create" else "failed"
+        tried = self._tried(kind, outcome, getattr(exc, "status", None), _said(exc))
+        return self._hold("crm_keeps_failing", mapped, tried, _said(exc), trouble)
+
+    def _others_went_through(self, since: datetime | None) -> bool:
+        claim = self._claim
+        return orders.went_through_since(self._r.ledger, self._target.name, claim.pk, since)
+
+    # --- the call went through ---------------------------------------------------------------------
+
+    def _succeeded(self, *, sent: bool = True) -> bool:
+        """The CRM answered. True when that ended an outage: a sweep makes due what waited."""
+        return self._target.gate.succeeded(sent=sent)
+
+    def _created(
+        self,
+        mapped: Mapped,
+        target_ids: list[str],
+        tried: Try,
+        *,
+        woke: bool,
+        changed: bool = False,
+    ) -> Step:
+        problems, target_id = _problems(mapped) or [], target_ids[0]
+        if len(target_ids) > 1:
+            log.critical("order_doubled", target_ids=target_ids)
+            problems.append(orders.doubled_problem(target_ids))
+        outcome = Outcome("created", "", problems or None, target_id, changed=changed)
+        kept = self._record(outcome, tried)
+        if not kept:
+            self._compare_ids(target_id)
+        log.info("order_created", target_id=target_id, outcome=tried.outcome, kept=kept)
+        return Step(woke=woke)
+
+    def _compare_ids(self, target_id: str) -> None:
+        """Someone else has gone on with this order: two ids mean that the CRM has it twice."""
+        other = orders.doubled(self._r.ledger, self._claim, target_id)
+        if other is not None:
+            log.critical("order_doubled", target_ids=[other, target_id])
+
+    # --- what is recorded -------------------------------------------------------------------------
+
+    def _hold(
+        self,
+        reason: str,
+        mapped: Mapped,
+        tried: Try,
+        said: str = "",
+        trouble: Trouble | None = None,
+    ) -> Step:
+        # What an earlier try may have made is still to be looked up once a person has released it.
+        outcome = Outcome(
+            "held",
+            reason,
+            _problems(mapped, reason, said),
+            uncertain_since=self._claim.uncertain_since,
+            lookups=self._claim.lookups,
+            trouble=trouble or self._claim.trouble,
+        )
+        self._record(outcome, tried)
+        log.warning("order_held", reason=reason)
+        return Step()
+
+    def _wait(
+        self,
+        reason: str,
+        pause: float,
+        mapped: Mapped,
+        tried: Try | None,
+        *,
+        counts: bool = True,
+        trouble: Trouble | None = None,
+        said: str = "",
+    ) -> Step:
+        outcome = Outcome(
+            "waiting",
+            reason,
+            _problems(mapped, reason, said),
+            next_try_at=self._now() + timedelta(seconds=pause),
+            uncertain_since=self._claim.uncertain_since,
+            lookups=self._claim.lookups,
+            counts=counts,
+            trouble=trouble or self._claim.trouble,
+        )
+        self._record(outcome, tried)
+        if tried is not None:
+            log.warning("order_waits", reason=reason, seconds=round(pause, 1))
+        return Step(wait=pause if counts else None)
+
+    def _wait_uncertain(
+        self,
+        mapped: Mapped,
+        since: datetime,
+        lookups: int,
+        pause: float,
+        exc: ClientError | None,
+        kind: str,
+        *,
+        woke: bool = False,
+        trouble: Trouble | None = None,
+    ) -> Step:
+        outcome = Outcome(
+            "waiting",
+            "uncertain",
+            _problems(mapped),
+            next_try_at=self._now() + timedelta(seconds=pause),
+            uncertain_since=since,
+            lookups=lookups,
+            counts=exc is not None,
+            trouble=trouble or self._claim.trouble,
+        )
+        what = "not_found" if exc is None else "uncertain" if kind == "create" else "failed"
+        tried = self._tried(kind, what, getattr(exc, "status", None), _said(exc))
+        self._record(outcome, tried)
+        log.warning("order_uncertain", seconds=round(pause, 1), lookups=lookups)
+        return Step(wait=pause, woke=woke)
+
+    def _tried(self, kind: str, outcome: str, status: int | None = None, said: str = "") -> Try:
+        took = int((time.monotonic() - self._clock) * 1000)
+        return Try(kind, self._started_at, took, outcome, status, said, self._task_id)
+
+    def _record(self, outcome: Outcome, tried: Try | None) -> bool:
+        ledger, claim = self._r.ledger, self._claim
+        return _insist(lambda: orders.record(ledger, claim, outcome, tried, self._now()))
+
+    def _now(self) -> datetime:
+        return self._r.ledger.now()
+
+
+def _insist(record: Callable[[], bool]) -> bool:
+    """What a remote has told us is not thrown away because the ledger is away for a moment."""
+    for pause in STORE_RETRIES:
+        try:
+            return record()
+        except LedgerUnavailable:
+            log.warning("ledger_unavailable", seconds=pause)
+            time.sleep(pause)
+    return record()
+
+
+def _said(exc: ClientError | None) -> str:
+    return "" if exc is None else getattr(exc, "excerpt", "") or str(exc)
+
+
+def _problems(mapped: Mapped, reason: str = "", said: str = "") -> list[dict[str, Any]] | None:
+    """What a clerk is shown: the mapping's findings, and what the CRM said."""
+    problems = [problem.to_dict() for problem in mapped.problems]
+    if said:
+        problems.append({"code": reason, "level": "held", "field": "", "detail": said})
+    return problems or None
