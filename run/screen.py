@@ -161,7 +161,7 @@ def frame(
     """The whole live screen, at most `height` lines high as long as no line is wrapped."""
     return Group(
         _title(title, view, now),
-        _counts(view.snapshot, now),
+        _counts(view.snapshot),
         "",
         _orders(view.snapshot, most=max(1, min(MOST_ORDERS, height - FRAME_LINES))),
         "",
@@ -187,10 +187,14 @@ def _title(title: str, view: View, now: datetime) -> Text:
     text.append("orderbridge", style="bold").append(f" · {title} · ")
     if view.snapshot is None:
         return text.append("the ledger cannot be read", style="bold red")
-    return text.append(f"last poll: {age(view.snapshot.last_poll, now)}")
+    text.append(f"last poll: {age(view.snapshot.last_poll, now)}")
+    counted_at = view.snapshot.counted_at
+    if counted_at is not None and now - counted_at > COUNTED_NOW:
+        text.append(f" · orders counted {age(counted_at, now)}", style="dim")
+    return text
 
 
-def _counts(snapshot: Snapshot | None, now: datetime) -> Text:
+def _counts(snapshot: Snapshot | None) -> Text:
     text = Text("orders  ", no_wrap=True)
     if snapshot is None:
         return text.append("?", style="dim")
@@ -198,8 +202,6 @@ def _counts(snapshot: Snapshot | None, now: datetime) -> Text:
     for state, (word, style) in STATES.items():
         number = counts.get(state, 0)
         text.append(f"{number} {word}   ", style=style if number else "dim")
-    if snapshot.counted_at is not None and now - snapshot.counted_at > COUNTED_NOW:
-        text.append(f"(counted {age(snapshot.counted_at, now)})", style="dim")
     return text
 
 

@@ -120,3 +120,10 @@ def test_a_broken_ledger_and_a_dead_broker_do_not_end_the_watch(until):
     until(lambda: watch.view.snapshot is not None)
     assert watch.view.queues is None
     watch.stop()
+
+
+def test_counts_of_a_while_ago_are_told_as_such():
+    now = drawn(View(Snapshot({"created": 7}, (), NOW, NOW)))
+    ago = drawn(View(Snapshot({"created": 7_000_000}, (), NOW, NOW - timedelta(seconds=90))))
+    assert "counted" not in now
+    assert "orders counted 1 min ago" in ago
