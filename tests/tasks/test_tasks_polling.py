@@ -488,7 +488,7 @@ def test_shop_that_asks_us_to_wait_ends_the_poll_and_its_reads_know(r, pauses):
     with pytest.raises(PollFailed, match="slow down"):
         poll(r)
     assert pauses == []
-    assert connections.gate(r.ledger, "okliving", "read").failures == 1
+    assert connections.gate(r.ledger, "okliving", "read").closed_by == "remote"
 
 
 def test_closed_gate_of_reads_asks_the_shop_nothing(r):
