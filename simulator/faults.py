@@ -128,6 +128,16 @@ class Faults:
         with self._lock:
             self.rules = [*self.rules, *rules]
 
+    def first(self, rule: Fault) -> None:
+        """As `add`, before all others: of the outcomes the first rule that hits decides."""
+        with self._lock:
+            self.rules = [rule, *self.rules]
+
+    def remove(self, rule: Fault) -> None:
+        """Take this very rule away, whatever others there are."""
+        with self._lock:
+            self.rules = [one for one in self.rules if one is not rule]
+
     def reset(self) -> None:
         with self._lock:
             self.rules = []
