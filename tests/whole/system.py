@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import redis
@@ -115,7 +115,6 @@ class System:
         self.extra = environment
         self.processes = []
         self.tickers = []
-        self.stopped = threading.Event()
         self.stack = ExitStack()
 
     def __enter__(self):
@@ -129,8 +128,9 @@ class System:
         return self
 
     def __exit__(self, *_):
-        self.stopped.set()
-        for ticker in self.tickers:
+        for _, stopped in self.tickers:
+            stopped.set()
+        for ticker, _ in self.tickers:
             ticker.join(10)
         for process in self.processes:
             self.kill(process)
@@ -177,18 +177,22 @@ class System:
             "worker", "-c", str(threads), "-n", name, "--without-mingle", *arguments, log="worker"
         )
 
-    def ticks(self):
-        """The messages of a beat without a process of its own; tests of beat itself start a real one."""
+    def ticks(self, ahead=0.0):
+        """The messages of a beat without a process of its own; tests of beat itself start a real one.
+        `ahead` are seconds by which that host's clock is wrong. Out: what ends them.
+        """
         every = {
             "orders.fetch": (int(self.environment["FETCH_INTERVAL"]), "fetch"),
             "upkeep.sweep": (int(self.environment["SWEEP_INTERVAL"]), "upkeep"),
             "upkeep.pulse": (5, "upkeep"),
         }
-        ticker = threading.Thread(target=self._tick, args=(every, self.stopped), daemon=True)
+        stopped = threading.Event()
+        ticker = threading.Thread(target=self._tick, args=(every, stopped, ahead), daemon=True)
         ticker.start()
-        self.tickers.append(ticker)
+        self.tickers.append((ticker, stopped))
+        return stopped
 
-    def _tick(self, every, stopped):
+    def _tick(self, every, stopped, ahead):
         app = Celery(broker=self.valkey.url)
         app.conf.broker_transport_options = {"socket_timeout": 2, "socket_connect_timeout": 2}
         due = dict.fromkeys(every, 0.0)
@@ -199,8 +203,9 @@ class System:
                     continue
                 due[task] = time.monotonic() + seconds
                 kwargs = {"connection": "okliving"} if task == "orders.fetch" else {}
+                expires = datetime.now(UTC) + timedelta(seconds=seconds + ahead)
                 with suppress(KombuError, redis.RedisError, OSError):
-                    app.send_task(task, kwargs=kwargs, queue=queue, expires=seconds, retry=False)
+                    app.send_task(task, kwargs=kwargs, queue=queue, expires=expires, retry=False)
         app.close()
 
     def beat(self):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import signal
 import sqlite3
 import threading
 import time
@@ -209,12 +210,16 @@ class World(System):
         )
         with suppress(LedgerUnavailable):
             self.ledger.write(lambda db: db.execute(due))
+        self.ring("updates.reconcile", "updates")
+
+    def ring(self, task, queue, **kwargs):
+        """Send a task; where Redis takes none, nobody is rung for."""
         with (
             suppress(KombuError, redis.RedisError, OSError),
             Celery(broker=self.valkey.url) as app,
         ):
             app.conf.broker_transport_options = {"socket_timeout": 2, "socket_connect_timeout": 2}
-            app.send_task("updates.reconcile", queue="updates", expires=30, retry=False)
+            app.send_task(task, kwargs=kwargs, queue=queue, expires=30, retry=False)
 
     def people(self, hurry):
         """The clerks and the other system, each at an own pace, until all is said. `hurry` ends the pauses,
@@ -315,6 +320,8 @@ class World(System):
         time.sleep(max(self.began + LENGTH - time.monotonic(), 0))
         self.crm.faults.reset()
         self.shop.faults.reset()
+        if "beat" in self.rules:
+            self.rules["beat"].set()
         for place, process in enumerate(self.crew):
             if process.poll() is not None or process is self.rules.get("clock"):
                 self.man(place)
@@ -331,6 +338,8 @@ class World(System):
             edit(self.shop, event.whom, recipient={**recipient, "phone": phone})
 
     def begin_clock(self, _):
+        """The host that is ahead has a beat too: what only it sends does not expire there at once."""
+        self.rules["beat"] = self.ticks(ahead=CLOCK)
         self.man(WORKERS - 1, ahead=CLOCK)
         self.rules["clock"] = self.crew[WORKERS - 1]
 
@@ -349,7 +358,15 @@ class World(System):
         self.crm.faults.remove(self.rules["hang"])
 
     def begin_full(self, _):
+        """Just as messages wait: whoever takes one must write down that it did."""
+        workers = [process for process in self.crew if process.poll() is None]
+        for process in workers:
+            self.signal(process, signal.SIGSTOP)
+        for _ in workers:
+            self.ring("orders.fetch", "fetch", connection="okliving")
         self.valkey.client.config_set("maxmemory", 1)
+        for process in workers:
+            self.signal(process, signal.SIGCONT)
 
     def end_full(self, _):
         self.valkey.client.config_set("maxmemory", 0)

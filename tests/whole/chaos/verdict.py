@@ -85,7 +85,7 @@ class Verdict:
     def unsettled(self):
         """What is still on its way."""
         waits = [
-            (order_id, f"is {self.rows[order_id].state if order_id in self.rows else 'not read'}")
+            (order_id, self._stands(order_id))
             for order_id in self.world.shop.orders
             if not self._is_at_its_end(order_id)
         ]
@@ -103,6 +103,10 @@ class Verdict:
         if self.world.rolled_back and not self._all(select(IDENTITY.c.caught_up_at))[0][0]:
             waits.append(("", "the ledger went back, and has not caught up"))
         return waits
+
+    def _stands(self, order_id):
+        row = self.rows.get(order_id)
+        return f"STUCK: it is {row.state} ({row.reason})" if row else "LOST: no poll has stored it"
 
     def _is_at_its_end(self, order_id):
         row = self.rows.get(order_id)
