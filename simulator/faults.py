@@ -220,3 +220,10 @@ def everything(
         *(((0.2, Fault("down", seconds=down)),) if down > 0 else ()),
     )
     return Fault("mix", path=path, probability=probability, choices=tuple(choices))
+
+
+def turned_away(probability: float, path: str = "*") -> Fault:
+    """What a firewall or a moved address answers now and then in place of the remote: 403, 404, 302."""
+    answers = (Fault("status", status=status, body="<html>-</html>") for status in (403, 404, 302))
+    choices = tuple((1.0, answer) for answer in answers)
+    return Fault("mix", path=path, probability=probability, choices=choices)

@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
@@ -102,6 +103,35 @@ class Valkey:
         self.client.close()
         self.process.terminate()
         self.process.wait(10)
+
+
+class Postgres:
+    """The processes of a PostgreSQL server as they are now, to be frozen and thawed, or killed."""
+
+    def __init__(self, server):
+        self.processes = [psutil.Process(server.get_pid())]
+
+    def freeze(self):
+        """Nobody answers from here on, and no connection is refused or closed either."""
+        postmaster = self.processes[0]
+        # The postmaster first, so that nobody new comes meanwhile.
+        postmaster.suspend()
+        self.processes += postmaster.children(recursive=True)
+        self._each(psutil.Process.suspend, self.processes[1:])
+
+    def thaw(self):
+        self._each(psutil.Process.resume, reversed(self.processes))
+
+    def kill(self):
+        """All at once, as by a lack of memory: what was not committed is gone, and no file is closed."""
+        self.freeze()
+        self._each(psutil.Process.kill, self.processes)
+        psutil.wait_procs(self.processes, 10)
+
+    def _each(self, do, processes):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                do(process)
 
 
 class System:

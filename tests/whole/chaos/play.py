@@ -20,20 +20,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
-import psutil
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 from sqlalchemy import select, update
 from whole.chaos import rollback
 from whole.chaos.plan import CLOCK, FIRST_ID, LENGTH, POISON, REFUSED
-from whole.system import ROOT, System, free_port, wait_until
+from whole.system import ROOT, Postgres, System, free_port, wait_until
 
 from ledger.database import LedgerUnavailable
 from ledger.orders import ORDERS
 from ledger.updates import UPDATES
 from simulator.crm import Crm
-from simulator.faults import Fault, everything
+from simulator.faults import Fault, everything, turned_away
 from simulator.samples import reference_order, shop_time
 from simulator.shop import Shop
 
@@ -298,6 +297,8 @@ class World(System):
         }
         self.crm.faults.add(*(fault for name, fault in refused.items() if name in on))
         if "lost" in on:
+            for remote in (self.crm, self.shop):
+                remote.faults.add(turned_away(0.01))
             self.crm.faults.add(everything(probability=self.plan.lost, late=1.0))
             self.shop.faults.add(everything(probability=self.plan.lost / 2, late=1.0))
         self.crm.faults.add(Fault("latency", Crm.ORDER_SET, seconds=0.1, up_to=0.5))
@@ -380,20 +381,14 @@ class World(System):
             self.rules["silent"] = sqlite3.connect(path, isolation_level=None, timeout=20)
             self.rules["silent"].execute("BEGIN EXCLUSIVE")
             return
-        postmaster = psutil.Process(self.server.get_pid())
-        postmaster.suspend()
-        self.rules["silent"] = [postmaster, *postmaster.children(recursive=True)]
-        for process in self.rules["silent"][1:]:
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
+        self.rules["silent"] = Postgres(self.server)
+        self.rules["silent"].freeze()
 
     def end_silent(self, _):
         if self.server is None:
             self.rules.pop("silent").close()
             return
-        for process in reversed(self.rules.pop("silent")):
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
+        self.rules.pop("silent").thaw()
 
     def begin_rollback(self, _):
         """Nothing is said from here to the end of it: what is taken back with the ledger nobody can know."""

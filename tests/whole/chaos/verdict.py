@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from datetime import timedelta
 from itertools import groupby
 
 from sqlalchemy import func, select, update
@@ -25,6 +26,8 @@ IDENTITY = Identity.__table__
 
 # Seconds from the end of the faults until everything must be as it should.
 SETTLED_WITHIN = 60.0
+# A call that may take effect later is over by then.
+STILL_UNDER_WAY = timedelta(seconds=12)
 LINES_OF_ONE = 2  # the product and the delivery
 SHOWN, LOGGED = 6, 60
 
@@ -37,30 +40,34 @@ def judge(world):
         if time.monotonic() > reconciled + 4:
             reconciled = time.monotonic()
             world.reconcile_soon()
-            _let_time_pass(world)
+            _let_time_pass(world, world.plan.may_be_refused)
         found = Verdict(world)
         waits = found.unsettled()
         if not waits or time.monotonic() > until:
             break
+        if time.monotonic() > until - SETTLED_WITHIN / 2:
+            # Without an answer again and again: each wait is longer than the one before.
+            _let_time_pass(world, {order_id for order_id, _ in waits if order_id})
         time.sleep(0.5)
     world.tell(f"settled {SETTLED_WITHIN - until + time.monotonic():.0f} s later")
     problems = [*waits, *found.problems()]
     assert not problems, found.explained(problems)
 
 
-def _let_time_pass(world):
-    """What was refused by itself waits for long by then: its time comes now."""
+def _let_time_pass(world, whom):
+    """What these orders wait for is long over now. A call that may still take effect is waited for all the
+    same.
+    """
     now = world.ledger.now()
-    due = (
-        update(ORDERS)
-        .where(
-            ORDERS.c.order_id.in_(world.plan.may_be_refused),
-            ORDERS.c.state.in_(("waiting", "received")),
-            ORDERS.c.next_try_at > now,
-        )
-        .values(next_try_at=now)
-    )
-    patiently(lambda: world.ledger.write(lambda db: db.execute(due)))
+    mine = (ORDERS.c.order_id.in_(whom), ORDERS.c.state.in_(("waiting", "received")))
+    over = ORDERS.c.uncertain_since < now - STILL_UNDER_WAY
+    long_ago = now - timedelta(days=1) / 2
+
+    def unit(db):
+        db.execute(update(ORDERS).where(*mine, over).values(uncertain_since=long_ago))
+        db.execute(update(ORDERS).where(*mine, ORDERS.c.next_try_at > now).values(next_try_at=now))
+
+    patiently(lambda: world.ledger.write(unit))
 
 
 class Verdict:
