@@ -192,6 +192,8 @@ class Verdict:
         for effect in list(self.world.shop.updates):
             effects[effect["id"]].append(effect)
         for order_id, rows in self.updates.items():
+            if any(row.state == "queued" for row in rows):
+                continue  # that is said already, and its call may have had an effect
             sent = [row for row in rows if row.state == "sent"]
             yield from ((order_id, text) for text in self._of_notes(order_id, sent))
             yield from ((order_id, text) for text in self._of_states(order_id, sent, effects))
