@@ -174,7 +174,8 @@ class Verdict:
                 for row in self._of_box(order_id)
             ]
             if made != said:
-                yield order_id, f"SWALLOWED: said {said}, made {made}"
+                fault = "SWALLOWED" if len(made) < len(said) else "OVERTAKEN"
+                yield order_id, f"{fault}: said {said}, made {made}"
         for order_id, posted in self.world.posts.items():
             if len(self.updates[order_id]) != len(posted):
                 yield (
