@@ -6,7 +6,7 @@ export UV_LINK_MODE ?= copy
 # Compiled modules are kept in .venv: without them every start costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run setup test check bench bench-paired bench-scale lock clean
+.PHONY: run setup test test-long chaos check bench bench-paired bench-scale lock clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/orderbridge run
@@ -15,6 +15,16 @@ setup: .venv/dev.stamp
 
 test: setup check
 	$(BIN)/pytest -n 5 --dist load --maxschedchunk 1
+
+# What needs longer than five minutes; the seeded runs of everything at once are among it.
+test-long: setup
+	CHAOS_SEEDS=$(or $(SEEDS),10) $(BIN)/pytest -m long -n 3 --dist load --maxschedchunk 1
+
+# Those runs alone: make chaos SEEDS=10; one of them again: make chaos SEED=4; with some faults only:
+# make chaos SEED=4 FAULTS=paging,clock (tests/whole/chaos/plan.py names them).
+chaos: setup
+	CHAOS_SEEDS=$(SEEDS) CHAOS_SEED=$(SEED) CHAOS_FAULTS=$(FAULTS) \
+	    $(BIN)/pytest -m long -n 3 --dist load --maxschedchunk 1 tests/whole/test_whole_chaos.py
 
 check: setup
 	$(BIN)/ruff check .

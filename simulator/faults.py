@@ -128,6 +128,16 @@ class Faults:
         with self._lock:
             self.rules = [*self.rules, *rules]
 
+    def first(self, rule: Fault) -> None:
+        """As `add`, before all others: of the outcomes the first rule that hits decides."""
+        with self._lock:
+            self.rules = [rule, *self.rules]
+
+    def remove(self, rule: Fault) -> None:
+        """Take this very rule away, whatever others there are."""
+        with self._lock:
+            self.rules = [one for one in self.rules if one is not rule]
+
     def reset(self) -> None:
         with self._lock:
             self.rules = []
@@ -210,3 +220,10 @@ def everything(
         *(((0.2, Fault("down", seconds=down)),) if down > 0 else ()),
     )
     return Fault("mix", path=path, probability=probability, choices=tuple(choices))
+
+
+def turned_away(probability: float, path: str = "*") -> Fault:
+    """What a firewall or a moved address answers now and then in place of the remote: 403, 404, 302."""
+    answers = (Fault("status", status=status, body="<html>-</html>") for status in (403, 404, 302))
+    choices = tuple((1.0, answer) for answer in answers)
+    return Fault("mix", path=path, probability=probability, choices=choices)

@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
@@ -104,6 +105,35 @@ class Valkey:
         self.process.wait(10)
 
 
+class Postgres:
+    """The processes of a PostgreSQL server as they are now, to be frozen and thawed, or killed."""
+
+    def __init__(self, server):
+        self.processes = [psutil.Process(server.get_pid())]
+
+    def freeze(self):
+        """Nobody answers from here on, and no connection is refused or closed either."""
+        postmaster = self.processes[0]
+        # The postmaster first, so that nobody new comes meanwhile.
+        postmaster.suspend()
+        self.processes += postmaster.children(recursive=True)
+        self._each(psutil.Process.suspend, self.processes[1:])
+
+    def thaw(self):
+        self._each(psutil.Process.resume, reversed(self.processes))
+
+    def kill(self):
+        """All at once, as by a lack of memory: what was not committed is gone, and no file is closed."""
+        self.freeze()
+        self._each(psutil.Process.kill, self.processes)
+        psutil.wait_procs(self.processes, 10)
+
+    def _each(self, do, processes):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                do(process)
+
+
 class System:
     """Everything but the workers runs once entered; `worker()` and `ticks()` or `beat()` start those."""
 
@@ -115,7 +145,6 @@ class System:
         self.extra = environment
         self.processes = []
         self.tickers = []
-        self.stopped = threading.Event()
         self.stack = ExitStack()
 
     def __enter__(self):
@@ -129,8 +158,9 @@ class System:
         return self
 
     def __exit__(self, *_):
-        self.stopped.set()
-        for ticker in self.tickers:
+        for _, stopped in self.tickers:
+            stopped.set()
+        for ticker, _ in self.tickers:
             ticker.join(10)
         for process in self.processes:
             self.kill(process)
@@ -177,18 +207,22 @@ class System:
             "worker", "-c", str(threads), "-n", name, "--without-mingle", *arguments, log="worker"
         )
 
-    def ticks(self):
-        """The messages of a beat without a process of its own; tests of beat itself start a real one."""
+    def ticks(self, ahead=0.0):
+        """The messages of a beat without a process of its own; tests of beat itself start a real one.
+        `ahead` are seconds by which that host's clock is wrong. Out: what ends them.
+        """
         every = {
             "orders.fetch": (int(self.environment["FETCH_INTERVAL"]), "fetch"),
             "upkeep.sweep": (int(self.environment["SWEEP_INTERVAL"]), "upkeep"),
             "upkeep.pulse": (5, "upkeep"),
         }
-        ticker = threading.Thread(target=self._tick, args=(every, self.stopped), daemon=True)
+        stopped = threading.Event()
+        ticker = threading.Thread(target=self._tick, args=(every, stopped, ahead), daemon=True)
         ticker.start()
-        self.tickers.append(ticker)
+        self.tickers.append((ticker, stopped))
+        return stopped
 
-    def _tick(self, every, stopped):
+    def _tick(self, every, stopped, ahead):
         app = Celery(broker=self.valkey.url)
         app.conf.broker_transport_options = {"socket_timeout": 2, "socket_connect_timeout": 2}
         due = dict.fromkeys(every, 0.0)
@@ -199,8 +233,9 @@ class System:
                     continue
                 due[task] = time.monotonic() + seconds
                 kwargs = {"connection": "okliving"} if task == "orders.fetch" else {}
+                expires = datetime.now(UTC) + timedelta(seconds=seconds + ahead)
                 with suppress(KombuError, redis.RedisError, OSError):
-                    app.send_task(task, kwargs=kwargs, queue=queue, expires=seconds, retry=False)
+                    app.send_task(task, kwargs=kwargs, queue=queue, expires=expires, retry=False)
         app.close()
 
     def beat(self):

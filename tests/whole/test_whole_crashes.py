@@ -8,7 +8,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from whole.system import System
+from whole.system import Postgres, System
 
 from simulator.faults import Fault
 
@@ -135,8 +135,9 @@ def test_locked_sqlite_for_three_seconds(tmp_path, database_url):
         assert {row.tries for row in system.rows()} == {1}
 
 
+@pytest.mark.parametrize("how", ["stopped", "killed", "frozen"])
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_stopped_postgresql(tmp_path, database_url, postgres):
+def test_postgresql_gone_at_work_and_back_a_moment_later(tmp_path, database_url, postgres, how):
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(80)
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.2))
@@ -144,9 +145,10 @@ def test_stopped_postgresql(tmp_path, database_url, postgres):
         system.worker(threads=5)
         system.wait_until(lambda: len(system.crm.processes) > 10)
         system.ledger.close()
-        postgres.stop()
-        outage(3)
-        postgres.ensure_postgres_running()
+        server = Postgres(postgres)
+        {"stopped": postgres.stop, "killed": server.kill, "frozen": server.freeze}[how]()
+        outage(8 if how == "frozen" else 3)
+        (server.thaw if how == "frozen" else postgres.ensure_postgres_running)()
         system.wait_created(80)
         system.assert_each_once(given)
         assert set(system.outcomes()) <= {"created", "lost", "adopted", "not_found"}
