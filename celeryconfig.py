@@ -12,6 +12,7 @@ _settings = orderbridge.current()
 broker_url = _settings.broker
 broker_connection_retry_on_startup = True  # a worker may start before its broker
 broker_connection_max_retries = None  # the default gives up after some 46 minutes
+broker_channel_error_retry = True  # the default ends a worker when Redis is full or read-only
 broker_pool_limit = 64  # a producer for every thread of a worker
 broker_pool_acquire_timeout = 30  # the default waits for ever for a free producer
 broker_transport_options = {

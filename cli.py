@@ -380,7 +380,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
         _stop(f"The update is refused. {told}", WRONG)
     try:
         row = accepting.accept(
-            resources.build(settings.load(), durable=True),
+            resources.build(settings.load()),
             request,
             origin="cli",
             key=None if key is None else f"cli:{key}",

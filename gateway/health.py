@@ -6,13 +6,14 @@ a worker was seen lately and every shop was read lately, else 503 with what is m
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from redis.exceptions import RedisError
 
 from ledger import connections
+from ledger.clock import SKEW_LIMIT
 from ledger.database import LedgerUnavailable
 from tasks.resources import Resources
 from tasks.upkeep import SEEN_KEY
@@ -31,17 +32,20 @@ def healthz() -> ResponseReturnValue:
 
 @health.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    missing = not_ready(current_app.config["RESOURCES"], datetime.now(UTC))
+    missing = not_ready(current_app.config["RESOURCES"])
     return jsonify(ready=not missing, missing=missing), 503 if missing else 200
 
 
-def not_ready(r: Resources, now: datetime) -> list[str]:
+def not_ready(r: Resources, now: datetime | None = None) -> list[str]:
     """What keeps the system from being ready, in words; empty when it is."""
     missing: list[str] = []
     try:
         polled = {row.connection: row.polled_at for row in connections.cursors(r.ledger)}
+        now = now or r.ledger.now()
     except LedgerUnavailable:
         return ["the ledger does not answer"]
+    if abs(r.ledger.skew) > SKEW_LIMIT:
+        missing.append(f"this host's clock is {r.ledger.skew:+.0f} s from the database's")
     late = timedelta(seconds=max(LATE_INTERVALS * r.settings.fetch_interval, LATE_SECONDS))
     for name in r.sources:
         last = polled.get(name)

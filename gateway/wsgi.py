@@ -6,4 +6,4 @@ from gateway.app import create_app
 from tasks.resources import build
 
 logs.configure()
-app = create_app(build(settings.current(), durable=True))
+app = create_app(build(settings.current()))

@@ -116,8 +116,14 @@ def move_cursor(ledger: Ledger, poll: Poll, watermark: datetime) -> bool:
     return _update_held(ledger, poll, watermark=watermark)
 
 
-def end_poll(ledger: Ledger, poll: Poll, now: datetime, watermark: datetime | None) -> bool:
-    """Move the cursor and give the shop back; False when the lease was lost: then nothing moves."""
+def end_poll(
+    ledger: Ledger, poll: Poll, now: datetime, watermark: datetime | None, *, whole: bool = True
+) -> bool:
+    """Move the cursor and give the shop back; False when the lease was lost: then nothing moves. `whole`
+    unless only past days were read: a poll that reads all that is new since the cursor has caught up with
+    a ledger that went back.
+    """
+    caught_up = {"behind": False} if whole else {}
     return _update_held(
         ledger,
         poll,
@@ -127,6 +133,7 @@ def end_poll(ledger: Ledger, poll: Poll, now: datetime, watermark: datetime | No
         error="",
         lease_until=None,
         lease_token=None,
+        **caught_up,
     )
 
 

@@ -14,28 +14,49 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Insert, create_engine, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+import structlog
+from sqlalchemy import Connection, Engine, Insert
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ledger import tides
+from ledger.clock import SKEW_LIMIT, DatabaseClock, HostClock
+from ledger.engines import BUSY_SECONDS, engine_of, unhurried
+from ledger.faults import is_deadlock, is_locked, is_outage, is_passing
+from ledger.tides import Bounds, Memory, Standing
 
 T = TypeVar("T")
 
-# Seconds that a writer waits for another process's transaction on SQLite.
-BUSY_SECONDS = 30
+log = structlog.get_logger()
+
 # Milliseconds after which a writer looks again whether it is its turn.
 LOOK_MILLISECONDS = 1
 # Units in one transaction: enough to share a disk flush, few enough to be quick.
 BATCH = 200
-# PostgreSQL's codes for a transaction that it ended so that another one can go on, and how often such a one
-# is tried again.
-DEADLOCK = ("40001", "40P01")
+# How often a transaction is tried again that PostgreSQL ended so that another one can go on.
 DEADLOCKS = 5
+# When one unit has failed the others, each gets a transaction of its own, for so many seconds in all: where
+# each must wait for a lock, nobody is to wait for two hundred of them.
+APART_SECONDS = 4.0
+# How often a transaction begins anew in a ledger that went back meanwhile.
+BEGINNINGS = 3
+# Writers of earlier connections of this process whose tides it knows.
+MOST_WRITERS = 16
+# A memory that could not say is asked again after so many seconds.
+ASK_AGAIN = 2.0
+# PostgreSQL's clock, and not when the transaction began.
+_ITS_TIME = "SELECT clock_timestamp()"
 
 
 class LedgerUnavailable(Exception):  # noqa: N818  it says what is, as the errors of clients do
     """The database could not be reached or refused the transaction; nothing was committed for sure."""
+
+
+class _WentBack(Exception):  # noqa: N818  as above
+    """The ledger does not know the last commit that it confirmed to this process."""
 
 
 class _Entry(Generic[T]):
@@ -55,13 +76,59 @@ class Ledger:
         self.engine = engine
         self._waiting: deque[_Entry[Any]] = deque()
         self._writing = threading.Lock()
+        self._measuring = threading.Lock()
         self._connection: Connection | None = None
         self._later: dict[Insert, list[dict[str, Any]]] = {}
         self._is_file = engine.dialect.name == "sqlite"
+        self._clock = HostClock() if self._is_file else DatabaseClock()
+        self._memory: Memory | None = None
+        self._bounds = Bounds()
+        self._standing: Standing | None = None
+        self._confirmed: dict[str, int] = {}
+        self._writer = ""
+        self._look_at = float("-inf")
+
+    def watch(self, memory: Memory, bounds: Bounds) -> None:
+        """Let `memory` know of every commit, and compare with it. Called once, before the first commit."""
+        self._memory, self._bounds = memory, bounds
 
     def now(self) -> datetime:
-        """The time, aware and in UTC, by which leases and waits are counted."""
-        return datetime.now(UTC)
+        """The time, aware and in UTC, by which leases and waits are counted: the database's. Raises
+        LedgerUnavailable when that was never reached: this host's own clock may be quite another.
+        """
+        known = self._clock.is_known
+        if (self._clock.is_due() or not known) and self._measuring.acquire(blocking=not known):
+            try:
+                # Of many that wait for the first answer one asks; a failure counts for all of them.
+                if self._clock.is_due():
+                    self.measure_clock()
+            except LedgerUnavailable:
+                if not self._clock.is_known:
+                    raise
+            finally:
+                self._measuring.release()
+        if not self._clock.is_known:
+            raise LedgerUnavailable("The ledger could not be asked for its time.")
+        return self._clock.now()
+
+    @property
+    def skew(self) -> float:
+        """Seconds by which this host's clock is ahead of the database's, as last measured."""
+        return self._clock.skew
+
+    def measure_clock(self) -> None:
+        """Ask the database for its time, and tell a person when this host has quite another. Raises
+        LedgerUnavailable. Called at the start of a process, by each pulse, and by `now` once a minute.
+        """
+        if self._is_file:
+            return
+        self._clock.measure(self._ask_time)
+        if abs(self.skew) > SKEW_LIMIT:
+            log.error("clock_differs_from_the_database", seconds=round(self.skew, 1))
+
+    def _ask_time(self) -> datetime:
+        with self.read() as db:
+            return cast("datetime", db.exec_driver_sql(_ITS_TIME).scalar())
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -69,7 +136,9 @@ class Ledger:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except (OperationalError, InterfaceError) as exc:
+        except (DBAPIError, PoolTimeout) as exc:
+            if not is_passing(exc):
+                raise
             raise LedgerUnavailable("The ledger could not be read.") from exc
 
     def write(self, unit: Callable[[Connection], T]) -> T:
@@ -115,13 +184,17 @@ class Ledger:
 
     def _commit_apart(self, batch: list[_Entry[Any]], error: Exception) -> None:
         """One unit of the batch failed and took the others with it: each on its own now."""
+        until = time.monotonic() + APART_SECONDS
         for entry in batch:
             entry.error = _translated(error)
-            if _is_outage(error) or (len(batch) == 1 and not _is_deadlock(error)):
+            if _is_hopeless(error) or (len(batch) == 1 and not is_deadlock(error)):
                 continue
             for _ in range(DEADLOCKS):
+                if time.monotonic() > until:
+                    entry.error = LedgerUnavailable("The ledger was busy for too long.")
+                    break
                 entry.error = self._commit_alone(entry)
-                if entry.error is None or not _is_deadlock(entry.error.__cause__):
+                if entry.error is None or not is_deadlock(entry.error.__cause__):
                     break
 
     def _commit_alone(self, entry: _Entry[Any]) -> Exception | None:
@@ -132,19 +205,35 @@ class Ledger:
         return None
 
     def _commit(self, batch: list[_Entry[Any]]) -> None:
+        for _ in range(BEGINNINGS):
+            try:
+                return self._commit_once(batch)
+            except _WentBack:
+                self._begin_anew()
+        raise LedgerUnavailable("The ledger goes back in time again and again.")
+
+    def _commit_once(self, batch: list[_Entry[Any]]) -> None:
         self._later.clear()
         try:
             connection = self._open()
+            now = self.now()
             with connection.begin():
                 if self._is_file:
                     _take_turn(connection)
+                height = tides.rise(connection, self._writer, now)
+                if height <= self._confirmed.get(self._writer, 0):
+                    raise _WentBack
                 for entry in batch:
                     entry.result = entry.unit(connection)
                 for statement, rows in self._later.items():
                     connection.execute(statement, rows)
-        except DBAPIError:
-            self._drop_connection()
+        except DBAPIError as exc:
+            if not is_locked(exc):
+                self._drop_connection()
             raise
+        self._confirmed[self._writer] = height
+        if self._memory is not None and self._standing is not None:
+            self._memory.keep(self._standing.epoch, self._writer, height)
 
     def _open(self) -> Connection:
         if self._connection is None:
@@ -152,6 +241,14 @@ class Ledger:
             if self._is_file:
                 self._connection.exec_driver_sql(f"PRAGMA busy_timeout={LOOK_MILLISECONDS}")
                 self._connection.rollback()
+            # A tide of its own: the last connection's may be locked as long as the server holds on to it.
+            self._writer = tides.new_writer()
+            while len(self._confirmed) >= MOST_WRITERS:
+                self._confirmed.pop(next(iter(self._confirmed)))
+            # Another server may have taken over meanwhile.
+            self._look_at = float("-inf")
+        if time.monotonic() > self._look_at and self._is_lower():
+            self._begin_anew()
         return self._connection
 
     def _drop_connection(self) -> None:
@@ -159,6 +256,100 @@ class Ledger:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+    @property
+    def longest_call(self) -> timedelta:
+        """For how long a call may be under way that began before now."""
+        return self._bounds.call
+
+    # --- a ledger that went back in time ----------------------------------------------------------
+
+    def look_back(self) -> Standing | None:
+        """How the ledger stands, after a look whether it went back in time; if it did, it is in a new epoch
+        by then. None for one that is not marked. Raises LedgerUnavailable. Called by every poll and pulse,
+        and by each new connection that writes.
+        """
+        if self._is_lower():
+            with self._writing:
+                try:
+                    self._begin_anew()
+                except DBAPIError as exc:
+                    raise _translated(exc) from exc
+        return self._standing
+
+    def close_gap(self) -> None:
+        """Note it when all shops have been read again since the ledger went back."""
+        if self._standing is None or not self._standing.is_behind:
+            return
+        now, sources = self.now(), self._bounds.sources
+        if self.write(lambda db: tides.close_gap(db, sources, now)):
+            log.warning("ledger_caught_up")
+
+    def forget_silent(self) -> None:
+        """Let go of the tides of processes that ended long ago, the memory first: one that the ledger alone
+        has forgotten would look like one that it lost.
+        """
+        standing = self.look_back()
+        if standing is None or self._memory is None:
+            return
+        remembered = self._memory.heights(standing.epoch)
+        if remembered is None:
+            return
+        now = self.now()
+        self.write(lambda db: tides.drop(db, now, remembered))
+        with self.read() as db:
+            silent = tides.silent(db, now)
+        if silent:
+            self._memory.forget(standing.epoch, silent)
+
+    def _is_lower(self) -> bool:
+        """Whether more is remembered than the ledger knows. Memories are asked first: what they were told
+        was committed by then.
+        """
+        known = self._standing or self._stand()
+        if known is None:
+            return False
+        confirmed = dict(self._confirmed)
+        remembered = None if self._memory is None else self._memory.heights(known.epoch)
+        seen = self._stand()
+        if seen is None or seen.id != known.id:
+            raise LedgerUnavailable("Another ledger is in its place. Start this process again.")
+        if seen.epoch > known.epoch:
+            # Another process noticed and put it into a new epoch.
+            self._confirmed, self._standing = {}, seen
+            return self._is_lower()
+        asked = self._memory is None or remembered is not None
+        self._look_at = float("inf") if asked else time.monotonic() + ASK_AGAIN
+        if seen.epoch < known.epoch:
+            return True
+        self._standing = seen
+        return bool(
+            tides.higher(confirmed, seen.heights) or tides.higher(remembered or {}, seen.heights)
+        )
+
+    def _stand(self) -> Standing | None:
+        with self.read() as db:
+            return tides.standing(db)
+
+    def _begin_anew(self) -> None:
+        """Put the ledger into a new epoch, unless another process was first. Called by who may write."""
+        known, now = self._standing, self.now()
+        try:
+            connection = self._connection or self._open()
+            with connection.begin():
+                if self._is_file:
+                    _take_turn(connection)
+                with unhurried(connection):
+                    seen, since = tides.standing(connection), None
+                    if seen is not None and (known is None or seen.epoch <= known.epoch):
+                        since = tides.begin_anew(connection, seen, now, self._bounds)
+                        seen = tides.standing(connection)
+        except DBAPIError:
+            self._drop_connection()
+            raise
+        self._confirmed, self._standing = {}, seen
+        if since is not None and seen is not None:
+            log.critical("ledger_went_back", known_until=since.isoformat(), epoch=seen.epoch)
 
 
 def _take_turn(connection: Connection) -> None:
@@ -182,55 +373,19 @@ def _take_turn(connection: Connection) -> None:
             return
 
 
-def _is_deadlock(error: BaseException | None) -> bool:
-    """Whether PostgreSQL ended this transaction to let another one, of another process, go on."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in DEADLOCK
-
-
-def _is_outage(error: Exception) -> bool:
-    return isinstance(error, OperationalError | InterfaceError) and not _is_deadlock(error)
+def _is_hopeless(error: Exception) -> bool:
+    """Whether the next unit would fail alike."""
+    return isinstance(error, LedgerUnavailable) or is_outage(error)
 
 
 def _translated(error: Exception) -> Exception:
-    if not (_is_outage(error) or _is_deadlock(error)):
+    if not is_passing(error):
         return error
     unavailable = LedgerUnavailable("The ledger could not be written.")
     unavailable.__cause__ = error
     return unavailable
 
 
-def open_ledger(url: str, *, durable: bool = False) -> Ledger:
-    """Open the database at `url`.
-
-    `durable`: on SQLite every commit reaches the disk before it is answered (synchronous=FULL), for
-    doors that promise something to a caller. Workers do without: what a power cut takes back is polled
-    again and looked up.
-    """
-    if url.startswith("sqlite"):
-        engine = create_engine(
-            url,
-            hide_parameters=True,  # an order's text must not reach a log through an error
-            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
-        )
-        _prepare_sqlite(engine, durable=durable)
-    else:
-        engine = create_engine(
-            url,
-            pool_size=10,
-            max_overflow=10,
-            pool_pre_ping=True,
-            hide_parameters=True,  # as above
-            connect_args={"connect_timeout": 5},
-        )
-    return Ledger(engine)
-
-
-def _prepare_sqlite(engine: Engine, *, durable: bool) -> None:
-    def on_connect(raw: Any, _record: object) -> None:
-        cursor = raw.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    event.listen(engine, "connect", on_connect)
+def open_ledger(url: str, *, unhurried: bool = False) -> Ledger:
+    """Open the database at `url`; `unhurried` for migrations, whose statements take their time."""
+    return Ledger(engine_of(url, unhurried=unhurried))

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, func, insert, or_, select, update
 
 from ledger.database import Ledger
 from ledger.models import HookCall
@@ -223,18 +223,33 @@ def finish_in(db: Connection, claim: Claim, outcomes: dict[int, str], now: datet
 
 def next_of(ledger: Ledger, claim: Claim) -> int | None:
     """An open call of the same process: what came in while the others were worked off."""
-    query = (
+    with ledger.read() as db:
+        return cast("int | None", db.scalar(_open_of(claim.connection, claim.process)))
+
+
+def came_later(ledger: Ledger, claim: Claim) -> bool:
+    """Whether calls of this process came in since these were claimed."""
+    query = _open_of(claim.connection, claim.process).where(HOOKS.c.id > max(claim.ids))
+    with ledger.read() as db:
+        return db.execute(query).first() is not None
+
+
+def are_open(db: Connection, connection: str, process: str) -> bool:
+    """Whether calls of this process wait to be worked off."""
+    return db.execute(_open_of(connection, process)).first() is not None
+
+
+def _open_of(connection: str, process: str) -> Select[tuple[int]]:
+    return (
         select(HOOKS.c.id)
         .where(
             HOOKS.c.done_at.is_(None),
-            HOOKS.c.process == claim.process,
-            HOOKS.c.connection == claim.connection,
+            HOOKS.c.process == process,
+            HOOKS.c.connection == connection,
         )
         .order_by(HOOKS.c.id)
         .limit(1)
     )
-    with ledger.read() as db:
-        return cast("int | None", db.execute(query).scalar_one_or_none())
 
 
 def due(ledger: Ledger, now: datetime, most: int, grace: float = 0.0) -> list[int]:

@@ -1,7 +1,8 @@
 """Brings a ledger to the newest version of its tables and says who it is.
 
 In: a database URL. Fails with `WrongLedger` when a ledger of the sandbox is opened for real systems or
-the other way round. Called by `orderbridge migrate`, by `run`, and by every process before its work.
+the other way round, and when an older release left half a migration behind. Called by `orderbridge
+migrate`, by `run`, and by every process before its work.
 """
 
 from __future__ import annotations
@@ -13,27 +14,46 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 
 from ledger.database import open_ledger
-from ledger.identity import identify
+from ledger.identity import WrongLedger, identify
 from ledger.models import Identity
+
+# What SQLite says where a migration finds its own work done: it is one transaction, but was not always.
+HALF_DONE = ("already exists", "duplicate column")
 
 
 def upgrade(url: str, *, sandbox: bool) -> None:
     """Run the migrations, and mark a new ledger as the sandbox's or the real systems'."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    ledger = open_ledger(url)
+    ledger = open_ledger(url, unhurried=True)
     try:
         with ledger.engine.connect() as connection:
-            config = configuration()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+            _migrate(connection)
+        # What a migration set on its connection ends with it.
+        ledger.engine.dispose()
         ledger.write(lambda c: _mark(c, sandbox=sandbox))
         identify(ledger, sandbox=sandbox)
     finally:
         ledger.close()
+
+
+def _migrate(connection: Connection) -> None:
+    config = configuration()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except OperationalError as exc:
+        if any(told in str(exc.orig) for told in HALF_DONE):
+            raise WrongLedger(
+                "A migration by an older release broke off in this ledger and left half of itself behind "
+                f"({exc.orig}). Put back the copy from before that upgrade and run: "
+                "orderbridge migrate"
+            ) from exc
+        raise
+    connection.commit()
 
 
 def configuration() -> Config:

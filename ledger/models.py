@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -167,7 +168,8 @@ class Attempt(Base):
 
 class Cursor(Base):
     """How far one shop has been read, and who is reading it now. `start_at` is the moment of the first
-    attempt: what "from now on" means for this shop.
+    attempt: what "from now on" means for this shop. `behind` until it was read again since the ledger went
+    back in time.
     """
 
     __tablename__ = "cursors"
@@ -175,6 +177,7 @@ class Cursor(Base):
     connection: Mapped[str] = mapped_column(String(64), primary_key=True)
     start_at: Mapped[datetime | None]
     watermark: Mapped[datetime | None]
+    behind: Mapped[bool] = mapped_column(default=False, server_default=false())
     lease_until: Mapped[datetime | None]
     lease_token: Mapped[str | None] = mapped_column(String(32))
     polled_at: Mapped[datetime | None]

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger import tallies
+from ledger import tallies, tides
 from ledger.database import Ledger
 from ledger.models import IS_OPEN, Attempt, Intake, Order, UtcDateTime
 
@@ -205,6 +205,7 @@ def store(
     def unit(db: Connection) -> list[int]:
         of = {"of_connection": connection, "of_orders": [o.order_id for o in fresh]}
         created = {row.order_id: row.source for row in db.execute(_CREATED, of)}
+        doubts = tides.doubts(db)
         values = [
             {
                 "connection": connection,
@@ -219,6 +220,7 @@ def store(
                 "state_at": now,
                 "next_try_at": now,
                 "changed": o.order_id in created and judged(created[o.order_id], o.source),
+                **({} if doubts is None else doubts.doubt(o.shop_updated_at, ledger.longest_call)),
             }
             for o in fresh
         ]
@@ -484,7 +486,12 @@ _RECORD = (
 # An id that the CRM gave is kept even when the lease was lost meanwhile: it is the truth.
 _ADOPT_LATE = (
     update(ORDERS)
-    .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.target_id.is_(None))
+    .where(
+        ORDERS.c.id == bindparam("pk"),
+        # In a ledger that went back the key may belong to another order by now.
+        ORDERS.c.external_id == bindparam("of_external_id"),
+        ORDERS.c.target_id.is_(None),
+    )
     .values(
         state="created",
         reason="",
@@ -536,6 +543,7 @@ def record(
         if not kept and outcome.target_id is not None:
             values = {
                 "pk": claim.pk,
+                "of_external_id": claim.external_id,
                 "new_target_id": outcome.target_id,
                 "new_check_at": now + FIRST_CHECK,
                 "claimed_hash": claim.content_hash,
@@ -760,7 +768,7 @@ def refused_alike(
                 ATTEMPTS.c.started_at >= since,
                 ORDERS.c.strikes == 0,
             )
-            .order_by(ATTEMPTS.c.id.desc())
+            .order_by(ATTEMPTS.c.started_at.desc())
             .limit(MOST_ALIKE)
         ).all()
     alike = takewhile(lambda row: row.outcome == "refused" and row.excerpt == excerpt, rows)

@@ -34,7 +34,7 @@ UPDATES = cast("Table", Update.__table__)
 UPDATE_ATTEMPTS = cast("Table", UpdateAttempt.__table__)
 HOOKS = cast("Table", HookCall.__table__)
 
-# Rows in one transaction: some 10 to 20 ms on SQLite, with orders of 3 kB.
+# Rows in one transaction: some 10 ms on SQLite.
 CHUNK = 200
 # Rows looked at in one statement where some are kept.
 PAGE = 500

@@ -23,8 +23,8 @@ from ledger.models import IS_IN_SHADOW, IS_OPEN, IS_OPEN_QUEUE, Order, UpdateQue
 ORDERS = cast("Table", Order.__table__)
 QUEUES = cast("Table", UpdateQueue.__table__)
 
-# Rows in one transaction: some 10 to 20 ms on SQLite, with orders of 3 kB.
-CHUNK = 200
+# Rows in one transaction. They lie all over the table, so each is a page of its own: some 6 ms on SQLite.
+CHUNK = 100
 # The least that a time can be later than another one.
 TICK = timedelta(microseconds=1)
 

@@ -103,6 +103,7 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
     ledger = open_ledger(chosen.database_url)
     try:
         identify(ledger, sandbox=chosen.sandbox)
+        ledger.measure_clock()
     except (WrongLedger, LedgerUnavailable) as exc:
         raise SystemExit(f"orderbridge: {exc}") from None
     finally:

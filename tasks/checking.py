@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from clients.errors import AuthFailed, ClientError, Forbidden, Misconfigured, Unreachable
+from ledger.clock import SKEW_LIMIT
 from mapping.profile import UnknownShape
 from tasks.resources import Resources, Source, Target
 
@@ -36,7 +37,7 @@ class Line:
 
 def check(r: Resources, *, read_orders: bool = False) -> list[Line]:
     """All tests of all connections."""
-    lines: list[Line] = []
+    lines = [_clock(r)]
     for source in r.sources.values():
         lines.append(_test(source.name, "log in", source.client.login))
         if read_orders:
@@ -45,6 +46,16 @@ def check(r: Resources, *, read_orders: bool = False) -> list[Line]:
         lines.append(_test(target.name, "log in", target.client.login))
         lines.append(_test(target.name, "workflow and stage", partial(_workflow, target)))
     return lines
+
+
+def _clock(r: Resources) -> Line:
+    """The clock of this host against the database's."""
+    r.ledger.measure_clock()
+    good = abs(r.ledger.skew) <= SKEW_LIMIT
+    told = f"{r.ledger.skew:+.1f} s from the database's"
+    return Line(
+        "ledger", "clock", good, told, "" if good else "Set the clocks of all hosts by NTP."
+    )
 
 
 def _test(connection: str, what: str, work: Callable[[], str | None]) -> Line:

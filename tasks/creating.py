@@ -25,6 +25,7 @@ from clients.errors import (
 from clients.limits import Turn
 from ledger import orders
 from ledger.orders import Claim, Due, Outcome
+from mapping.order import Order
 from mapping.problems import DOUBTS
 from mapping.profile import Mapped, Profile
 from mapping.source import from_text
@@ -75,6 +76,12 @@ def create(
     finally:
         step.ring += [due_of(member) for member in target.slots.release(holder)]
     return step
+
+
+def _was_edited(order: Order) -> bool:
+    """Whether the shop's own times say that it was changed after it was made, or do not say."""
+    made, changed = order.created_at, order.updated_at
+    return made is None or changed is None or changed > made
 
 
 def due_of(parked: str) -> Due:
@@ -201,9 +208,21 @@ class _Attempt(Verdicts):
         return self._wait_uncertain(mapped, since, lookups, pause, None, "look-up", woke=opened)
 
     def _differs(self, mapped: Mapped) -> bool:
-        """Whether what was sent, and is adopted now, is not what the order has become since."""
-        sent = self._claim.sent_source
+        """Whether what was sent, and is adopted now, is not what the order has become since. Of an order
+        whose call the ledger has forgotten, one that went back in time, nobody knows what that carried: then
+        an order that was ever edited may be another one.
+        """
+        order, sent = mapped.order, self._claim.sent_source
+        if self._is_forgotten() and order is not None and _was_edited(order):
+            return True
         return sent is not None and self._profile().map(from_text(sent)).draft != mapped.draft
+
+    def _is_forgotten(self) -> bool:
+        """Whether the ledger has no record of the call because of which this order is uncertain."""
+        since = self._claim.uncertain_since
+        sent_at = orders.last_sent_at(self._r.ledger, self._claim.pk)
+        longest = self._r.ledger.longest_call
+        return since is not None and (sent_at is None or sent_at < since - longest)
 
     def _send(self, mapped: Mapped, process: dict[str, Any]) -> Step:
         self._begin_call("create")

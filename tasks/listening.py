@@ -33,6 +33,8 @@ from tasks.resources import Resources, Target
 # After so many reads that failed, or so long, what the hook said counts alone.
 MOST_READS = 3
 LONGEST_WAIT = timedelta(minutes=5)
+# Seconds between two tries to learn the names of the box's stages, without which a call means nothing.
+UNNAMED_WAIT = 10.0
 # What cannot be worked off for a reason that nobody thought of ends after so many tries.
 MOST_TRIES = 5
 
@@ -97,15 +99,21 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
         hooks.finish(r.ledger, claim, outcomes, r.ledger.now())
         _log_done(outcomes)
         return None
+    told = [profile.updates.hook.said(call.fields) for call in calls]
     said: Said | None = None
     if may_read:
         try:
-            said = _read(target, profile, process, claim.tries)
+            said = _read(target, profile, process, claim.tries, told)
         except reading.NotRead as exc:
             tries = claim.tries + exc.counts
             young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
             if tries < MOST_READS and young:
                 return _try_again(r, claim, exc.wait, counted=exc.counts)
+        if hooks.came_later(r.ledger, claim):
+            said = None  # what was read may be what these say, and must not be heard before them
+    if said is None and reading.needs_names(target, profile, told):
+        # A stage that only the box can name: alone these words mean nothing, and would be lost.
+        return _try_again(r, claim, UNNAMED_WAIT, counted=False)
     _hear(r, profile, process, claim, calls, said)
     return None
 
@@ -126,9 +134,11 @@ def _process_of(
     return None, outcomes
 
 
-def _read(target: Target, profile: Profile, process: Process, tries: int) -> Said:
+def _read(
+    target: Target, profile: Profile, process: Process, tries: int, told: Sequence[Said]
+) -> Said:
     """What the process says; nothing, where the box does not have it."""
-    found = reading.read(target, profile, [process.external_id], tries)
+    found = reading.read(target, profile, [process.external_id], tries, told)
     return found.get(process.external_id, Said())
 
 

@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
+from redis.exceptions import RedisError
 
 from clients.errors import ClientError, RateLimited, StoreUnavailable, Transient, Uncertain
 from ledger import connections
@@ -28,7 +29,7 @@ from mapping.profile import Page, UnknownShape
 from settings import EVERYTHING
 from tasks.gate import Admission
 from tasks.paging import EndlessList, Listed, Walk, Window
-from tasks.resources import Resources, Source
+from tasks.resources import MOST_WAITING, Resources, Source
 from tasks.storing import Polled, store_page
 
 # The overlap around a clock change, when the shop's stamps jump by an hour or repeat one.
@@ -73,6 +74,7 @@ def poll(
     held = connections.begin_poll(r.ledger, connection, clock(), source.settings.lease)
     if held is None:
         raise PollRunning(f"A poll of {connection} is running already.")
+    r = r.in_this_epoch()
     now = clock()
     polled = Polled()
     asked = window or next_window(r, connection, held, now)
@@ -100,7 +102,9 @@ def poll(
         connections.fail_poll(r.ledger, held, clock(), text)
         raise PollFailed(f"{connection}: {text}")
     watermark = held.watermark if window else next_watermark(r, held, polled, asked.end)
-    _require_turn(connections.end_poll(r.ledger, held, clock(), watermark), connection)
+    ended = connections.end_poll(r.ledger, held, clock(), watermark, whole=window is None)
+    _require_turn(ended, connection)
+    r.ledger.close_gap()
     return polled
 
 
@@ -168,8 +172,15 @@ class _Reading:
             self.r, self.source, page, self.polled, self.clock(), trust_keys=self.trust_keys
         )
         if due:
-            self.ring(due)
+            self.ring(due[: self._room()])
         return Listed(marks, page.page, page.pages, page.total)
+
+    def _room(self) -> int:
+        """For how many to ring at once; for the others the sweeper does."""
+        try:
+            return self.r.room("create")
+        except RedisError:
+            return MOST_WAITING
 
     def reached(self, asked: Window) -> Callable[[datetime], None]:
         """Moves the cursor as far as the list was read for certain; its end is moved with the poll's own."""

@@ -67,9 +67,15 @@ def place(
 
 
 def read(
-    target: Target, profile: Profile, external_ids: Sequence[str], tries: int = 0
+    target: Target,
+    profile: Profile,
+    external_ids: Sequence[str],
+    tries: int = 0,
+    told: Sequence[Said] = (),
 ) -> dict[str, Said]:
-    """What these processes say, by external id, of those that the box has."""
+    """What these processes say, by external id, of those that the box has. The names of stages are known
+    afterwards, also of what was `told`, if the box tells any.
+    """
     wait = target.rate.acquire(PATIENCE)
     if wait > 0:
         raise NotRead(wait, counts=False)
@@ -80,7 +86,7 @@ def read(
             str(row["externalid"]): replace(profile.updates.hook.said(row), note=None)
             for row in rows
         }
-        names = _names(target, profile, list(said.values()))
+        names = _names(target, profile, [*said.values(), *told])
     except RemoteError as exc:
         _tell(target.read_gate, exc)
         log.warning("process_not_read", target=target.name, because=type(exc).__name__)
@@ -102,11 +108,14 @@ def _tell(gate: Gate, exc: RemoteError) -> None:
 # --- the names of stages ------------------------------------------------------------------------------
 
 
+_NEVER_ASKED = float("-inf")
+
+
 @dataclass(slots=True)
 class _Names:
     """What one box calls its stages, as last asked, and from when on they may be asked for anew."""
 
-    ask_at: float = float("-inf")
+    ask_at: float = _NEVER_ASKED
     by_id: dict[str, str] = field(default_factory=dict)
     asking: threading.Lock = field(default_factory=threading.Lock)
 
@@ -125,12 +134,7 @@ def _names(target: Target, profile: Profile, said: Sequence[Said]) -> dict[str, 
     """
     kept = _kept.setdefault(target.client, _Names())
     with kept.asking:
-        strange = [
-            one
-            for one in said
-            if one.stages and not profile.updates.hook.has_row(one) and not _is_named(one, kept)
-        ]
-        if strange and time.monotonic() > kept.ask_at:
+        if _is_strange(profile, said, kept) and time.monotonic() > kept.ask_at:
             again = NAMES_KEPT
             try:
                 target.rate.acquire(PATIENCE)
@@ -143,8 +147,19 @@ def _names(target: Target, profile: Profile, said: Sequence[Said]) -> dict[str, 
         return kept.by_id
 
 
-def _is_named(said: Said, kept: _Names) -> bool:
-    return any(stage in kept.by_id for stage in said.stages)
+def needs_names(target: Target, profile: Profile, said: Sequence[Said]) -> bool:
+    """Whether a stage is said that only the box can name, which was not asked for its names yet."""
+    kept = _kept.setdefault(target.client, _Names())
+    return kept.ask_at == _NEVER_ASKED and _is_strange(profile, said, kept)
+
+
+def _is_strange(profile: Profile, said: Sequence[Said], kept: _Names) -> bool:
+    """Whether one says a stage of which neither the profile's table nor the box's names tell anything."""
+    hook = profile.updates.hook
+    return any(
+        one.stages and not hook.has_row(one) and not any(s in kept.by_id for s in one.stages)
+        for one in said
+    )
 
 
 def _by_id(workflows: list[dict[str, Any]]) -> dict[str, str]:

@@ -8,11 +8,13 @@ reads so many processes at most. Called by tasks/updates. Source: docs/decisions
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
-from ledger import hearing
-from ledger.hearing import Watched
+from ledger import hearing, hooks
+from ledger.hearing import Process, Watched
 from tasks import reading
 from tasks.doorbell import RECONCILE, ring_parked
 from tasks.listening import follow_up, stand
@@ -70,10 +72,21 @@ def _read(r: Resources, target: Target, connection: str, rows: list[Watched]) ->
             same.append(row)
             continue
         heard = hearing.hear(
-            r.ledger, row.process, [stood], r.ledger.now(), through=through, read=True
+            r.ledger,
+            row.process,
+            [stood],
+            r.ledger.now(),
+            through=through,
+            read=True,
+            begin=partial(_has_no_calls, process=row.process),
         )
         if heard is not None:
             follow_up(row.process, heard)
             produced += heard.accepted
     hearing.unchanged(r.ledger, same, r.ledger.now(), through)
     return produced
+
+
+def _has_no_calls(db: Connection, process: Process) -> bool:
+    """What the hook said earlier is heard before what is read now: its worker reads the process anew."""
+    return not hooks.are_open(db, process.connection, process.external_id)

@@ -7,7 +7,8 @@ Fails as its parts do, on first use. Called by tasks, the command line and the g
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cache
 
 import redis
@@ -19,12 +20,18 @@ from clients.onebox import OneBox
 from clients.tokens import cipher_for
 from ledger.database import Ledger, open_ledger
 from ledger.identity import identify
+from ledger.tides import Bounds
 from mapping import profile
 from mapping.profile import Profile
 from tasks.gate import Gate
+from tasks.memory import RedisMemory
 
 # Connections to Redis of one process, in its own right: two for each thread of a large worker.
 REDIS_CONNECTIONS = 128
+# Messages that may wait in a queue, at 1 kB each: enough for minutes of work, bounded after an outage.
+MOST_WAITING = 5000
+# So many may always be put there.
+LEAST_ROOM = 20
 # Reads of one CRM in flight: less than any lane has threads, so that hanging ones leave room.
 MOST_READS = 2
 
@@ -70,6 +77,12 @@ class Resources:
     targets: dict[str, Target]
     profiles: dict[str, Profile]
 
+    def room(self, queue: str, parked: int = 0) -> int:
+        """How many messages may still be put into this queue, when so many orders are `parked` beside it.
+        For what is left over the sweeper rings. Raises RedisError.
+        """
+        return max(MOST_WAITING - self.redis.llen(queue) - parked, LEAST_ROOM)
+
     def target_of(self, connection: str) -> Target:
         return self.targets[self.settings.shop(connection).target]
 
@@ -83,6 +96,15 @@ class Resources:
         if name not in self.profiles:
             self.profiles[name] = load_profile(self.settings, connection, target)
         return self.profiles[name]
+
+    def in_this_epoch(self) -> Resources:
+        """The same, by the name that the ledger has in the epoch it is in now: what Redis knows of its lost
+        future is not believed. For work that began under a lease, which a new epoch ends. Raises
+        LedgerUnavailable.
+        """
+        standing = self.ledger.look_back()
+        epoch = "" if standing is None else standing.epoch
+        return replace(self, ledger_id=f"{self.ledger_id}.{epoch}")
 
 
 _building = threading.Lock()
@@ -99,7 +121,7 @@ def _resources() -> Resources:
     return build(settings.current())
 
 
-def build(chosen: settings.Settings, *, durable: bool = False) -> Resources:
+def build(chosen: settings.Settings) -> Resources:
     """Open everything that `chosen` names; raises WrongLedger when the ledger is of the other world."""
     store = redis.Redis.from_url(
         chosen.broker,
@@ -107,8 +129,9 @@ def build(chosen: settings.Settings, *, durable: bool = False) -> Resources:
         socket_connect_timeout=5,
         max_connections=REDIS_CONNECTIONS,
     )
-    ledger = open_ledger(chosen.database_url, durable=durable)
+    ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
+    ledger.watch(RedisMemory(store, ledger_id), bounds(chosen))
     return Resources(
         settings=chosen,
         ledger=ledger,
@@ -117,6 +140,17 @@ def build(chosen: settings.Settings, *, durable: bool = False) -> Resources:
         sources={name: _source(shop, store, chosen, ledger) for name, shop in chosen.shops.items()},
         targets={name: _target(box, store, chosen, ledger) for name, box in chosen.boxes.items()},
         profiles={name: load_profile(chosen, name) for name in chosen.shops},
+    )
+
+
+def bounds(chosen: settings.Settings) -> Bounds:
+    """What a ledger that went back must reckon with: no call outlives the longest lease."""
+    leases = [shop.lease for shop in chosen.shops.values()]
+    leases += [box.lease for box in chosen.boxes.values()]
+    return Bounds(
+        sources=tuple(chosen.shops),
+        call=timedelta(seconds=max(leases)),
+        effect=timedelta(seconds=chosen.uncertain_wait),
     )
 
 

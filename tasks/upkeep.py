@@ -17,10 +17,8 @@ from tasks.creating import due_of
 from tasks.doorbell import ring, ring_hook, ring_updates
 from tasks.resources import Resources, Source, Target, resources
 
-# Messages that may wait in the queue after a sweep: enough for minutes of work, bounded after an outage.
-MOST_WAITING = 5000
 # Chunks of orders that a sweep or a pulse makes due after an outage; the next one goes on.
-MOST_CHUNKS = 50
+MOST_CHUNKS = 100
 # Orders of targets that are configured no more which one sweep sees to.
 MOST_ASTRAY = 100
 # An order this fresh in its state has its message on the way, in seconds.
@@ -59,7 +57,7 @@ def sweep(grace: float = GRACE) -> None:
 def _sweep_updates(r: Resources, source: Source, grace: float) -> int:
     if r.settings.mode != "live" or connections.gate(r.ledger, source.name).closed_by is not None:
         return 0
-    most = max(MOST_WAITING - r.redis.llen("updates"), 20)
+    most = r.room("updates")
     return ring_updates(updates.due(r.ledger, source.name, r.ledger.now(), most, grace))
 
 
@@ -67,8 +65,7 @@ def _sweep(r: Resources, target: Target, grace: float) -> int:
     # Asked anew: what has just opened is swept at once.
     if connections.gate(r.ledger, target.name).closed_by is not None:
         return 0  # the pulse lets it be tried; when it opens, everything is rung for
-    waiting = r.redis.llen("create") + target.slots.parked()
-    most = max(MOST_WAITING - waiting, 20)
+    most = r.room("create", target.slots.parked())
     return ring(orders.due(r.ledger, target.name, r.ledger.now(), most, grace))
 
 
@@ -82,6 +79,9 @@ def pulse() -> None:
         r.redis.set(SEEN_KEY, "1", ex=SEEN)
     except RedisError:
         log.warning("pulse_not_kept")
+    r.ledger.measure_clock()
+    r.ledger.look_back()
+    r.ledger.close_gap()
     now = r.ledger.now()
     for target in r.targets.values():
         row = target.gate.row()
@@ -113,6 +113,7 @@ def purge() -> None:
     their attempts and the hook calls; ids stay.
     """
     r = resources()
+    r.ledger.forget_silent()
     before = r.ledger.now() - timedelta(days=r.settings.retention_days)
     log.info(
         "purged",

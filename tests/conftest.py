@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import structlog
 
 # A developer's own configuration must not leak into a test.
 for name in list(os.environ):
@@ -22,6 +23,16 @@ for name in list(os.environ):
         "VISIBILITY_TIMEOUT",
     }:
         del os.environ[name]
+
+
+# With the values of all variables, as structlog shows a traceback by itself, one takes seconds.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")
@@ -55,19 +66,37 @@ def database_url(request, tmp_path):
 # The whole-system tests wait most of their time: they go first, the longest foremost, so that the quick ones
 # fill the gaps. A name that is no test any more does no harm.
 LONGEST = (
+    "chaos",
     "scrambled",
-    "outage_of_the_crm",
+    "everything_at_once",
     "five_workers",
-    "doors_for_celery",
+    "power_cut",
     "personal_data",
+    "hundred_hooks",
+    "outage_of_the_crm",
     "frozen",
 )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """A whole-system test that runs on both databases is long on PostgreSQL."""
+    on_file = {item.originalname for item in items if _database(item) == "sqlite"}
+    for item in items:
+        if _is_whole(item) and _database(item) == "postgresql" and item.originalname in on_file:
+            item.add_marker(pytest.mark.long)
+
     def turn(item):
-        if item.get_closest_marker("whole") is None:
+        if not _is_whole(item):
             return len(LONGEST) + 1
-        return next((n for n, name in enumerate(LONGEST) if name in item.name), len(LONGEST))
+        return next((n for n, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
 
     items.sort(key=turn)
+
+
+def _is_whole(item):
+    return item.get_closest_marker("whole") is not None
+
+
+def _database(item):
+    return item.callspec.params.get("database_url") if hasattr(item, "callspec") else None

@@ -389,6 +389,7 @@ def test_check_with_the_right_and_the_wrong_password(remotes):
     code, out, err = in_process_of_its_own("check", "--json", **environment)
     assert code == 0, err
     assert {(line["connection"], line["good"]) for line in json.loads(out)} == {
+        ("ledger", True),
         ("okliving", True),
         ("onebox", True),
     }

@@ -44,9 +44,9 @@ def ledger_url(request, tmp_path):
 
 
 def pytest_generate_tests(metafunc):
-    """Every test of a ledger runs on both databases, unless it says otherwise itself."""
-    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
-    if "ledger_url" in metafunc.fixturenames and "ledger_url" not in own:
+    """Every test of a ledger runs on both databases, unless it names its own."""
+    chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "ledger_url" in metafunc.fixturenames and "ledger_url" not in chosen:
         metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
-from alembic import command
+from alembic import command, op
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import StatementError
 
 from ledger.connections import CURSORS
@@ -18,6 +24,7 @@ from ledger.identity import VERSION, WrongLedger, identify
 from ledger.migrate import configuration, upgrade
 from ledger.models import Base
 
+ROOT = Path(__file__).resolve().parents[2]
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -86,3 +93,94 @@ def test_times_without_a_zone_are_refused(ledger):
 
 def test_the_version_that_processes_want_is_the_newest_migration():
     assert ScriptDirectory.from_config(configuration()).get_current_head() == VERSION
+
+
+def half_of(monkeypatch, what="create_index", after=4):
+    """The newest migration breaks off in its middle, as when its process is killed."""
+    real, done = getattr(op, what), []
+
+    def until_then(*args, **kwargs):
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(real(*args, **kwargs))
+
+    monkeypatch.setattr(op, what, until_then)
+
+
+@both
+@pytest.mark.parametrize("what", ["create_index", "drop_table", "add_column"])
+def test_migration_that_breaks_off_leaves_nothing_behind(database_url, monkeypatch, what):
+    before = migrate(database_url, command.upgrade, "0002")
+    with monkeypatch.context() as patched:
+        half_of(patched, what, after=0 if what == "drop_table" else 4)
+        with pytest.raises(KeyboardInterrupt):
+            upgrade(database_url, sandbox=True)
+    assert shape(database_url)["tables"] == before
+    assert migrate(database_url, command.upgrade, "0002") == before
+    upgrade(database_url, sandbox=True)
+    assert shape(database_url)["tables"] == set(Base.metadata.tables)
+
+
+def shape(url):
+    """The version of a ledger and its tables."""
+    ledger = open_ledger(url)
+    with ledger.engine.connect() as connection:
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    ledger.close()
+    return {"version": version, "tables": tables}
+
+
+def test_process_killed_in_mid_migration_leaves_a_ledger_that_migrates(tmp_path):
+    """With SIGKILL, in the middle of 0003, on a file."""
+    path = tmp_path / "ledger.db"
+    url = f"sqlite:///{path}"
+    migrate(url, command.upgrade, "0002")
+    code = (
+        "import os, signal, sys\n"
+        "from alembic import op\n"
+        "from ledger.migrate import upgrade\n"
+        "op.create_index = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "upgrade(sys.argv[1], sandbox=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert shape(url)["version"] == "0002"
+    upgrade(url, sandbox=True)
+    assert shape(url) == {"version": VERSION, "tables": set(Base.metadata.tables)}
+
+
+def test_half_a_migration_of_an_older_release_is_refused_in_plain_words(tmp_path):
+    path = tmp_path / "ledger.db"
+    url = f"sqlite:///{path}"
+    migrate(url, command.upgrade, "0002")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE orders ADD COLUMN sent_source TEXT")
+    with pytest.raises(WrongLedger, match="broke off"):
+        upgrade(url, sandbox=True)
+
+
+def test_going_down_deletes_nothing_that_belongs_to_a_kept_row(tmp_path):
+    """A table made anew is dropped under its old name; what points to its rows must outlive that."""
+    path = tmp_path / "ledger.db"
+    url = f"sqlite:///{path}"
+    upgrade(url, sandbox=True)
+    with closing(sqlite3.connect(path)) as db:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        columns = (
+            "connection, order_id, target, external_id, source, content_hash, received_at, state"
+        )
+        db.execute(
+            f"INSERT INTO orders ({columns}, reason, changed, state_at, tries, next_try_at, lookups)"
+            " VALUES ('s', '1', 't', 'e', '{}', 'h', ?, 'held', '', 0, ?, 0, ?, 0)",
+            (now, now, now),
+        )
+        db.execute(
+            "INSERT INTO attempts (order_pk, kind, target, started_at, duration_ms, outcome, excerpt)"
+            " VALUES (1, 'create', 't', ?, 1, 'refused', '')",
+            (now,),
+        )
+        db.commit()
+    migrate(url, command.downgrade, "0002")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM attempts").fetchone() == (1,)

@@ -366,11 +366,7 @@ def seconds(function):
     return min(times)
 
 
-@pytest.mark.parametrize(
-    "ledger_url",
-    ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)],
-    indirect=True,
-)
+@pytest.mark.long
 def test_no_statement_reads_a_big_table_through(bridge, filled):
     listener = Listener()
     filled.engine.dispose()  # connections made from now on are listened to

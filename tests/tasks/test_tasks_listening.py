@@ -336,7 +336,50 @@ def test_what_comes_in_during_the_work_is_rung_for(r, known, rung):
     assert made(r) == [("process",), ("complete",)]
 
 
+def test_what_is_read_does_not_overtake_calls_that_came_in_meanwhile(r, known):
+    """The read shows the box as it is after the later calls: heard first, they would count once more."""
+    real = known.get_orders
+
+    def while_reading(*given):
+        if len(known.reads) == 0:
+            keep(r, statusname="Shipped", ttn="9")
+            keep(r, statusname="Done")
+            known.row = {"statusid": "74"}
+        return real(*given)
+
+    known.get_orders = while_reading
+    listening.act(r, keep(r, statusname="In work"))
+    assert made(r) == [("process",)]
+    listening.act(r, hooks.due(r.ledger, r.ledger.now(), 1)[0])
+    assert made(r) == [("process",), ("9", "ship"), ("complete",)]
+
+
+def test_a_stage_that_only_the_box_can_name_waits_until_it_was_asked(r, known, clock):
+    """A worker that was just started knows no names, and the box hangs: alone the call means nothing."""
+    known.errors = [TimedOut("hangs")] * 6
+    hook_id = keep(r, statusid="72")
+    for _ in range(5):
+        assert listening.act(r, hook_id) is not None
+        clock.go(120)
+    assert made(r) == []
+    known.errors.clear()
+    known.row = {"statusid": "74"}
+    clock.go(3600)
+    listening.act(r, hook_id)
+    assert made(r) == [("process",), ("complete",)]
+
+
 # --- the reconcile ------------------------------------------------------------------------------------
+
+
+def test_the_reconcile_does_not_overtake_calls_that_wait(r, known, clock):
+    hook_id = keep(r, statusname="Shipped", ttn="9")
+    keep(r, statusname="Done")
+    known.row = {"statusid": "74"}
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 0
+    listening.act(r, hook_id)
+    assert made(r) == [("9", "ship"), ("complete",)]
 
 
 def test_however_long_the_ledger_a_run_reads_so_many(r, box, clock):

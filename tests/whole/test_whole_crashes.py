@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import threading
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from whole.system import Postgres, System
@@ -135,7 +136,9 @@ def test_locked_sqlite_for_three_seconds(tmp_path, database_url):
         assert {row.tries for row in system.rows()} == {1}
 
 
-@pytest.mark.parametrize("how", ["stopped", "killed", "frozen"])
+@pytest.mark.parametrize(
+    "how", ["stopped", pytest.param("killed", marks=pytest.mark.long), "frozen"]
+)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_postgresql_gone_at_work_and_back_a_moment_later(tmp_path, database_url, postgres, how):
     with System(tmp_path, database_url, **QUICK) as system:
@@ -153,3 +156,24 @@ def test_postgresql_gone_at_work_and_back_a_moment_later(tmp_path, database_url,
         system.assert_each_once(given)
         assert set(system.outcomes()) <= {"created", "lost", "adopted", "not_found"}
         assert max(row.tries for row in system.rows()) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_worker_whose_host_is_ahead_sends_nothing_again_in_mid_call(tmp_path, database_url):
+    """By its own clock every lease of the other worker has run out as soon as it is taken."""
+    with System(tmp_path, database_url, ONEBOX_TIMEOUT=20, UNCERTAIN_WAIT=30) as system:
+        ahead = Path(__file__).parent / "chaos" / "ahead.py"
+        options = ("-A", "tasks", "worker", "-c", "5", "-n", "ahead@%h", "--without-mingle")
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=4))
+        given = system.give(6)
+        system.worker(threads=5)
+        system.wait_until(lambda: "ready" in system.logs())
+        system.ticks()
+        system.wait_until(lambda: system.crm.in_flight > 0)
+        system._start([str(ahead), "200", "celery", *options], "worker")
+        system.wait_created(6)
+        system.wait_until(lambda: "clock_differs_from_the_database" in system.logs())
+        fresh = system.give(10, start=400_000_001)
+        system.wait_created(16)
+        assert {len(times) for times in system.sent().values()} == {1}
+        system.assert_each_once([*given, *fresh])

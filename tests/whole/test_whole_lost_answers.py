@@ -88,6 +88,7 @@ def test_what_never_took_effect_is_sent_again_but_not_before_the_wait(tmp_path, 
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.long
 def test_everything_at_once(tmp_path, database_url):
     """Two workers, and a CRM and a shop that fail in every way there is."""
     with System(tmp_path, database_url, ONEBOX_TIMEOUT=1, OKLIVING_TIMEOUT=1) as system:

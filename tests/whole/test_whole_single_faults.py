@@ -49,7 +49,18 @@ def waits(system, given):
     return [sent[f"okl-{one}"][0] - rows[one].received_at.timestamp() for one in given]
 
 
-@pytest.mark.parametrize(("kind", "bad"), [("403", 1), ("404", 1), ("redirect", 1), ("403", 10)])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        pytest.param("403", 1, marks=LONG),
+        pytest.param("404", 1, marks=LONG),
+        pytest.param("redirect", 1, marks=LONG),
+        ("403", 10),
+    ],
+)
 def test_good_orders_do_not_wait_for_what_a_single_one_meets(tmp_path, database_url, kind, bad):
     with System(tmp_path, database_url, **QUICK) as system:
         ids = [str(900_000_001 + number) for number in range(bad)]
@@ -89,6 +100,7 @@ def test_wave_of_equal_refusals_lets_the_good_ones_through(tmp_path, database_ur
         system.assert_each_once(list(given))
 
 
+@pytest.mark.long
 def test_order_that_alone_gets_a_server_error_stops_no_other(tmp_path, database_url):
     with System(tmp_path, database_url, **QUICK) as system:
         system.shop.add(reference_order(id="900000001"))

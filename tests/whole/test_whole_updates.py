@@ -145,6 +145,7 @@ def maybe_doubled(system):
     }
 
 
+@pytest.mark.long
 def test_scrambled_doubled_failing_and_killed(tmp_path, database_url, illegal):
     """800 updates, each asked for twice, against a shop that fails in all ways and whose firewall turns some
     away, worker killed twice. CHAOS_SEED=4 draws another run.

@@ -39,7 +39,10 @@ def _columns() -> dict[str, list[sa.Column[Any]]]:
             sa.Column("heard_at", UtcDateTime(), nullable=True),
             sa.Column("check_at", UtcDateTime(), nullable=True),
         ],
-        "cursors": [sa.Column("start_at", UtcDateTime(), nullable=True)],
+        "cursors": [
+            sa.Column("start_at", UtcDateTime(), nullable=True),
+            sa.Column("behind", sa.Boolean(), nullable=False, server_default=sa.false()),
+        ],
         "identity": [
             sa.Column("epoch", sa.String(length=32), nullable=False, server_default=""),
             sa.Column("went_back_at", UtcDateTime(), nullable=True),

@@ -147,8 +147,13 @@ class World(System):
     def dismiss(self, place):
         process, self.crew[place] = self.crew[place], None
         if process.poll() is not None:
-            self.gone.append(process.pid)
-            self.tell(f"worker {process.pid} had ended by itself, {process.returncode}")
+            (log,) = self.folder.glob(f"*-{self.processes.index(process)}.log")
+            if "orderbridge: The ledger could not be" in log.read_text():
+                # As its supervisor would be told, which starts it again.
+                self.tell(f"worker {process.pid} did not start, since the ledger was silent")
+            else:
+                self.gone.append(process.pid)
+                self.tell(f"worker {process.pid} had ended by itself, {process.returncode}")
         self.kill(process)
 
     def open_doors(self):

@@ -1,0 +1,112 @@
+"""Makes the connections to a database, so that none of them waits for ever.
+
+In: a database URL. Out: an engine. A silent host, a frozen server, a lock that somebody holds, a session that
+we left open: each ends as an error within seconds, which ledger/faults.py tells apart. Called by
+ledger/database.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+# Seconds that a writer waits for another process's transaction on SQLite.
+BUSY_SECONDS = 30
+# PostgreSQL: seconds for a connection, for a lock, for a statement, for the next word of a session in a
+# transaction, and for a free connection of the pool.
+CONNECT_SECONDS = 4
+LOCK_SECONDS = 1.0
+STATEMENT_SECONDS = 8.0
+IDLE_SECONDS = 10.0
+POOL_SECONDS = 8.0
+# What the server ends by itself comes before this. The server or the way to it may be frozen: then only our
+# own clock tells.
+PATIENCE = 9.0
+# Milliseconds for which what was sent may go unacknowledged, and seconds between signs of life when idle.
+UNACKNOWLEDGED_MILLISECONDS = 9000
+SIGNS = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2}
+
+
+def engine_of(url: str, *, unhurried: bool = False) -> Engine:
+    """The engine for `url`. `unhurried`: a statement may take its time, for migrations."""
+    if url.startswith("sqlite"):
+        return _sqlite(url)
+    return _postgresql(make_url(url), unhurried=unhurried)
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,  # an order's text must not reach a log through an error
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(raw: Any, _record: object) -> None:
+    cursor = raw.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # Every commit reaches the disk before it counts: what was claimed, sent or answered for must outlive
+    # a power cut. Many writers share one flush.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _postgresql(url: URL, *, unhurried: bool) -> Engine:
+    # Only where PostgreSQL is used: the driver takes a tenth of a second to load.
+    from ledger.patience import Patient  # noqa: PLC0415
+
+    limits = {
+        "lock_timeout": LOCK_SECONDS,
+        "statement_timeout": 0 if unhurried else STATEMENT_SECONDS,
+        "idle_in_transaction_session_timeout": 0 if unhurried else IDLE_SECONDS,
+    }
+    options = [f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items()]
+    # What an address says itself comes last, and counts.
+    options.append(str(url.query.get("options", "")))
+    engine = create_engine(
+        url,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=POOL_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,  # as above
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": UNACKNOWLEDGED_MILLISECONDS,
+            "options": " ".join(options).strip(),
+            **SIGNS,
+        },
+    )
+
+    def connect(_dialect: object, _record: object, args: Any, given: dict[str, Any]) -> Patient:
+        patience = None if unhurried else PATIENCE
+        made = Patient.connect(*args, **given)
+        made.patience = patience
+        return made
+
+    event.listen(engine, "do_connect", connect)
+    return engine
+
+
+@contextmanager
+def unhurried(connection: Connection) -> Iterator[None]:
+    """Inside, one transaction of this connection may take its time. Enter it once that has begun."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    raw: Any = connection.connection.driver_connection
+    patience = raw.patience
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(STATEMENT_SECONDS * 1000)}")
+    raw.patience = None
+    try:
+        yield
+    finally:
+        raw.patience = patience
