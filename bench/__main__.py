@@ -192,6 +192,7 @@ def known_orders(count: int) -> tuple[float, float]:
     """Seconds of a poll that finds so many orders all known, and of only downloading and parsing them."""
     code = """
 import time, sys, statistics
+from datetime import UTC, datetime
 import logs, settings
 logs.configure()
 from tasks import polling, resources
@@ -203,7 +204,7 @@ def once():
 def bare():
     source, profile = r.sources["okliving"], r.profiles["okliving"]
     begun = time.perf_counter(); number = 1
-    window = polling.Window(settings.EVERYTHING, r.ledger.now())
+    window = polling.Window(settings.EVERYTHING, datetime.now(UTC))
     while True:
         page = profile.page(source.client.get_orders(profile.poll_body(window.start, window.end, number)))
         if number >= page.pages: return time.perf_counter() - begun
