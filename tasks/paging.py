@@ -29,7 +29,9 @@ MOST_PAGES = 200_000
 SECOND = timedelta(seconds=1)
 # How many pages a slice should have that is cut by what one page shows: a little less than the most.
 AIM = 8
-# A shop that lists what is older than asked for by this lists everything each time: the next poll, too.
+# Pages that a shop caps without a word are as long as a round number, from this on.
+SHORTEST_CAP = 10
+# A shop that lists mostly what is older than asked for by this lists everything each time: the next poll, too.
 LISTS_ALL = timedelta(days=1)
 
 # An order's id, or the hash of what is no order, and its stamp.
@@ -86,15 +88,20 @@ class _Reading:
     totals: set[int | None] = field(default_factory=set)
     entries: int = 0
     pages: int = 0
+    longest: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
     too_long: bool = False
     repeats: bool = False
+    doubles: bool = False
 
     def take(self, listed: Listed) -> None:
         self.pages += 1
         self.entries += len(listed.marks)
-        self.marks.update(listed.marks)
+        self.longest = max(self.longest, len(listed.marks))
+        here = set(listed.marks)
+        self.doubles |= any(stamp is not None for _, stamp in here & self.marks)
+        self.marks |= here
         self.totals.add(listed.total)
         stamps = [stamp for _, stamp in listed.marks if stamp is not None]
         if stamps:
@@ -118,6 +125,13 @@ class _Reading:
         seen = len({order for order, _ in self.marks})
         return not others and total == seen == self.entries
 
+    def falls_short(self) -> bool:
+        """Whether an order came twice, and the shop has more than were seen. In a list that stands still the
+        one proves the other: it sorts by what several orders share, each page in its own way.
+        """
+        seen = len({order for order, _ in self.marks})
+        return self.doubles and any(total is not None and total > seen for total in self.totals)
+
     def place_to_cut(self, part: Window) -> datetime | None:
         """Where a slice of `AIM` pages would end, or begin, if the list is sorted by stamp and goes on as
         thickly as it begins. A guess: no more than time is lost when it is none.
@@ -129,8 +143,11 @@ class _Reading:
         return after if after < part.end - SECOND else max(before, part.start)
 
     def lists_all(self, part: Window) -> bool:
-        """Whether the shop lists everything each time, so that the next poll reads it again."""
-        return self.oldest is not None and self.oldest < part.start - LISTS_ALL
+        """Whether the shop lists everything each time, so that the next poll reads it again. One order with
+        an odd stamp does not say so.
+        """
+        stamps = [stamp for _, stamp in self.marks if stamp is not None]
+        return sum(stamp < part.start - LISTS_ALL for stamp in stamps) * 2 > len(stamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +195,10 @@ class Walk:
                 return _Verdict.CERTAIN, None
             now = one.within(part.end)
             if now == before:
-                return _Verdict.CERTAIN, None
+                if may_cut and one.doubles:
+                    return self._unsure(one, part), one.place_to_cut(part)
+                verdict = _Verdict.UNSURE if one.falls_short() else _Verdict.CERTAIN
+                return verdict, None
             before = now
         return self._unsure(one, part), None
 
@@ -204,29 +224,42 @@ class Walk:
                 return one
             if one.pages >= MOST_PAGES:
                 raise EndlessList(f"it lists more than {MOST_PAGES} pages")
-            if most is not None and max(one.pages + 1, self._expected(listed)) > most:
+            if most is not None and max(one.pages + 1, self._expected(listed, one)) > most:
                 one.too_long = True
                 return one
             before = listed.marks
 
-    def _expected(self, listed: Listed) -> int:
-        """How many pages the shop says there are."""
+    def _expected(self, listed: Listed, one: _Reading) -> int:
+        """How many pages the shop says there are. A short first page and a great number: that may count
+        all that the shop has, so the second page is asked for before it is believed.
+        """
+        if one.pages == 1 and len(listed.marks) < self.limit:
+            return 1
         by_total = -(-(listed.total or 0) // max(len(listed.marks), 1))
         return max(listed.pages or 0, by_total)
 
     def _is_last(self, listed: Listed, one: _Reading) -> bool:
         """Source: contract okliving, Calls: until `pages` is reached, or a short page; one page without
-        paging fields, unless it is as long as a full page is: then the shop may page without saying so.
-        A total that is named is read to, also by a shop whose pages are shorter than asked for.
+        paging fields. A total that is named is read to, also by a shop whose pages are shorter than asked
+        for. One that the page alone makes up tells of the page, not of the list.
         """
         if not listed.marks:
             return True
         if listed.total is not None and one.entries < listed.total:
             return False
-        if listed.pages is not None:
+        if listed.pages:
             return one.pages >= listed.pages
-        if listed.total is not None:
+        if listed.total is not None and listed.total > len(listed.marks):
             return True
-        if listed.page is None:
-            return len(listed.marks) != self.limit
-        return len(listed.marks) < self.limit
+        return not self._looks_full(listed, one)
+
+    def _looks_full(self, listed: Listed, one: _Reading) -> bool:
+        """Whether a page is as long as pages of this shop may be at most, which may be less than was asked
+        for: then there may be another, though nothing says so.
+        """
+        size = len(listed.marks)
+        if one.pages > 1:
+            return size >= one.longest
+        if size == self.limit or (size > self.limit and listed.page is not None):
+            return True
+        return size >= SHORTEST_CAP and (size % 5 == 0 or size % 8 == 0)

@@ -103,8 +103,9 @@ def store_page(
     kept = orders.keep_aside(r.ledger, source.name, scraps, read_at)
     if kept:
         log.warning("not_an_order", connection=source.name, kept_aside=kept)
-    stamps = [stamp for stamp in (polled.newest, *listed.stamps.values()) if stamp is not None]
-    polled.newest = max(stamps, default=None)
+    # One of the future says nothing about how far the shop was read.
+    stamps = [at for at in listed.stamps.values() if at is not None and at <= read_at]
+    polled.newest = max((*stamps, polled.newest or EVERYTHING)) if stamps else polled.newest
     polled.pages += bool(unseen or scraps or not polled.pages)
     polled.orders += len(unseen) + len(scraps)
     polled.known += len(known)

@@ -198,7 +198,26 @@ def test_watermark_moves_to_the_newest_stamp_and_not_to_the_clock(r):
 def test_stamp_of_the_future_does_not_carry_the_cursor_away(r):
     shop(r).answer = lambda _: {"orders": [order(1, NOW + timedelta(days=300))]}
     poll(r)
-    assert watermark(r) == NOW
+    assert watermark(r) is None
+    assert known(r) == {"1"}
+
+
+def test_one_stamp_of_the_future_hides_no_order_of_a_shop_whose_clock_is_behind(r):
+    """An hour behind, and it lists whatever is stamped later than asked for: the watermark follows its own
+    stamps, not our clock.
+    """
+    behind, listed = timedelta(hours=1), [order("future", NOW + timedelta(days=300))]
+
+    def answer(body):
+        begin = body["args"]["filter"]["updated_at"]["from"]
+        return {"orders": [o for o in listed if o["updated_at"] >= begin]}
+
+    shop(r).answer = answer
+    for minute in range(5):
+        now = NOW + timedelta(minutes=minute)
+        listed.append(order(minute, now - behind))
+        poll(r, now)
+    assert known(r) == {"future", *"01234"}
 
 
 # --- pages ------------------------------------------------------------------------------------------
@@ -236,7 +255,7 @@ def paged(count, form, limit=100):
         ("capped total", 250, 5, 250),
         ("short page", 250, 3, 250),
         ("short page", 200, 3, 200),
-        ("no paging", 250, 1, 250),
+        ("no paging", 251, 1, 251),
         ("ignores the page", 100, 2, 100),
     ],
 )
