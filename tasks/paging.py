@@ -31,7 +31,7 @@ SECOND = timedelta(seconds=1)
 AIM = 8
 # Pages that a shop caps without a word are as long as a round number, from this on.
 SHORTEST_CAP = 10
-# A shop that lists mostly what is older than asked for by this lists everything each time: the next poll, too.
+# A shop that lists mostly what is older than asked for by this lists everything each time, the next, too.
 LISTS_ALL = timedelta(days=1)
 
 # An order's id, or the hash of what is no order, and its stamp.

@@ -157,6 +157,7 @@ class _Reading:
         body = self.r.profiles[self.source.name].poll_body(window.start, window.end, number)
         pauses = iter(PAUSES if self.polled.pages else ())
         while True:
+            read_at = self.clock()
             try:
                 page = self._ask(body)
                 break
@@ -169,7 +170,7 @@ class _Reading:
                 log.warning("page_failed", page=number, error=type(exc).__name__)
                 time.sleep(pause)
         due, marks = store_page(
-            self.r, self.source, page, self.polled, self.clock(), trust_keys=self.trust_keys
+            self.r, self.source, page, self.polled, read_at, trust_keys=self.trust_keys
         )
         if due:
             self.ring(due[: self._room()])

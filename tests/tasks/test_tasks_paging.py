@@ -293,7 +293,7 @@ def test_shop_that_caps_its_pages_and_says_nothing_is_read_to_its_end(cap, says)
 @pytest.mark.parametrize("names", [{"total"}, {"total", "pages"}])
 def test_total_of_the_whole_shop_does_not_cut_a_short_list_for_ever(names):
     shop = Naming(many_orders(2))
-    shop.says = lambda *_: {name: 500_000 for name in names}
+    shop.says = lambda *_: dict.fromkeys(names, 500000)
     assert walk(shop, Window(NOW - timedelta(days=9000), NOW)) == (True, NOW)
     assert (shop.seen, shop.calls) == (set(shop.stamps), 4)
 

@@ -407,6 +407,18 @@ def test_change_stamped_in_the_hour_that_clocks_repeat_is_taken(r):
     assert poll(r, BACK + timedelta(minutes=12))[1] == []
 
 
+def test_change_is_taken_after_a_stamp_of_the_future(r):
+    """The shop's clock was an hour ahead, and was set right before the buyer gave another address."""
+    shop(r).answer = lambda _: {"orders": [order(1, NOW + timedelta(hours=1), note="first")]}
+    _, (pk,) = poll(r)
+    later = NOW + timedelta(minutes=10)
+    shop(r).answer = lambda _: {"orders": [order(1, later, note="second")]}
+    _, rung = poll(r, later + timedelta(minutes=1))
+    assert (rung, json.loads(orders.source(r.ledger, pk))["note"]) == ([pk], "second")
+    shop(r).answer = lambda _: {"orders": [order(1, NOW, note="older")]}
+    assert poll(r, later + timedelta(minutes=2))[1] == []
+
+
 def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monkeypatch):
     shop(r).answer = paged(5, "no paging")
     poll(r)
