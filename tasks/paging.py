@@ -2,7 +2,8 @@
 
 In: `ask(window, page)`, which reads a page and stores what is on it, and the window. Out: True when every
 order that stood in the window was certainly read; `reached` is told how far that holds, slice by slice.
-Fails as `ask` does, and with `EndlessList`. Pure but for `ask`. Called by tasks/polling.
+Fails as `ask` does, and with `EndlessList`; where `ask` says `Unreadable` and the shop answers otherwise,
+only once all the rest is read. Pure but for `ask`. Called by tasks/polling.
 
 A page is found by counting. An order that is edited leaves the window, what stood behind it moves forward,
 and the first order of the next page is never listed. So a page number proves nothing by itself. Certain is:
@@ -23,6 +24,8 @@ from datetime import UTC, datetime, timedelta
 MOST_SLICE_PAGES = 10
 # Readings of one slice before it is cut, or given up for this time.
 MOST_READINGS = 4
+# Slices in a row that the shop cannot answer: enough to find one second in all years, by halves.
+MOST_FAILURES = 40
 # A shop that never ends its list is a fault, not a long list.
 MOST_PAGES = 200_000
 # The shop counts in seconds, so nothing shorter than two can be cut.
@@ -40,6 +43,10 @@ Mark = tuple[str, datetime | None]
 
 class EndlessList(Exception):  # noqa: N818  it says what is, as the errors of clients do
     """The list goes on and on."""
+
+
+class Unreadable(Exception):  # noqa: N818  as above
+    """A page cannot be had, though it was tried again; another may be. The cause is what the shop did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +175,23 @@ class Walk:
         window = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
         waiting = [window]
         heeded = certain = True
+        failures, stuck = 0, None
         while waiting:
             part = waiting.pop()
             may_cut = heeded and part.end - part.start >= 2 * SECOND
-            verdict, at = self._slice(part, may_cut=may_cut)
+            try:
+                verdict, at = self._slice(part, may_cut=may_cut)
+                failures = 0
+            except Unreadable as exc:
+                failures += 1
+                if (
+                    failures > MOST_FAILURES
+                    or not (may_cut or waiting)
+                    or not self._answers(window)
+                ):
+                    raise
+                verdict, at = _Verdict.UNSURE, None
+                stuck = stuck if may_cut else exc
             if verdict is _Verdict.UNHEEDED and may_cut:
                 heeded, waiting = False, [window]
             elif verdict is not _Verdict.CERTAIN and may_cut:
@@ -180,7 +200,18 @@ class Walk:
                 certain = certain and verdict is _Verdict.CERTAIN
                 if certain:
                     reached(part.end)
+        if stuck is not None:
+            raise stuck
         return certain
+
+    def _answers(self, window: Window) -> bool:
+        """Whether the shop answers where there is next to nothing to list, so that cutting may be of use.
+        Fails as `ask` does: one that is away is not asked for every slice.
+        """
+        last = Window(window.end - SECOND, window.end)
+        one = _Reading()
+        one.take(self.ask(last, 1))
+        return self._unsure(one, last) is not _Verdict.UNHEEDED
 
     def _slice(self, part: Window, *, may_cut: bool) -> tuple[_Verdict, datetime | None]:
         """Read a slice until it is certain, as often as makes sense; else also say where to cut it."""

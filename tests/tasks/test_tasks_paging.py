@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import paging
-from tasks.paging import EndlessList, Listed, Walk, Window
+from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATE = timedelta(minutes=10)
@@ -345,3 +345,45 @@ def test_one_order_with_an_old_stamp_does_not_make_one_reading_certain():
     shop = Elsewhere(dict(stamps), [nothing, lambda shop: shop.edit(1)])
     walk(shop, Window(NOW - timedelta(minutes=9), NOW))
     assert shop.seen == set(stamps)
+
+
+@dataclass
+class Choking(ModelShop):
+    """It has no answer for any page on which `bad` would stand, or for more than `most` orders at once."""
+
+    bad: str = ""
+    most: int = 10_000
+    away: bool = False
+
+    def ask(self, window, number):
+        self.calls += 1
+        within = self.listed(window)
+        part = within[(number - 1) * self.size : number * self.size]
+        if self.away or len(within) > self.most or self.bad in dict(part):
+            raise Unreadable("HTTP 500")
+        return super().ask(window, number)
+
+
+@pytest.mark.parametrize("bad", ["00000", "00017", "00039"])
+def test_order_that_the_shop_cannot_write_hides_no_other(bad):
+    shop = Choking(many_orders(40, timedelta(hours=2)), bad=bad)
+    reached = []
+    with pytest.raises(Unreadable):
+        Walk(shop.ask, LIMIT, NOW - LATE, lambda _: timedelta(seconds=5)).read(
+            Window(NOW - timedelta(hours=3), NOW), reached.append
+        )
+    assert shop.seen == set(shop.stamps) - {bad}
+    assert max(reached) <= shop.stamps[bad]
+
+
+def test_window_with_more_than_the_shop_can_answer_at_once_is_cut():
+    shop = Choking(many_orders(40), most=7)
+    assert walk(shop, Window(NOW - timedelta(days=31), NOW)) == (True, NOW)
+    assert shop.seen == set(shop.stamps)
+
+
+def test_shop_that_does_not_answer_is_not_asked_for_every_slice():
+    shop = Choking(many_orders(40), away=True)
+    with pytest.raises(Unreadable):
+        walk(shop, Window(NOW - timedelta(days=31), NOW))
+    assert shop.calls <= 2

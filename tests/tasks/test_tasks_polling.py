@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from clients.errors import RateLimited, ServerError, StoreUnavailable, Unreachable
+from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, Unreachable
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
@@ -513,6 +513,29 @@ def test_shop_that_does_not_answer_at_all_is_left_to_the_next_tick(r, pauses):
     with pytest.raises(PollFailed):
         poll(r)
     assert (len(shop(r).bodies), pauses) == (1, [])
+
+
+@pytest.mark.parametrize("failure", [ServerError("500"), Garbled("empty"), {"what": "is this"}])
+def test_order_that_the_shop_cannot_write_stops_no_other(r, pauses, failure):
+    """Such as text cut in half, which PHP writes as an empty answer. The cursor waits before it."""
+    listed = [order(n, NOW - timedelta(minutes=2 * n)) for n in range(20)]
+
+    def answer(body):
+        window = body["args"]["filter"]["updated_at"]
+        within = [o for o in listed if window["from"] <= o["updated_at"] <= window["to"]]
+        return failure if listed[11] in within else {"orders": within, "page": 1, "pages": 1}
+
+    shop(r).answer = answer
+    for minute in range(2):
+        with pytest.raises(PollFailed, match="could not be read"):
+            poll(r, NOW + timedelta(minutes=minute))
+    assert known(r) == {str(n) for n in range(20)} - {"11"}
+    assert watermark(r) <= NOW - timedelta(minutes=22)
+    assert connections.cursors(r.ledger)[0].error
+    listed[11]["note"] = "mended"
+    shop(r).answer = lambda _: {"orders": listed}
+    poll(r, NOW + timedelta(minutes=2))
+    assert "11" in known(r)
 
 
 def test_shop_that_asks_us_to_wait_ends_the_poll_and_its_reads_know(r, pauses):
