@@ -30,14 +30,15 @@ Direction = Literal["write", "read"]
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The right to read one shop, where the last reading ended (None: never read), and when the first one
-    was attempted.
+    """The right to read one shop, where the last reading ended (None: never read), when the first one was
+    attempted, and whether the last one failed.
     """
 
     connection: str
     token: str
     watermark: datetime | None
     start_at: datetime
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,11 @@ def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> 
                 lease_until=now + timedelta(seconds=lease),
                 lease_token=token,
             )
-            .returning(CURSORS.c.watermark, CURSORS.c.start_at)
+            .returning(CURSORS.c.watermark, CURSORS.c.start_at, CURSORS.c.error)
         ).first()
-        return None if row is None else Poll(connection, token, row.watermark, row.start_at)
+        if row is None:
+            return None
+        return Poll(connection, token, row.watermark, row.start_at, bool(row.error))
 
     return ledger.write(unit)
 

@@ -198,7 +198,7 @@ def store(
     when it `differs(before, now)` as the CRM sees it. An older copy never replaces a newer one.
     Source: design, "A task's life".
     """
-    fresh, judged = _look(ledger, connection, orders, differs)
+    fresh, judged, alike = _look(ledger, connection, orders, differs)
     if not fresh:
         return []
 
@@ -224,8 +224,13 @@ def store(
             }
             for o in fresh
         ]
-        statement = _UPSERT[db.dialect.name]
-        return [row.id for row in db.execute(statement, values) if row.state in OPEN]
+        pks = []
+        for statements, keeps in ((_UPSERT, False), (_UPSERT_ALIKE, True)):
+            some = [one for one in values if (one["order_id"] in alike) is keeps]
+            if some:
+                stored = db.execute(statements[db.dialect.name], some)
+                pks += [row.id for row in stored if row.state in OPEN]
+        return pks
 
     return ledger.write(unit)
 
@@ -235,20 +240,21 @@ def _look(
     connection: str,
     orders: Sequence[Arrived],
     differs: Callable[[str, str], bool],
-) -> tuple[list[Arrived], Callable[[str, str], bool]]:
-    """Those of the orders that are new or other than the ledger has them, and `differs`, with the answers
-    for those found created: it maps both, which need not be done while others wait to write.
+) -> tuple[list[Arrived], Callable[[str, str], bool], set[str]]:
+    """Those of the orders that are new or other than the ledger has them; `differs`, with the answers for
+    those found created or in trouble: it maps both, which need not be done while others wait to write; and
+    those in trouble of which the CRM would get the same as before.
     """
     newest = {o.order_id: o for o in sorted(orders, key=_age)}
     if not newest:
-        return [], differs
+        return [], differs, set()
     with ledger.read() as db:
         of = {"of_connection": connection, "of_orders": list(newest)}
         kept = {row.order_id: row.content_hash for row in db.execute(_KEPT, of)}
     fresh = [o for o in newest.values() if kept.get(o.order_id) != o.content_hash]
     changed = [o.order_id for o in fresh if o.order_id in kept]
     if not changed:
-        return fresh, differs
+        return fresh, differs, set()
     with ledger.read() as db:
         of = {"of_connection": connection, "of_orders": changed}
         before = {row.order_id: row for row in db.execute(_BEFORE, of)}
@@ -258,14 +264,21 @@ def _look(
     answers = {
         (row.source, o.source): differs(row.source, o.source)
         for o in fresh
-        if (row := before.get(o.order_id)) is not None and row.state == "created"
+        if (row := before.get(o.order_id)) is not None and (row.state == "created" or row.troubled)
     }
 
     def judged(before: str, after: str) -> bool:
         known = answers.get((before, after))
         return differs(before, after) if known is None else known
 
-    return fresh, judged
+    alike = {
+        o.order_id
+        for o in fresh
+        if (row := before.get(o.order_id)) is not None
+        and row.troubled
+        and not answers[row.source, o.source]
+    }
+    return fresh, judged, alike
 
 
 def _dated(arrived: Arrived, before: datetime | None) -> Arrived:
@@ -283,8 +296,10 @@ def _age(arrived: Arrived) -> tuple[bool, datetime | None]:
     return arrived.shop_updated_at is not None, arrived.shop_updated_at
 
 
-def _upsert(dialect: Any) -> Any:
+def _upsert(dialect: Any, *, alike: bool = False) -> Any:
     new = dialect.insert(ORDERS)
+    # Another content is not to blame for what the old one met.
+    absolved = {"blamed_at": None, "strikes": 0, "sends": 0, "troubled_since": None}
     was_held = ORDERS.c.state == "held"
     may_be_sent = or_(ORDERS.c.uncertain_since.is_not(None), ORDERS.c.lease_until.is_not(None))
     return new.on_conflict_do_update(
@@ -303,11 +318,7 @@ def _upsert(dialect: Any) -> Any:
                 (may_be_sent, func.coalesce(ORDERS.c.sent_source, ORDERS.c.source)),
                 else_=ORDERS.c.sent_source,
             ),
-            # Another content is not to blame for what the old one met.
-            "blamed_at": None,
-            "strikes": 0,
-            "sends": 0,
-            "troubled_since": None,
+            **({} if alike else absolved),
         },
         where=and_(
             ORDERS.c.content_hash != new.excluded.content_hash,
@@ -326,7 +337,13 @@ _THESE = and_(
 )
 _KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash).where(_THESE)
 _BEFORE = select(
-    ORDERS.c.order_id, ORDERS.c.shop_updated_at, ORDERS.c.state, ORDERS.c.source
+    ORDERS.c.order_id,
+    ORDERS.c.shop_updated_at,
+    ORDERS.c.state,
+    ORDERS.c.source,
+    or_(ORDERS.c.sends > 0, ORDERS.c.strikes > 0, ORDERS.c.blamed_at.is_not(None)).label(
+        "troubled"
+    ),
 ).where(_THESE)
 # Locked until the transaction ends: one that is being created must not slip between look and mark.
 _CREATED = (
@@ -336,6 +353,10 @@ _CREATED = (
     .with_for_update()
 )
 _UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+_UPSERT_ALIKE = {
+    "sqlite": _upsert(sqlite, alike=True),
+    "postgresql": _upsert(postgresql, alike=True),
+}
 
 
 def keep_aside(

@@ -2,7 +2,8 @@
 
 In: `ask(window, page)`, which reads a page and stores what is on it, and the window. Out: True when every
 order that stood in the window was certainly read; `reached` is told how far that holds, slice by slice.
-Fails as `ask` does, and with `EndlessList`. Pure but for `ask`. Called by tasks/polling.
+Fails as `ask` does, and with `EndlessList`; where `ask` says `Unreadable` and the shop answers otherwise,
+only once all the rest is read. Pure but for `ask`. Called by tasks/polling.
 
 A page is found by counting. An order that is edited leaves the window, what stood behind it moves forward,
 and the first order of the next page is never listed. So a page number proves nothing by itself. Certain is:
@@ -23,13 +24,17 @@ from datetime import UTC, datetime, timedelta
 MOST_SLICE_PAGES = 10
 # Readings of one slice before it is cut, or given up for this time.
 MOST_READINGS = 4
+# Slices in a row that the shop cannot answer: enough to find one second in all years, by halves.
+MOST_FAILURES = 40
 # A shop that never ends its list is a fault, not a long list.
 MOST_PAGES = 200_000
 # The shop counts in seconds, so nothing shorter than two can be cut.
 SECOND = timedelta(seconds=1)
 # How many pages a slice should have that is cut by what one page shows: a little less than the most.
 AIM = 8
-# A shop that lists what is older than asked for by this lists everything each time: the next poll, too.
+# Pages that a shop caps without a word are as long as a round number, from this on.
+SHORTEST_CAP = 10
+# A shop that lists mostly what is older than asked for by this lists everything each time, the next, too.
 LISTS_ALL = timedelta(days=1)
 
 # An order's id, or the hash of what is no order, and its stamp.
@@ -38,6 +43,10 @@ Mark = tuple[str, datetime | None]
 
 class EndlessList(Exception):  # noqa: N818  it says what is, as the errors of clients do
     """The list goes on and on."""
+
+
+class Unreadable(Exception):  # noqa: N818  as above
+    """A page cannot be had, though it was tried again; another may be. The cause is what the shop did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +95,20 @@ class _Reading:
     totals: set[int | None] = field(default_factory=set)
     entries: int = 0
     pages: int = 0
+    longest: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
     too_long: bool = False
     repeats: bool = False
+    doubles: bool = False
 
     def take(self, listed: Listed) -> None:
         self.pages += 1
         self.entries += len(listed.marks)
-        self.marks.update(listed.marks)
+        self.longest = max(self.longest, len(listed.marks))
+        here = set(listed.marks)
+        self.doubles |= any(stamp is not None for _, stamp in here & self.marks)
+        self.marks |= here
         self.totals.add(listed.total)
         stamps = [stamp for _, stamp in listed.marks if stamp is not None]
         if stamps:
@@ -118,6 +132,13 @@ class _Reading:
         seen = len({order for order, _ in self.marks})
         return not others and total == seen == self.entries
 
+    def falls_short(self) -> bool:
+        """Whether an order came twice, and the shop has more than were seen. In a list that stands still the
+        one proves the other: it sorts by what several orders share, each page in its own way.
+        """
+        seen = len({order for order, _ in self.marks})
+        return self.doubles and any(total is not None and total > seen for total in self.totals)
+
     def place_to_cut(self, part: Window) -> datetime | None:
         """Where a slice of `AIM` pages would end, or begin, if the list is sorted by stamp and goes on as
         thickly as it begins. A guess: no more than time is lost when it is none.
@@ -129,8 +150,11 @@ class _Reading:
         return after if after < part.end - SECOND else max(before, part.start)
 
     def lists_all(self, part: Window) -> bool:
-        """Whether the shop lists everything each time, so that the next poll reads it again."""
-        return self.oldest is not None and self.oldest < part.start - LISTS_ALL
+        """Whether the shop lists everything each time, so that the next poll reads it again. One order with
+        an odd stamp does not say so.
+        """
+        stamps = [stamp for _, stamp in self.marks if stamp is not None]
+        return sum(stamp < part.start - LISTS_ALL for stamp in stamps) * 2 > len(stamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +175,23 @@ class Walk:
         window = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
         waiting = [window]
         heeded = certain = True
+        failures, stuck = 0, None
         while waiting:
             part = waiting.pop()
             may_cut = heeded and part.end - part.start >= 2 * SECOND
-            verdict, at = self._slice(part, may_cut=may_cut)
+            try:
+                verdict, at = self._slice(part, may_cut=may_cut)
+                failures = 0
+            except Unreadable as exc:
+                failures += 1
+                if (
+                    failures > MOST_FAILURES
+                    or not (may_cut or waiting)
+                    or not self._answers(window)
+                ):
+                    raise
+                verdict, at = _Verdict.UNSURE, None
+                stuck = stuck if may_cut else exc
             if verdict is _Verdict.UNHEEDED and may_cut:
                 heeded, waiting = False, [window]
             elif verdict is not _Verdict.CERTAIN and may_cut:
@@ -163,7 +200,18 @@ class Walk:
                 certain = certain and verdict is _Verdict.CERTAIN
                 if certain:
                     reached(part.end)
+        if stuck is not None:
+            raise stuck
         return certain
+
+    def _answers(self, window: Window) -> bool:
+        """Whether the shop answers where there is next to nothing to list, so that cutting may be of use.
+        Fails as `ask` does: one that is away is not asked for every slice.
+        """
+        last = Window(window.end - SECOND, window.end)
+        one = _Reading()
+        one.take(self.ask(last, 1))
+        return self._unsure(one, last) is not _Verdict.UNHEEDED
 
     def _slice(self, part: Window, *, may_cut: bool) -> tuple[_Verdict, datetime | None]:
         """Read a slice until it is certain, as often as makes sense; else also say where to cut it."""
@@ -178,7 +226,10 @@ class Walk:
                 return _Verdict.CERTAIN, None
             now = one.within(part.end)
             if now == before:
-                return _Verdict.CERTAIN, None
+                if may_cut and one.doubles:
+                    return self._unsure(one, part), one.place_to_cut(part)
+                verdict = _Verdict.UNSURE if one.falls_short() else _Verdict.CERTAIN
+                return verdict, None
             before = now
         return self._unsure(one, part), None
 
@@ -204,29 +255,42 @@ class Walk:
                 return one
             if one.pages >= MOST_PAGES:
                 raise EndlessList(f"it lists more than {MOST_PAGES} pages")
-            if most is not None and max(one.pages + 1, self._expected(listed)) > most:
+            if most is not None and max(one.pages + 1, self._expected(listed, one)) > most:
                 one.too_long = True
                 return one
             before = listed.marks
 
-    def _expected(self, listed: Listed) -> int:
-        """How many pages the shop says there are."""
+    def _expected(self, listed: Listed, one: _Reading) -> int:
+        """How many pages the shop says there are. A short first page and a great number: that may count
+        all that the shop has, so the second page is asked for before it is believed.
+        """
+        if one.pages == 1 and len(listed.marks) < self.limit:
+            return 1
         by_total = -(-(listed.total or 0) // max(len(listed.marks), 1))
         return max(listed.pages or 0, by_total)
 
     def _is_last(self, listed: Listed, one: _Reading) -> bool:
         """Source: contract okliving, Calls: until `pages` is reached, or a short page; one page without
-        paging fields, unless it is as long as a full page is: then the shop may page without saying so.
-        A total that is named is read to, also by a shop whose pages are shorter than asked for.
+        paging fields. A total that is named is read to, also by a shop whose pages are shorter than asked
+        for. One that the page alone makes up tells of the page, not of the list.
         """
         if not listed.marks:
             return True
         if listed.total is not None and one.entries < listed.total:
             return False
-        if listed.pages is not None:
+        if listed.pages:
             return one.pages >= listed.pages
-        if listed.total is not None:
+        if listed.total is not None and listed.total > len(listed.marks):
             return True
-        if listed.page is None:
-            return len(listed.marks) != self.limit
-        return len(listed.marks) < self.limit
+        return not self._looks_full(listed, one)
+
+    def _looks_full(self, listed: Listed, one: _Reading) -> bool:
+        """Whether a page is as long as pages of this shop may be at most, which may be less than was asked
+        for: then there may be another, though nothing says so.
+        """
+        size = len(listed.marks)
+        if one.pages > 1:
+            return size >= one.longest
+        if size == self.limit or (size > self.limit and listed.page is not None):
+            return True
+        return size >= SHORTEST_CAP and (size % 5 == 0 or size % 8 == 0)

@@ -28,7 +28,7 @@ from ledger.orders import Due
 from mapping.profile import Page, UnknownShape
 from settings import EVERYTHING
 from tasks.gate import Admission
-from tasks.paging import EndlessList, Listed, Walk, Window
+from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
 from tasks.resources import MOST_WAITING, Resources, Source
 from tasks.storing import Polled, store_page
 
@@ -82,7 +82,7 @@ def poll(
     try:
         _require_open(source)
         certain = reading.walk().read(asked, reading.reached(asked) if window is None else _nothing)
-    except (ClientError, UnknownShape, EndlessList) as exc:
+    except (ClientError, UnknownShape, EndlessList, Unreadable) as exc:
         connections.fail_poll(r.ledger, held, clock(), str(exc))
         raise PollFailed(f"{connection} could not be read: {exc}") from exc
     except PollFailed as exc:
@@ -152,11 +152,13 @@ class _Reading:
 
     def page(self, window: Window, number: int) -> Listed:
         """Read a page and store what is on it. A failed page is read again by itself, a few times, once
-        the poll has read something: before that the next tick is soon enough.
+        the poll has read something: before that the next tick is soon enough. What fails again may be one
+        order that the shop cannot write, so it is looked for: see Walk.
         """
         body = self.r.profiles[self.source.name].poll_body(window.start, window.end, number)
         pauses = iter(PAUSES if self.polled.pages else ())
         while True:
+            read_at = self.clock()
             try:
                 page = self._ask(body)
                 break
@@ -165,11 +167,14 @@ class _Reading:
             except (Transient, Uncertain, UnknownShape) as exc:
                 pause = next(pauses, None)
                 if pause is None:
+                    again = self.polled.pages or self.held.failed
+                    if again and isinstance(exc, Uncertain | UnknownShape):
+                        raise Unreadable(str(exc)) from exc
                     raise
                 log.warning("page_failed", page=number, error=type(exc).__name__)
                 time.sleep(pause)
         due, marks = store_page(
-            self.r, self.source, page, self.polled, self.clock(), trust_keys=self.trust_keys
+            self.r, self.source, page, self.polled, read_at, trust_keys=self.trust_keys
         )
         if due:
             self.ring(due[: self._room()])

@@ -92,7 +92,7 @@ def store_page(
             external_id=profile.external_id(order_id),
             source=to_text(listed.found[order_id]),
             content_hash=digest,
-            shop_updated_at=listed.stamps[order_id],
+            shop_updated_at=_possible(listed.stamps[order_id], read_at),
             latest=profile.latest_stamp(listed.found[order_id], read_at),
         )
         for order_id, digest in unseen.items()
@@ -103,8 +103,9 @@ def store_page(
     kept = orders.keep_aside(r.ledger, source.name, scraps, read_at)
     if kept:
         log.warning("not_an_order", connection=source.name, kept_aside=kept)
-    stamps = [stamp for stamp in (polled.newest, *listed.stamps.values()) if stamp is not None]
-    polled.newest = max(stamps, default=None)
+    # One of the future says nothing about how far the shop was read.
+    stamps = [at for at in listed.stamps.values() if at is not None and at <= read_at]
+    polled.newest = max((*stamps, polled.newest or EVERYTHING)) if stamps else polled.newest
     polled.pages += bool(unseen or scraps or not polled.pages)
     polled.orders += len(unseen) + len(scraps)
     polled.known += len(known)
@@ -112,6 +113,13 @@ def store_page(
     polled.aside += len(scraps)
     polled.seen.update(unseen.values(), dict(scraps))
     return [Due(pk, source.name) for pk in pks], listed.marks
+
+
+def _possible(stamp: datetime | None, read_at: datetime) -> datetime | None:
+    """What was read by then was changed by then, whatever the shop's clock says: a stamp of the future would
+    have every later change refused as older.
+    """
+    return None if stamp is None else min(stamp, read_at)
 
 
 def _store(r: Resources, source: Source, arrived: list[Arrived], now: datetime) -> list[int]:

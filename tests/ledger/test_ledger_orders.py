@@ -164,6 +164,19 @@ def test_copy_read_before_the_change_in_the_repeated_hour_does_not_come_back(led
     assert hash_of(ledger, pk) == "d" * 32
 
 
+@pytest.mark.parametrize(("differs", "sends"), [(False, 7), (True, 0)])
+def test_change_that_the_crm_would_not_see_does_not_excuse_what_an_order_met(
+    ledger, differs, sends
+):
+    """A field of the shop that is another at each read would put off the day on which a person sees it."""
+    (pk,) = store(ledger, order(text="before"))
+    ledger.write(lambda db: db.execute(orders.ORDERS.update().values(sends=7, troubled_since=NOW)))
+    store(ledger, order(content="b", text="after"), order("2"), differs=lambda *_: differs)
+    claimed = orders.claim(ledger, pk, NOW, 60)
+    assert (claimed.trouble.sends, claimed.source) == (sends, "after")
+    assert row(ledger, "2").state == "received"
+
+
 def test_page_of_known_orders_and_scraps_holds_up_no_writer(ledger):
     page = [order(str(n)) for n in range(100)]
     scraps = [("e" * 32, "17")]

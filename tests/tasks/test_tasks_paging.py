@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import paging
-from tasks.paging import EndlessList, Listed, Walk, Window
+from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATE = timedelta(minutes=10)
@@ -246,3 +246,144 @@ def test_list_that_never_ends_is_a_fault(monkeypatch):
 
     with pytest.raises(EndlessList):
         Walk(ask, 1, NOW, lambda _: timedelta(0)).read(Window(NOW, NOW), lambda _: None)
+
+
+class Naming(ModelShop):
+    """A shop whose paging fields mean something else: `says` gives them, from the page and the whole list."""
+
+    says = None
+
+    def ask(self, window, number):
+        listed = super().ask(window, number)
+        return Listed(listed.marks, **self.says(listed.marks, number))
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        lambda marks, _: {"total": len(marks)},
+        lambda marks, number: {"total": len(marks), "page": number},
+        lambda _, number: {"total": 0, "page": number},
+        lambda _, number: {"total": 0, "pages": 0, "page": number},
+    ],
+    ids=["of the page", "of the page, numbered", "nothing", "nothing, no pages"],
+)
+def test_total_that_tells_of_the_page_alone_ends_no_list(says):
+    """Shopware counts what it gives, unless it is asked to count more."""
+    shop = Naming(many_orders(100))
+    shop.says = says
+    assert walk(shop, Window(NOW - timedelta(days=31), NOW)) == (True, NOW)
+    assert shop.seen == set(shop.stamps)
+
+
+@pytest.mark.parametrize("cap", [10, 16, 20, 25, 50])
+@pytest.mark.parametrize("says", ["nothing", "page", "total of the page"])
+def test_shop_that_caps_its_pages_and_says_nothing_is_read_to_its_end(cap, says):
+    shop = Naming(many_orders(3 * cap + 1, timedelta(minutes=9)), size=cap)
+    shop.says = lambda marks, number: {
+        "nothing": {},
+        "page": {"page": number},
+        "total of the page": {"total": len(marks)},
+    }[says]
+    window = Window(NOW - timedelta(minutes=10), NOW)
+    assert Walk(shop.ask, 100, NOW - LATE, lambda _: timedelta(seconds=5)).read(window, nothing)
+    assert shop.seen == set(shop.stamps)
+
+
+@pytest.mark.parametrize("names", [{"total"}, {"total", "pages"}])
+def test_total_of_the_whole_shop_does_not_cut_a_short_list_for_ever(names):
+    shop = Naming(many_orders(2))
+    shop.says = lambda *_: dict.fromkeys(names, 500000)
+    assert walk(shop, Window(NOW - timedelta(days=9000), NOW)) == (True, NOW)
+    assert (shop.seen, shop.calls) == (set(shop.stamps), 4)
+
+
+@dataclass
+class Tied(ModelShop):
+    """One that sorts by the second alone: of equal stamps, the second page begins with one that the first
+    had, and another is on neither, each time the same. So does MySQL with ORDER BY and LIMIT.
+    """
+
+    def ask(self, window, number):
+        everything = self.listed(window)
+        listed = super().ask(window, number)
+        if number == 2 and everything[self.size - 1][1] == everything[self.size][1]:
+            marks = [everything[self.size - 1], *listed.marks[1:]]
+            self.seen.discard(everything[self.size][0])
+            return Listed(marks, listed.page, listed.pages, listed.total)
+        return listed
+
+
+def test_list_that_gives_an_order_on_two_pages_is_cut_although_it_stands_still():
+    """Two are of one second; seen alone, both are on one page."""
+    stamps = {f"{n}": NOW - timedelta(minutes=8 - n) for n in range(5)}
+    stamps["3"] = stamps["2"]
+    shop = Tied(stamps)
+    assert walk(shop, Window(NOW - timedelta(minutes=9), NOW)) == (True, NOW)
+    assert shop.seen == set(stamps)
+
+
+def test_second_of_which_one_order_is_on_no_page_is_not_passed():
+    stamps = {f"{n}": NOW - timedelta(minutes=3) for n in range(5)}
+    shop = Tied(stamps)
+    certain, reached = walk(shop, Window(NOW - timedelta(minutes=9), NOW))
+    assert "3" not in shop.seen
+    assert not certain
+    assert reached is None or reached < NOW - timedelta(minutes=3)
+
+
+def test_one_order_with_an_old_stamp_does_not_make_one_reading_certain():
+    """The shop heeds the window by a field of its own: one order in it says that it is of last year."""
+    stamps = {f"{n}": NOW - timedelta(minutes=8 - n) for n in range(7)}
+
+    class Elsewhere(ModelShop):
+        def ask(self, window, number):
+            listed = super().ask(window, number)
+            old = [(n, NOW - timedelta(days=365) if n == "0" else at) for n, at in listed.marks]
+            return Listed(old, listed.page, listed.pages, listed.total)
+
+    shop = Elsewhere(dict(stamps), [nothing, lambda shop: shop.edit(1)])
+    walk(shop, Window(NOW - timedelta(minutes=9), NOW))
+    assert shop.seen == set(stamps)
+
+
+@dataclass
+class Choking(ModelShop):
+    """It has no answer for any page on which `bad` would stand, or for more than `most` orders at once."""
+
+    bad: str = ""
+    most: int = 10_000
+    away: bool = False
+
+    def ask(self, window, number):
+        self.calls += 1
+        within = self.listed(window)
+        part = within[(number - 1) * self.size : number * self.size]
+        if self.away or len(within) > self.most or self.bad in dict(part):
+            raise Unreadable("HTTP 500")
+        return super().ask(window, number)
+
+
+@pytest.mark.parametrize("bad", ["00000", "00017", "00039"])
+def test_order_that_the_shop_cannot_write_hides_no_other(bad):
+    shop = Choking(many_orders(40, timedelta(hours=2)), bad=bad)
+    reached = []
+    with pytest.raises(Unreadable):
+        Walk(shop.ask, LIMIT, NOW - LATE, lambda _: timedelta(seconds=5)).read(
+            Window(NOW - timedelta(hours=3), NOW), reached.append
+        )
+    assert shop.seen == set(shop.stamps) - {bad}
+    assert max(reached) <= shop.stamps[bad]
+
+
+def test_window_with_more_than_the_shop_can_answer_at_once_is_cut():
+    shop = Choking(many_orders(40), most=7)
+    assert walk(shop, Window(NOW - timedelta(days=31), NOW)) == (True, NOW)
+    assert shop.seen == set(shop.stamps)
+
+
+def test_shop_that_does_not_answer_is_not_asked_for_every_slice():
+    shop = Choking(many_orders(40), away=True)
+    with pytest.raises(Unreadable):
+        walk(shop, Window(NOW - timedelta(days=31), NOW))
+    assert shop.calls <= 2

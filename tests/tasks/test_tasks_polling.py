@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from clients.errors import RateLimited, ServerError, StoreUnavailable, Unreachable
+from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, Unreachable
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
@@ -198,7 +198,26 @@ def test_watermark_moves_to_the_newest_stamp_and_not_to_the_clock(r):
 def test_stamp_of_the_future_does_not_carry_the_cursor_away(r):
     shop(r).answer = lambda _: {"orders": [order(1, NOW + timedelta(days=300))]}
     poll(r)
-    assert watermark(r) == NOW
+    assert watermark(r) is None
+    assert known(r) == {"1"}
+
+
+def test_one_stamp_of_the_future_hides_no_order_of_a_shop_whose_clock_is_behind(r):
+    """An hour behind, and it lists whatever is stamped later than asked for: the watermark follows its own
+    stamps, not our clock.
+    """
+    behind, listed = timedelta(hours=1), [order("future", NOW + timedelta(days=300))]
+
+    def answer(body):
+        begin = body["args"]["filter"]["updated_at"]["from"]
+        return {"orders": [o for o in listed if o["updated_at"] >= begin]}
+
+    shop(r).answer = answer
+    for minute in range(5):
+        now = NOW + timedelta(minutes=minute)
+        listed.append(order(minute, now - behind))
+        poll(r, now)
+    assert known(r) == {"future", *"01234"}
 
 
 # --- pages ------------------------------------------------------------------------------------------
@@ -236,7 +255,7 @@ def paged(count, form, limit=100):
         ("capped total", 250, 5, 250),
         ("short page", 250, 3, 250),
         ("short page", 200, 3, 200),
-        ("no paging", 250, 1, 250),
+        ("no paging", 251, 1, 251),
         ("ignores the page", 100, 2, 100),
     ],
 )
@@ -388,6 +407,18 @@ def test_change_stamped_in_the_hour_that_clocks_repeat_is_taken(r):
     assert poll(r, BACK + timedelta(minutes=12))[1] == []
 
 
+def test_change_is_taken_after_a_stamp_of_the_future(r):
+    """The shop's clock was an hour ahead, and was set right before the buyer gave another address."""
+    shop(r).answer = lambda _: {"orders": [order(1, NOW + timedelta(hours=1), note="first")]}
+    _, (pk,) = poll(r)
+    later = NOW + timedelta(minutes=10)
+    shop(r).answer = lambda _: {"orders": [order(1, later, note="second")]}
+    _, rung = poll(r, later + timedelta(minutes=1))
+    assert (rung, json.loads(orders.source(r.ledger, pk))["note"]) == ([pk], "second")
+    shop(r).answer = lambda _: {"orders": [order(1, NOW, note="older")]}
+    assert poll(r, later + timedelta(minutes=2))[1] == []
+
+
 def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monkeypatch):
     shop(r).answer = paged(5, "no paging")
     poll(r)
@@ -482,6 +513,29 @@ def test_shop_that_does_not_answer_at_all_is_left_to_the_next_tick(r, pauses):
     with pytest.raises(PollFailed):
         poll(r)
     assert (len(shop(r).bodies), pauses) == (1, [])
+
+
+@pytest.mark.parametrize("failure", [ServerError("500"), Garbled("empty"), {"what": "is this"}])
+def test_order_that_the_shop_cannot_write_stops_no_other(r, pauses, failure):
+    """Such as text cut in half, which PHP writes as an empty answer. The cursor waits before it."""
+    listed = [order(n, NOW - timedelta(minutes=2 * n)) for n in range(20)]
+
+    def answer(body):
+        window = body["args"]["filter"]["updated_at"]
+        within = [o for o in listed if window["from"] <= o["updated_at"] <= window["to"]]
+        return failure if listed[11] in within else {"orders": within, "page": 1, "pages": 1}
+
+    shop(r).answer = answer
+    for minute in range(2):
+        with pytest.raises(PollFailed, match="could not be read"):
+            poll(r, NOW + timedelta(minutes=minute))
+    assert known(r) == {str(n) for n in range(20)} - {"11"}
+    assert watermark(r) <= NOW - timedelta(minutes=22)
+    assert connections.cursors(r.ledger)[0].error
+    listed[11]["note"] = "mended"
+    shop(r).answer = lambda _: {"orders": listed}
+    poll(r, NOW + timedelta(minutes=2))
+    assert "11" in known(r)
 
 
 def test_shop_that_asks_us_to_wait_ends_the_poll_and_its_reads_know(r, pauses):
