@@ -190,17 +190,21 @@ class OneBox:
                 raise self._error(Misconfigured, "both body shapes are refused", answer)
             self._shape = shape
         data = self._data(answer)
-        order_id = _id(data) or next((_id(item) for item in _items(data)), None)
+        order_id = next(filter(None, map(_order_id, (data, *_items(data)))), None)
         if order_id is None:
             raise self._error(Garbled, "accepted, but without the id of the process", answer)
         return order_id
 
     def find_orders(self, external_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Ids of the processes with exactly these external ids, ascending, for each one asked."""
+        """Ids of the processes with exactly these external ids, ascending, for each one asked. Raises Garbled
+        for one that is there with an id that cannot be read: as not found, it would be sent again.
+        """
         found: dict[str, list[str]] = {external_id: [] for external_id in external_ids}
         for row in self.get_orders(external_ids, ("id", "externalid", "statusid")):
-            if (order_id := _id(row)) is not None:
-                found[str(row["externalid"])].append(order_id)
+            order_id = _order_id(row)
+            if order_id is None:
+                raise Garbled(f"{self._http.host}: a process was found, but its id cannot be read")
+            found[str(row["externalid"])].append(order_id)
         return {external_id: sorted(set(ids), key=_by_number) for external_id, ids in found.items()}
 
     def get_orders(
@@ -394,6 +398,12 @@ def _id(item: object, *keys: str) -> str | None:
         return None
     text = str(item).strip()
     return text if text not in {"", "0"} else None
+
+
+def _order_id(item: object) -> str | None:
+    """The id of a process: a number. A text where an id is expected says something else, an error perhaps."""
+    text = _id(item) or ""
+    return text if re.fullmatch(r"0*[1-9]\d{0,18}", text, re.ASCII) else None
 
 
 def _by_number(text: str) -> tuple[int, str]:

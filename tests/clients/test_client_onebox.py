@@ -70,7 +70,11 @@ def test_success_is_a_status_of_one_in_any_spelling(client, box, status):
     assert client.set_order({}) == "7"
 
 
-@pytest.mark.parametrize("data", [None, [], {}, [None], [0], [""], [True], [{"name": "x"}]])
+NO_ID = [None, [], {}, [None], [0], ["0"], [""], [True], [-1], ["7\0"], [{"name": "x"}]]
+NO_ID += ["Помилка", ["Процес не створено"], {"error": "Процес не створено"}, [{"id": "error"}]]
+
+
+@pytest.mark.parametrize("data", NO_ID)
 def test_a_success_without_an_id_is_garbled(client, box, data):
     box.script = [accepted(data)]
     with pytest.raises(Garbled):
@@ -353,6 +357,13 @@ def test_only_exact_matches_of_an_external_id_count(client, box):
             "fields": ["id", "externalid", "statusid"],
         }
     ]
+
+
+@pytest.mark.parametrize("found", [7.0, None, 0, "", True, [7], "error"])
+def test_a_process_whose_id_cannot_be_read_is_not_taken_for_none(client, box, found):
+    box.script = [accepted([{"id": found, "externalid": "okl-1"}])]
+    with pytest.raises(Garbled):
+        client.find_orders(["okl-1"])
 
 
 @pytest.mark.parametrize("data", [None, [], {}, "", 0])
