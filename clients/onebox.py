@@ -273,7 +273,8 @@ class OneBox:
     def _error(self, kind: type[RemoteError], text: str, answer: Answer) -> RemoteError:
         said = answer.masked(_failure_text(answer))
         message = f"{text}: {said}" if said else text
-        return kind(message, status=answer.status, excerpt=answer.excerpt)
+        # The text alone, where there is one: beside it stands what differs from answer to answer.
+        return kind(message, status=answer.status, excerpt=said or answer.excerpt)
 
     def _log_in(self) -> tuple[str, float]:
         deadline = Deadline(self._timeout / 2)
@@ -338,7 +339,9 @@ def _status(answer: Answer) -> int | None:
 
 def _meaning(text: str) -> type[RemoteError] | None:
     """What the texts of a failure mean together: the first kind that one of them has."""
-    judged = [_frame(one) for one in text[: 10 * _JUDGED].split("; ")[:20]]
+    # What is quoted may hold what the texts are joined by.
+    whole = _QUOTED.sub(lambda found: found.group().replace("; ", ", "), text[: 10 * _JUDGED])
+    judged = [_frame(one) for one in whole.split("; ")[:20]]
     return next(
         (kind for kind, pattern in _MEANINGS.items() if any(map(pattern.search, judged))), None
     )

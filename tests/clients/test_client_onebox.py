@@ -264,6 +264,9 @@ def test_a_failed_login_is_certain_and_never_the_orders_fault(make, box, answer,
         ("Товар «Етап не знайдено» відсутній", None),
         ('Product "workflow not found" is missing', None),
         ("Товар 'Permission denied' закінчився", None),
+        ("Товар «Пазл; Access denied; 100 шт» відсутній", None),
+        ('Product "Set; 403 Forbidden; blue" is missing', None),
+        ("Товар «Пазл» відсутній; Недостатньо прав", Forbidden),
         ("comment: Немає прав на відео", None),
         ("Книга Invalid token роман", None),
         ("Статус " + "х" * 600 + " не знайдено", None),
@@ -299,6 +302,21 @@ def test_the_text_is_found_wherever_it_stands(client, box, failure):
     box.script = [httpx.Response(200, json={"status": 0} | failure)]
     with pytest.raises(Forbidden):
         client.set_order({})
+
+
+def test_equal_refusals_read_equal_whatever_else_the_answers_hold(client, box):
+    """A wave of them is known by its text, not by the time or the number of the request beside it."""
+    said = []
+    for number in range(2):
+        more = {"time": 0.01 * number, "requestid": f"r{number}"}
+        box.script = [
+            httpx.Response(200, json={"status": 0, "errorArray": ["Склад закрито"]} | more)
+        ]
+        with pytest.raises(Rejected) as caught:
+            client.set_order({})
+        said.append(caught.value.excerpt)
+    assert said[0] == said[1]
+    assert "Склад закрито" in said[0]
 
 
 @pytest.mark.parametrize("failure", [{}, {"errorArray": None}, {"errorArray": [[[[[[["x"]]]]]]]}])
