@@ -41,6 +41,10 @@ BOX_VARIABLES = (
 )
 
 
+# Seconds between two turns, times the three that a try may wait for, and a little apart (clients/limits).
+SLOW_TURNS = 3.2
+
+
 class SettingsError(Exception):
     """A setting is wrong or missing; the message names it and says how to mend it."""
 
@@ -88,8 +92,10 @@ class Box:
 
     @property
     def lease(self) -> float:
-        """Seconds that one worker owns an order: design, "A task's life"."""
-        return 2 * self.timeout + 10
+        """Seconds that one worker owns an order: design, "A task's life". Where the rate is slow, the
+        turns of a try's later calls come on top.
+        """
+        return 2 * self.timeout + 10 + (SLOW_TURNS / self.rate if 0 < self.rate < 1 else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -390,7 +390,7 @@ def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> f
         return min(float(value), RETRY_AFTER_CEILING)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

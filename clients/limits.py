@@ -120,6 +120,11 @@ class Rate:
         self._key = f"ob:{name}:turn"
         self._take = store.register_script(_TURN)
 
+    @property
+    def gap(self) -> float:
+        """Seconds between two turns; 0 without a limit."""
+        return self._gap
+
     def reserve(self, max_wait: float) -> Turn | None:
         """A turn that comes within `max_wait` seconds, None: there is none, and nothing was taken."""
         seconds = self._next(max_wait)

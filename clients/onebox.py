@@ -190,17 +190,21 @@ class OneBox:
                 raise self._error(Misconfigured, "both body shapes are refused", answer)
             self._shape = shape
         data = self._data(answer)
-        order_id = _id(data) or next((_id(item) for item in _items(data)), None)
+        order_id = next(filter(None, map(_order_id, (data, *_items(data)))), None)
         if order_id is None:
             raise self._error(Garbled, "accepted, but without the id of the process", answer)
         return order_id
 
     def find_orders(self, external_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Ids of the processes with exactly these external ids, ascending, for each one asked."""
+        """Ids of the processes with exactly these external ids, ascending, for each one asked. Raises Garbled
+        for one that is there with an id that cannot be read: as not found, it would be sent again.
+        """
         found: dict[str, list[str]] = {external_id: [] for external_id in external_ids}
         for row in self.get_orders(external_ids, ("id", "externalid", "statusid")):
-            if (order_id := _id(row)) is not None:
-                found[str(row["externalid"])].append(order_id)
+            order_id = _order_id(row)
+            if order_id is None:
+                raise Garbled(f"{self._http.host}: a process was found, but its id cannot be read")
+            found[str(row["externalid"])].append(order_id)
         return {external_id: sorted(set(ids), key=_by_number) for external_id, ids in found.items()}
 
     def get_orders(
@@ -269,7 +273,8 @@ class OneBox:
     def _error(self, kind: type[RemoteError], text: str, answer: Answer) -> RemoteError:
         said = answer.masked(_failure_text(answer))
         message = f"{text}: {said}" if said else text
-        return kind(message, status=answer.status, excerpt=answer.excerpt)
+        # The text alone, where there is one: beside it stands what differs from answer to answer.
+        return kind(message, status=answer.status, excerpt=said or answer.excerpt)
 
     def _log_in(self) -> tuple[str, float]:
         deadline = Deadline(self._timeout / 2)
@@ -334,7 +339,9 @@ def _status(answer: Answer) -> int | None:
 
 def _meaning(text: str) -> type[RemoteError] | None:
     """What the texts of a failure mean together: the first kind that one of them has."""
-    judged = [_frame(one) for one in text[: 10 * _JUDGED].split("; ")[:20]]
+    # What is quoted may hold what the texts are joined by.
+    whole = _QUOTED.sub(lambda found: found.group().replace("; ", ", "), text[: 10 * _JUDGED])
+    judged = [_frame(one) for one in whole.split("; ")[:20]]
     return next(
         (kind for kind, pattern in _MEANINGS.items() if any(map(pattern.search, judged))), None
     )
@@ -394,6 +401,12 @@ def _id(item: object, *keys: str) -> str | None:
         return None
     text = str(item).strip()
     return text if text not in {"", "0"} else None
+
+
+def _order_id(item: object) -> str | None:
+    """The id of a process: a number. A text where an id is expected says something else, an error perhaps."""
+    text = _id(item) or ""
+    return text if re.fullmatch(r"0*[1-9]\d{0,18}", text, re.ASCII) else None
 
 
 def _by_number(text: str) -> tuple[int, str]:

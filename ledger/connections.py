@@ -221,6 +221,22 @@ def take_probe(
     return ledger.write(lambda db: bool(db.execute(statement).rowcount))
 
 
+def give_probe_back(
+    ledger: Ledger, connection: str, now: datetime, direction: Direction = "write"
+) -> None:
+    """The call that a closed gate let through was not made: another one may be, at once."""
+    statement = (
+        update(GATES)
+        .where(
+            *_this(connection, direction),
+            GATES.c.closed_by.is_not(None),
+            GATES.c.probe_at > now,
+        )
+        .values(probe_at=now)
+    )
+    ledger.write(lambda db: db.execute(statement))
+
+
 def count_failure(
     ledger: Ledger,
     connection: str,

@@ -406,8 +406,8 @@ _CLAIM = (
         lease_until=bindparam("until"),
         lease_token=bindparam("token"),
         claimed_at=bindparam("now"),
-        # No call of the lost holder ends later than its lease: what it may do yet counts from there.
-        uncertain_since=case((_TAKEN_OVER, ORDERS.c.lease_until), else_=ORDERS.c.uncertain_since),
+        # From now on, and not from the lease's end: a clock that leapt ahead ends leases in mid-call.
+        uncertain_since=case((_TAKEN_OVER, bindparam("now")), else_=ORDERS.c.uncertain_since),
         lookups=case((_TAKEN_OVER, 0), else_=ORDERS.c.lookups),
         reason=case((_TAKEN_OVER, "lost_lease"), else_=ORDERS.c.reason),
     )
@@ -437,7 +437,7 @@ def claim(
 ) -> Claim | None:
     """Take the order for `lease` seconds, or None: someone else has it, or it is not due, or done.
 
-    A lease that ran out counts as a try whose fate is unknown and which may have gone on until then.
+    A lease that ran out counts as a try whose fate is unknown and which may have gone on until now.
     """
     token = secrets.token_hex(8)
     until = now + timedelta(seconds=lease)
@@ -485,7 +485,11 @@ _RECORD = (
             ),
             else_=or_(ORDERS.c.changed, bindparam("new_changed")),
         ),
-        sent_source=case((bindparam("new_state") == "created", None), else_=ORDERS.c.sent_source),
+        # Without a call of unknown fate there is nothing to compare with: the next carries another content.
+        sent_source=case(
+            (bindparam("new_uncertain_since", type_=UtcDateTime()).is_(None), None),
+            else_=ORDERS.c.sent_source,
+        ),
         **{name: bindparam(f"new_{name}") for name in Trouble.__dataclass_fields__},
         reason=bindparam("new_reason"),
         problems=bindparam("new_problems"),
@@ -518,7 +522,11 @@ _ADOPT_LATE = (
         reason="",
         target_id=bindparam("new_target_id"),
         state_at=bindparam("now"),
-        changed=or_(ORDERS.c.changed, ORDERS.c.content_hash != bindparam("claimed_hash")),
+        changed=or_(
+            ORDERS.c.changed,
+            bindparam("new_changed"),
+            ORDERS.c.content_hash != bindparam("claimed_hash"),
+        ),
         sent_source=None,
         lease_until=None,
         lease_token=None,
@@ -567,6 +575,7 @@ def record(
                 "of_external_id": claim.external_id,
                 "new_target_id": outcome.target_id,
                 "new_check_at": now + FIRST_CHECK,
+                "new_changed": outcome.changed,
                 "claimed_hash": claim.content_hash,
                 "now": now,
             }
@@ -628,6 +637,7 @@ _GIVE_BACK = (
         lease_until=None,
         lease_token=None,
         next_try_at=bindparam("new_next_try_at"),
+        sent_source=case((ORDERS.c.uncertain_since.is_(None), None), else_=ORDERS.c.sent_source),
         # The lost try has its attempt already; the next claim must not tell of it again.
         reason=case((ORDERS.c.reason == "lost_lease", "uncertain"), else_=ORDERS.c.reason),
     )
@@ -777,7 +787,8 @@ def refused_alike(
     """The orders of the latest answers of this target since then, as far back as all were refusals with this
     same text, if these are `count` different orders or more; else an empty list. More, since threads that
     refuse side by side see each other's. What was refused before while others went through does not
-    count. Source: contract onebox, Errors that matter.
+    count, nor what got no answer or was not judged: a poison order between them hides no wave.
+    Source: contract onebox, Errors that matter.
     """
     with ledger.read() as db:
         rows = db.execute(
@@ -787,6 +798,7 @@ def refused_alike(
                 ATTEMPTS.c.target == target,
                 ATTEMPTS.c.kind == "create",
                 ATTEMPTS.c.started_at >= since,
+                ATTEMPTS.c.outcome.in_(("created", "refused")),
                 ORDERS.c.strikes == 0,
             )
             .order_by(ATTEMPTS.c.started_at.desc())

@@ -38,8 +38,10 @@ from tasks.verdicts import MARGIN, Step, Verdicts
 SHADOW_WAIT = 900.0
 # A first call may wait this long for its turn under the rate limit, in seconds; then the order is parked.
 RATE_PATIENCE = 1.0
-# A second call of the same try, such as the send after a look-up, has a place and waits longer.
+# A second call of the same try, such as the send after a look-up, has a place and waits longer: where the
+# rate is slow for so many turns, or it would never come (the lease allows for them).
 SECOND_PATIENCE = 5.0
+SECOND_TURNS = 3
 # An order that was let go without a call is due again after so many seconds.
 GIVEN_BACK = 5.0
 
@@ -73,6 +75,8 @@ def create(
             target.slots.park(parked)
         else:
             step = _with_claim(r, target, pk, task_id, turn)
+            if admission is Admission.PROBE and not step.called:
+                step.ring += _pass_on(r, target, pk)
     finally:
         step.ring += [due_of(member) for member in target.slots.release(holder)]
     return step
@@ -90,6 +94,14 @@ def due_of(parked: str) -> Due:
     return Due(int(pk), connection)
 
 
+def _pass_on(r: Resources, target: Target, pk: int) -> list[Due]:
+    """The order that was to try a closed gate made no call, held for what it lacks, say: another one is to
+    try at once, or a wave of such orders keeps the gate closed.
+    """
+    target.gate.give_back()
+    return [due for due in orders.probe(r.ledger, target.name, r.ledger.now()) if due.pk != pk]
+
+
 def _with_claim(
     r: Resources, target: Target, pk: int, task_id: str | None, turn: Turn | None = None
 ) -> Step:
@@ -102,11 +114,13 @@ def _with_claim(
     structlog.contextvars.bind_contextvars(connection=claim.connection, order_id=claim.order_id)
     attempt = _Attempt(r, target, claim, task_id, turn)
     try:
-        return attempt.make()
+        step = attempt.make()
     except (StoreUnavailable, NoTimeLeft) as exc:
         log.warning("order_given_back", because=type(exc).__name__)
         orders.give_back(r.ledger, claim, r.ledger.now() + timedelta(seconds=GIVEN_BACK))
-        return Step(wait=GIVEN_BACK)
+        step = Step(wait=GIVEN_BACK)
+    step.called = attempt.called
+    return step
 
 
 def _elsewhere(r: Resources, claim: Claim, task_id: str | None) -> Step:
@@ -147,6 +161,7 @@ class _Attempt(Verdicts):
     ) -> None:
         super().__init__(r, target, claim, task_id)
         self._turn = turn
+        self.called = False
 
     def make(self) -> Step:
         mapped = self._profile().map(from_text(self._claim.source))
@@ -188,7 +203,7 @@ class _Attempt(Verdicts):
             self._count(exc)
             if self._is_long(claim.trouble):
                 return self._give_up(exc, mapped, claim.trouble, since, "look-up")
-            pause = retry.wait(claim.tries, exc.retry_after)
+            pause = retry.wait(claim.tries, exc.retry_after or None)
             return self._wait_uncertain(mapped, since, claim.lookups, pause, exc, "look-up")
         opened = self._succeeded(sent=False)
         ids = found.get(claim.external_id, [])
@@ -252,12 +267,13 @@ class _Attempt(Verdicts):
         """Before each call: its turn under the rate limit, waited for here so that no work comes between
         it and the call, and a lease that outlives the call.
         """
-        turn = self._turn or self._target.rate.reserve(SECOND_PATIENCE)
+        rate = self._target.rate
+        turn = self._turn or rate.reserve(max(SECOND_PATIENCE, SECOND_TURNS * rate.gap))
         if turn is None:
             raise NoTimeLeft
         turn.await_it()
         self._turn = None
         if (self._claim.lease_until - self._now()).total_seconds() < self._target.settings.timeout:
             raise NoTimeLeft
-        self._kind = kind
+        self._kind, self.called = kind, True
         self._started_at, self._clock = self._now(), time.monotonic()

@@ -77,6 +77,13 @@ class Gate:
         self._read_at = float("-inf")
         return Admission.PROBE if taken else Admission.CLOSED
 
+    def give_back(self) -> None:
+        """The probe that was admitted made no call: another one may go at once."""
+        connections.give_probe_back(
+            self._ledger, self._connection, self._ledger.now(), self._direction
+        )
+        self._read_at = float("-inf")
+
     def succeeded(self, *, sent: bool = True) -> bool:
         """A call went through. True when that opened a closed gate: what waited is due now. One that only
         asked, not `sent`, opens it too, but says nothing about what is sent while the gate is open.

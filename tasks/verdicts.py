@@ -23,6 +23,7 @@ from clients.errors import (
     RateLimited,
     Rejected,
     StoreUnavailable,
+    TokenLost,
     Uncertain,
 )
 from ledger import orders
@@ -38,6 +39,8 @@ ALIKE_WITHIN = timedelta(minutes=10)
 # An order that alone gets no answer is sent so often, or tried for so long, until a person is asked.
 MOST_SENDS = 8
 LONGEST_TROUBLE = timedelta(days=1)
+# An order that so often was told that it will pass, while others went through, speaks for itself alone.
+PASSED_BY = 3
 # What a call does may show a moment after it ended, in seconds.
 MARGIN = 0.5
 # Most lost answers belong to calls that took effect: looked for after so many seconds.
@@ -50,11 +53,14 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Step:
-    """What follows: a next try of this order in `wait` seconds, and orders to ring for now."""
+    """What follows: a next try of this order in `wait` seconds, and orders to ring for now. `called`: whether
+    the remote was asked at all.
+    """
 
     wait: float | None = None
     ring: list[Due] = field(default_factory=list)
     woke: bool = False
+    called: bool = field(default=False, compare=False)
 
 
 class Verdicts:
@@ -78,6 +84,8 @@ class Verdicts:
             return self._blamed(exc, mapped)
         if isinstance(exc, Rejected):
             return self._refused(exc, mapped)
+        if isinstance(exc, RateLimited | TokenLost):
+            return self._put_off(exc, mapped)
         self._count(exc)
         if isinstance(exc, Uncertain):
             return self._unanswered(exc, mapped)
@@ -85,11 +93,28 @@ class Verdicts:
         tried = self._tried("create", "failed", getattr(exc, "status", None), _said(exc))
         return self._wait("crm_unavailable", pause, mapped, tried)
 
-    def _count(self, exc: ClientError) -> None:
+    def _put_off(self, exc: RateLimited | TokenLost, mapped: Mapped) -> Step:
+        """It is said to pass. When it does for others again and again and not for this order, it is the
+        order's own: then it binds nobody else, and a person sees it after a day.
+        """
+        before, tries = self._claim.trouble, self._claim.tries
+        last = orders.last_sent_at(self._r.ledger, self._claim.pk) if tries >= PASSED_BY else None
+        alone = self._others_went_through(last)
+        self._count(exc, binds=not alone)
+        tried = self._tried("create", "failed", exc.status, _said(exc))
+        trouble = replace(before, troubled_since=before.troubled_since or self._now())
+        if alone and self._is_long(trouble):
+            return self._hold("crm_keeps_failing", mapped, tried, _said(exc), trouble)
+        pause = retry.wait(tries, exc.retry_after or None)
+        if alone:
+            pause = max(pause, retry.wait(tries))
+        return self._wait("crm_unavailable", pause, mapped, tried, trouble=trouble)
+
+    def _count(self, exc: ClientError, *, binds: bool = True) -> None:
         """Tell the gate; a remote that says how long it wants no calls says it of all of them."""
         if exc.counts_for_breaker:
             self._target.gate.failed(str(exc), str(self._claim.pk))
-        if isinstance(exc, RateLimited) and exc.retry_after:
+        if isinstance(exc, RateLimited) and exc.retry_after and binds:
             self._target.gate.asked_to_wait(exc.retry_after, str(exc))
 
     def _blamed(self, exc: ConnectionFault, mapped: Mapped) -> Step:
@@ -124,7 +149,7 @@ class Verdicts:
                 "connection_paused", pause, mapped, tried, counts=False, trouble=trouble, said=said
             )
         cleared = gate.is_cleared(said)
-        woke = self._succeeded()
+        woke = self._succeeded(sent=self._kind == "create")
         strikes = before.strikes + self._others_went_through(before.blamed_at)
         trouble = replace(before, strikes=strikes)
         step = self._hold("crm_refused", mapped, tried, said, trouble)

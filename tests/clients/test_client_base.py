@@ -179,6 +179,7 @@ NOW = dt.datetime(2026, 11, 21, 10, 0, tzinfo=dt.UTC)
         ("nan", None),
         ("1e9", None),
         ("٣", None),
+        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
     ],
 )
 def test_retry_after_is_honoured_up_to_a_ceiling(value, seconds):

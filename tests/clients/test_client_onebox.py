@@ -70,7 +70,11 @@ def test_success_is_a_status_of_one_in_any_spelling(client, box, status):
     assert client.set_order({}) == "7"
 
 
-@pytest.mark.parametrize("data", [None, [], {}, [None], [0], [""], [True], [{"name": "x"}]])
+NO_ID = [None, [], {}, [None], [0], ["0"], [""], [True], [-1], ["7\0"], [{"name": "x"}]]
+NO_ID += ["Помилка", ["Процес не створено"], {"error": "Процес не створено"}, [{"id": "error"}]]
+
+
+@pytest.mark.parametrize("data", NO_ID)
 def test_a_success_without_an_id_is_garbled(client, box, data):
     box.script = [accepted(data)]
     with pytest.raises(Garbled):
@@ -260,6 +264,9 @@ def test_a_failed_login_is_certain_and_never_the_orders_fault(make, box, answer,
         ("Товар «Етап не знайдено» відсутній", None),
         ('Product "workflow not found" is missing', None),
         ("Товар 'Permission denied' закінчився", None),
+        ("Товар «Пазл; Access denied; 100 шт» відсутній", None),
+        ('Product "Set; 403 Forbidden; blue" is missing', None),
+        ("Товар «Пазл» відсутній; Недостатньо прав", Forbidden),
         ("comment: Немає прав на відео", None),
         ("Книга Invalid token роман", None),
         ("Статус " + "х" * 600 + " не знайдено", None),
@@ -295,6 +302,21 @@ def test_the_text_is_found_wherever_it_stands(client, box, failure):
     box.script = [httpx.Response(200, json={"status": 0} | failure)]
     with pytest.raises(Forbidden):
         client.set_order({})
+
+
+def test_equal_refusals_read_equal_whatever_else_the_answers_hold(client, box):
+    """A wave of them is known by its text, not by the time or the number of the request beside it."""
+    said = []
+    for number in range(2):
+        more = {"time": 0.01 * number, "requestid": f"r{number}"}
+        box.script = [
+            httpx.Response(200, json={"status": 0, "errorArray": ["Склад закрито"]} | more)
+        ]
+        with pytest.raises(Rejected) as caught:
+            client.set_order({})
+        said.append(caught.value.excerpt)
+    assert said[0] == said[1]
+    assert "Склад закрито" in said[0]
 
 
 @pytest.mark.parametrize("failure", [{}, {"errorArray": None}, {"errorArray": [[[[[[["x"]]]]]]]}])
@@ -353,6 +375,13 @@ def test_only_exact_matches_of_an_external_id_count(client, box):
             "fields": ["id", "externalid", "statusid"],
         }
     ]
+
+
+@pytest.mark.parametrize("found", [7.0, None, 0, "", True, [7], "error"])
+def test_a_process_whose_id_cannot_be_read_is_not_taken_for_none(client, box, found):
+    box.script = [accepted([{"id": found, "externalid": "okl-1"}])]
+    with pytest.raises(Garbled):
+        client.find_orders(["okl-1"])
 
 
 @pytest.mark.parametrize("data", [None, [], {}, "", 0])

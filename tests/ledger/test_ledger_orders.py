@@ -271,15 +271,15 @@ def test_unknown_order_is_not_claimed(ledger):
     assert orders.claim(ledger, 4711, NOW, LEASE) is None
 
 
-def test_expired_lease_is_an_uncertain_try_that_may_have_gone_on_until_then(ledger):
+def test_expired_lease_is_an_uncertain_try_that_may_have_gone_on_until_it_was_found(ledger):
     (pk,) = store(ledger)
     orders.claim(ledger, pk, NOW, LEASE)
     assert orders.claim(ledger, pk, at(LEASE), LEASE) is None
     claim = orders.claim(ledger, pk, at(LEASE + 1), LEASE, "second")
-    assert (claim.uncertain_since, claim.lookups) == (at(LEASE), 0)
+    assert (claim.uncertain_since, claim.lookups) == (at(LEASE + 1), 0)
     (lost,) = orders.attempts(ledger, pk)
-    assert (lost.kind, lost.outcome, lost.started_at) == ("create", "lost", NOW)
-    assert (lost.duration_ms, lost.task_id) == (71_000, "second")
+    assert (lost.kind, lost.outcome, lost.started_at) == ("create", "lost", at(1))
+    assert (lost.duration_ms, lost.task_id) == (70_000, "second")
 
 
 def test_lost_try_is_told_once_when_its_successor_gave_the_order_back(ledger):
@@ -288,7 +288,7 @@ def test_lost_try_is_told_once_when_its_successor_gave_the_order_back(ledger):
     claim = orders.claim(ledger, pk, at(100), LEASE)
     orders.give_back(ledger, claim, at(105))
     again = orders.claim(ledger, pk, at(105), LEASE)
-    assert again.uncertain_since == at(LEASE)
+    assert again.uncertain_since == at(100)
     assert [t.outcome for t in orders.attempts(ledger, pk)] == ["lost"]
 
 

@@ -750,6 +750,204 @@ def test_breaker_counts_orders_and_not_the_calls_of_one(r, clock):
     assert (gate(r).failures, gate(r).closed_by) == (1, None)
 
 
+# --- what a second look found -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ended", [errors.TokenLost("x"), Rejected("no"), StoreUnavailable("x")])
+def test_edit_back_to_what_a_certain_failure_carried_is_still_compared_with_the_last_call(
+    r, clock, monkeypatch, ended
+):
+    """The first call is known to have done nothing, so only the second one's content counts."""
+    pk = give(r)
+    set_order = box(r).set_order
+
+    def edited_meanwhile(_process):
+        monkeypatch.setattr(box(r), "set_order", set_order)
+        give(r, note="another address")
+        raise ended
+
+    monkeypatch.setattr(box(r), "set_order", edited_meanwhile)
+    carry(r, pk)
+    clock.now = row(r).next_try_at
+    lose_an_answer(r, pk, applied=True)
+    give(r)
+    clock.go(2)
+    carry(r, pk)
+    assert (row(r).target_id, row(r).changed) == ("900", True)
+
+
+def test_mark_of_a_change_is_kept_when_the_adopting_holder_lost_its_lease(r, clock, monkeypatch):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=True)
+    give(r, note="another address")
+    clock.go(2)
+    find_orders = box(r).find_orders
+
+    def overtaken(ids):
+        clock.go(100)
+        orders.claim(r.ledger, pk, clock.now, 70)
+        return find_orders(ids)
+
+    monkeypatch.setattr(box(r), "find_orders", overtaken)
+    carry(r, pk)
+    assert (row(r).state, row(r).target_id, row(r).changed) == ("created", "900", True)
+
+
+def test_clock_that_leaps_ahead_in_mid_call_sends_nothing_a_second_time_at_once(r, clock):
+    """A host's clock was set, or a server took over with another one: the call is still under way."""
+    pk = give(r)
+    orders.claim(r.ledger, pk, clock.now, 70)
+    clock.go(3600)
+    leapt = clock.now
+    while not box(r).sent():
+        carry(r, pk)
+        clock.now = max(clock.now, row(r).next_try_at)
+        assert len(box(r).calls) < 30
+    assert clock.now - leapt >= timedelta(seconds=r.settings.uncertain_wait)
+
+
+LIMITED = [
+    errors.RateLimited("x", retry_after=60.0, status=503),
+    errors.RateLimited("x", retry_after=300.0, status=429),
+]
+
+
+@pytest.mark.parametrize("error", LIMITED, ids=["503", "429"])
+def test_order_that_alone_is_asked_to_wait_closes_the_gate_a_few_times_only(r, clock, error):
+    pk, closed = give(r, "bad"), 0
+    for number in range(40):
+        box(r).script["set_order"] = [error]
+        carry(r, pk)
+        if gate(r).closed_by is not None:
+            closed += 1
+            clock.now = gate(r).probe_at
+        clock.go(1)
+        good_one_goes_through(r, str(number))
+        clock.now = max(clock.now, row(r, "bad").next_try_at) + timedelta(seconds=1)
+    assert closed <= 5
+    assert (row(r, "bad").state, row(r, "bad").reason) in {
+        ("waiting", "crm_unavailable"),
+        ("held", "crm_keeps_failing"),
+    }
+
+
+def test_gate_that_an_order_closed_by_being_asked_to_wait_is_tried_with_another(r, clock):
+    good, bad = give(r, "good"), give(r, "bad")
+    box(r).script["set_order"] = [LIMITED[0]]
+    carry(r, bad)
+    clock.go(61)
+    assert orders.probe(r.ledger, BOX, clock.now) == [Due(good, "okliving", BOX)]
+
+
+def carry_beside_good_ones(r, clock, error, days=2):
+    """An order that always meets this, while others go through; how long until a person sees it."""
+    pk, began, number = give(r, "bad"), clock.now, 0
+    while row(r, "bad").state != "held" and clock.now - began < timedelta(days=days):
+        box(r).script["set_order"] = [error]
+        carry(r, pk)
+        box(r).script.clear()
+        clock.now = max(clock.now, row(r, "bad").next_try_at) + timedelta(seconds=1)
+        if (probe_at := gate(r).probe_at) is not None:
+            clock.now = max(clock.now, probe_at)
+        number += 1
+        good_one_goes_through(r, str(number))
+    return clock.now - began
+
+
+@pytest.mark.parametrize("error", [errors.TokenLost("x", status=403), *LIMITED])
+def test_order_that_alone_is_refused_in_passing_is_seen_by_a_person_within_a_day(r, clock, error):
+    """A firewall's empty 403, or its 429, for one body says that it will pass, and never does."""
+    assert carry_beside_good_ones(r, clock, error) < timedelta(hours=26)
+    assert (row(r, "bad").state, row(r, "bad").reason) == ("held", "crm_keeps_failing")
+
+
+@pytest.mark.parametrize("error", [errors.TokenLost("x"), *LIMITED, errors.Unreachable("x")])
+def test_what_all_meet_in_passing_holds_none_however_long_it_lasts(r, clock, error):
+    pks, began = [give(r, str(number)) for number in range(3)], clock.now
+    while clock.now - began < timedelta(days=2):
+        for pk in pks:
+            box(r).script["set_order"] = [error]
+            carry(r, pk)
+        clock.go(600)
+    assert {row(r, str(n)).state for n in range(3)} <= {"received", "waiting"}
+
+
+def test_slow_rate_lets_an_uncertain_order_be_sent_again(make, clock):
+    """One call in twenty seconds: the send behind the look-up waits longer than a try may last."""
+    r = make(box={"rate": 0.05})
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    for _ in range(40):
+        r.redis.flushall()  # its turns go by Redis's own clock
+        clock.now = max(clock.now, row(r).next_try_at)
+        carry(r, pk)
+    assert (row(r).state, len(box(r).sent())) == ("created", 2)
+
+
+def test_slow_rate_lets_an_order_be_sent_whose_buyers_phone_is_taken(make, clock):
+    r = make(box={"rate": 0.05})
+    pk = give(r)
+    box(r).cards["+380671234567"] = "55"
+    for _ in range(5):
+        r.redis.flushall()
+        box(r).script["set_order"] = [PhoneTaken("#12903")]
+        clock.now = max(clock.now, row(r).next_try_at)
+        carry(r, pk)
+    assert row(r).state == "created"
+
+
+def test_probe_whose_order_makes_no_call_is_passed_on_at_once(r, clock):
+    good = give(r, "good")
+    bad = [give(r, f"bad-{n}", recipient={"phone": "none"}) for n in range(5)]
+    close_for_a_probe(r, "breaker", "down")
+    step = carry(r, bad[-1])
+    for _ in range(len(bad)):
+        (due,) = step.ring
+        step = carry(r, due.pk)
+    assert (row(r, "good").state, gate(r).closed_by) == ("created", None)
+    assert due.pk == good
+
+
+def test_probe_that_makes_no_call_is_passed_on_to_one_that_does(r, clock):
+    pk = give(r, "held", recipient={"phone": "none"})
+    close_for_a_probe(r, "breaker", "down")
+    assert carry(r, pk).ring == []
+    later = give(r, "later")
+    assert carry(r, later).woke
+
+
+def test_answers_that_say_nothing_do_not_hide_a_wave_of_equal_refusals(r, clock):
+    """A poison order and one that the firewall dislikes, between orders that a closed stage refuses."""
+    poison = [
+        errors.ServerError("HTTP 500", status=500),
+        errors.Forbidden("HTTP 403"),
+        errors.TokenLost("x"),
+        errors.Unreachable("x"),
+    ]
+    for number in range(ALIKE):
+        refuse_all(r)
+        carry(r, give(r, str(number)))
+        clock.go(1)
+        if number < len(poison):
+            box(r).script["set_order"] = [poison[number]]
+            carry(r, give(r, f"other-{number}"))
+            clock.go(1)
+    assert gate(r).closed_by == "fault"
+    assert {row(r, str(n)).state for n in range(ALIKE)} == {"waiting"}
+
+
+def test_refused_look_up_clears_nothing_that_is_said_of_what_is_sent(r, clock):
+    pk = give(r)
+    lose_an_answer(r, pk, applied=False)
+    for number in range(2):
+        box(r).script["set_order"] = [errors.Forbidden("HTTP 403")]
+        carry(r, give(r, str(number + 2)))
+    clock.go(2)
+    box(r).script["find_orders"] = [Rejected("no")]
+    carry(r, pk)
+    assert gate(r).suspects == 2
+
+
 # --- its own target ---------------------------------------------------------------------------------
 
 
