@@ -9,14 +9,14 @@ before this returns. Fails with `KeyReused` for a key that was used for somethin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any
 
 import structlog
 
 from ledger import hooks, orders, updates
-from ledger.updates import Asked, Due, Row
+from ledger.updates import Asked, Due, Refusal, Row
 from mapping.updates import UpdateRequest, digest, from_flat
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
@@ -63,16 +63,23 @@ def accept_flat(
             errors = {"key": ["This key was used before, for another update."]}
     elif request is not None:
         errors = {"connection": [f"There is no shop connection called {request.connection!r}."]}
+    connection = fields.get("connection", request.connection if request else "okliving")
+    refused = refusal(connection, fields.get("order_id", ""), errors, origin=origin)
+    update_id = updates.refuse(r.ledger, refused, r.ledger.now())
+    log.warning("update_refused", update_id=update_id, fields=sorted(errors))
+    return None
+
+
+def refusal(
+    connection: object, order_id: object, errors: Mapping[str, list[str]], *, origin: str
+) -> Refusal:
+    """What was asked and cannot be taken, as it is kept for a person to see."""
     told = [
         {"code": "update_invalid", "level": "held", "field": field, "detail": " ".join(texts)}
         for field, texts in errors.items()
     ]
-    order_id = _shown(fields.get("order_id", ""))
-    connection = _shown(fields.get("connection", request.connection if request else "okliving"))
-    refused = Asked(connection, order_id, digest="", origin=origin)
-    update_id = updates.refuse(r.ledger, refused, "update_invalid", told, r.ledger.now())
-    log.warning("update_refused", update_id=update_id, fields=sorted(errors))
-    return None
+    asked = Asked(_shown(connection), _shown(order_id), digest="", origin=origin)
+    return Refusal(asked, "update_invalid", told)
 
 
 def _kept(key: str) -> str:

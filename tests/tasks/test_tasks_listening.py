@@ -416,3 +416,43 @@ def test_reads_end_a_run_when_they_fail(r, box, clock):
     box.errors = [TimedOut("hangs")]
     assert reconciling.reconcile(r) == 0
     assert len(box.reads) == 1
+
+
+# --- what no shop takes -------------------------------------------------------------------------------
+
+
+def refused(r):
+    """What was kept for a person to see, by field."""
+    return [row.fates[0]["field"] for row in updates.listing(r.ledger, state="refused")]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("number", ["немає", "20450000000000, 20450000000001", "9" * 30_000])
+def test_a_number_that_no_shop_takes_is_seen_and_takes_no_status_down_with_it(
+    r, box, is_known, number
+):
+    if is_known:
+        create(r, "1")
+    hook(r, status="Shipped", ttn=number)
+    hook(r, status="Done")
+    assert [one for one in made(r) if one] == [("ship",), ("complete",)]
+    assert refused(r) == ["tracking_number"]
+
+
+def test_a_number_that_is_read_and_no_shop_takes_is_shown_once(r, known, clock):
+    known.row = {"statusid": "73", "customorder_ttn": "немає"}
+    for _ in range(3):
+        clock.go(3600)
+        reconciling.reconcile(r)
+    assert [one for one in made(r) if one] == [("ship",)]
+    assert refused(r) == ["tracking_number"]
+    known.row["customorder_ttn"] = "9"
+    clock.go(3600)
+    reconciling.reconcile(r)
+    assert [one for one in made(r) if one] == [("ship",), ("9", "ship")]
+
+
+def test_a_comment_that_no_shop_takes_is_seen(r, known):
+    hook(r, status="Done", comment="a" * 30_000)
+    assert [one for one in made(r) if one] == [("complete",)]
+    assert refused(r) == ["note"]
