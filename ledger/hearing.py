@@ -37,6 +37,7 @@ WATCHED_WHEN_THROUGH = timedelta(days=3)
 class Stand:
     """Where a process was said to stand. What is None was not said. `keys` are those under which this
     very update is known where the process itself was not; the first one is used for such a process.
+    `refused` is what of it no shop takes, for a person to see.
     """
 
     stage: str | None
@@ -301,9 +302,23 @@ def unchanged(
     ledger: Ledger, rows: Sequence[Watched], now: datetime, through: frozenset[str]
 ) -> None:
     """These were read and say what they said before: only when they are read next is written."""
-    values: list[dict[str, Any]] = [
-        {"pk": row.pk, "next_check": next_check(now, row.changed_at, through=row.stage in through)}
-        for row in rows
-    ]
+    _check_at(
+        ledger,
+        [
+            {
+                "pk": row.pk,
+                "next_check": next_check(now, row.changed_at, through=row.stage in through),
+            }
+            for row in rows
+        ],
+    )
+
+
+def put_off(ledger: Ledger, rows: Sequence[Watched], until: datetime) -> None:
+    """These cannot be read: they are to be read again then."""
+    _check_at(ledger, [{"pk": row.pk, "next_check": until} for row in rows])
+
+
+def _check_at(ledger: Ledger, values: list[dict[str, Any]]) -> None:
     if values:
         ledger.write(lambda db: db.execute(_CHECKED, values))

@@ -111,7 +111,9 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
                 return _try_again(r, claim, exc.wait, counted=exc.counts)
         if hooks.came_later(r.ledger, claim):
             said = None  # what was read may be what these say, and must not be heard before them
-    if said is None and reading.needs_names(target, profile, told):
+    nameless = any(reading.is_nameless(target, profile, one) for one in told)
+    young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
+    if (said is None and reading.needs_names(target, profile, told)) or (nameless and young):
         # A stage that only the box can name: alone these words mean nothing, and would be lost.
         return _try_again(r, claim, UNNAMED_WAIT, counted=False)
     _hear(r, profile, process, claim, calls, said)
@@ -150,17 +152,21 @@ def _hear(
     calls: Sequence[Call],
     read: Said | None,
 ) -> None:
-    names = reading.stage_names(r.target_of(process.connection))
+    target = r.target_of(process.connection)
+    names = reading.stage_names(target)
     told: list[Said | Remark | Refusal] = []
     outcomes: dict[int, str] = {}
     for call in calls:
         said = profile.updates.hook.said(call.fields).named(names)
+        outcome = _outcome(profile, process, replace(said, note=None))
+        if reading.is_nameless(target, profile, said):
+            said = Said(note=said.note)
         if call.repeats:
             outcomes[call.id] = "repeated"
             continue
         if said.stages or said.number:
             told.append(replace(said, note=None))
-        outcomes[call.id] = _outcome(profile, process, replace(said, note=None))
+        outcomes[call.id] = outcome
         if said.note:
             remark = _remark(process, call, said.note)
             outcomes[call.id] = "invalid" if isinstance(remark, Refusal) else "accepted"

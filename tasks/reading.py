@@ -21,6 +21,7 @@ from clients.errors import ConnectionFault, Rejected, RemoteError
 from mapping.hook import Said
 from mapping.profile import Profile
 from tasks import retry
+from tasks.accepting import storable
 from tasks.gate import Admission, Gate
 from tasks.resources import Target
 
@@ -81,7 +82,8 @@ def read(
         raise NotRead(wait, counts=False)
     asked = ["externalid", "statusid", *profile.updates.hook.names["tracking_number"]]
     try:
-        rows = target.client.get_orders(external_ids, asked)
+        # No word of the box may be one that a database refuses.
+        rows = [storable(row) for row in target.client.get_orders(external_ids, asked)]
         said = {
             str(row["externalid"]): replace(profile.updates.hook.said(row), note=None)
             for row in rows
@@ -92,7 +94,11 @@ def read(
         log.warning("process_not_read", target=target.name, because=type(exc).__name__)
         raise NotRead(retry.wait(tries, exc.retry_after), counts=True) from exc
     target.read_gate.succeeded()
-    return {external_id: one.named(names) for external_id, one in said.items()}
+    return {
+        external_id: one.named(names)
+        for external_id, one in said.items()
+        if not is_nameless(target, profile, one)
+    }
 
 
 def _tell(gate: Gate, exc: RemoteError) -> None:
@@ -153,6 +159,20 @@ def needs_names(target: Target, profile: Profile, said: Sequence[Said]) -> bool:
     return kept.ask_at == _NEVER_ASKED and _is_strange(profile, said, kept)
 
 
+def is_nameless(target: Target, profile: Profile, said: Said) -> bool:
+    """Whether a stage is said by an id that nobody has named, while the table goes by names: it may be any of
+    them, the one last heard too, so that it says nothing.
+    """
+    hook = profile.updates.hook
+    names = stage_names(target)
+    return bool(
+        said.stages
+        and all(stage.isdecimal() and stage not in names for stage in said.stages)
+        and not hook.has_row(said)
+        and not all(word.isdecimal() for word in hook.rows)
+    )
+
+
 def _is_strange(profile: Profile, said: Sequence[Said], kept: _Names) -> bool:
     """Whether one says a stage of which neither the profile's table nor the box's names tell anything."""
     hook = profile.updates.hook
@@ -172,6 +192,6 @@ def _by_id(workflows: list[dict[str, Any]]) -> dict[str, str]:
     ]
     return {
         str(stage.get("id", stage.get("statusid"))): str(stage["name"]).strip()
-        for stage in stages
+        for stage in map(storable, stages)
         if stage.get("name")
     }

@@ -413,9 +413,12 @@ def test_reads_end_a_run_when_they_fail(r, box, clock):
     for number in range(120):
         create(r, str(number))
     clock.go(3600)
-    box.errors = [TimedOut("hangs")]
+    box.errors = [TimedOut("hangs")] * 1000
     assert reconciling.reconcile(r) == 0
-    assert len(box.reads) == 1
+    assert len(box.reads) == reconciling.MOST_FAILED
+    box.errors, box.row = [], {"statusid": "74"}
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 120, "an outage puts nobody off"
 
 
 # --- what no shop takes -------------------------------------------------------------------------------
@@ -456,3 +459,101 @@ def test_a_comment_that_no_shop_takes_is_seen(r, known):
     hook(r, status="Done", comment="a" * 30_000)
     assert [one for one in made(r) if one] == [("complete",)]
     assert refused(r) == ["note"]
+
+
+# --- stages that nobody has named ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_hook", [True, False])
+def test_a_box_that_forgets_the_names_for_a_while_makes_nothing_twice(r, known, clock, by_hook):
+    """After a start the names are asked for anew, and may be refused: an id is then no other stage."""
+
+    def look():
+        clock.go(3600)
+        if by_hook:
+            hook_id = keep(r, statusid="73", at=str(clock()))
+            while (wait := listening.act(r, hook_id)) is not None:
+                clock.go(wait)
+        reconciling.reconcile(r)
+
+    known.row = {"statusid": "73"}
+    look()
+    assert made(r) == [("ship",)]
+    again = Box(statusid="73")
+    again.names = Forbidden("not today")
+    r.targets["onebox"] = replace(r.targets["onebox"], client=again)
+    look()
+    again.names = STAGES
+    reading._kept[again].ask_at = float("-inf")
+    look()
+    assert made(r) == [("ship",)]
+
+
+def test_a_call_waits_a_while_for_the_name_of_its_stage(r, known, clock):
+    known.names = Forbidden("not today")
+    known.row = {"statusid": "74"}
+    hook_id = keep(r, statusid="72")
+    wait = listening.act(r, hook_id)
+    assert wait is not None
+    known.names = STAGES
+    reading._kept[known].ask_at = float("-inf")
+    clock.go(wait)
+    listening.act(r, hook_id)
+    assert made(r) == [("process",), ("complete",)]
+
+
+# --- one process that spoils a run --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoilt", ["2045\0", "\ud800"])
+def test_what_is_read_and_no_database_takes_stops_no_run(r, box, clock, spoilt):
+    """In the whole on PostgreSQL; here by what SQLite refuses too."""
+    create(r, "1")
+    create(r, "2")
+    box.row = {"statusid": "74", "customorder_ttn": spoilt}
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 2
+    with r.ledger.read() as db:
+        numbers = set(db.execute(select(ORDERS.c.heard_number)).scalars())
+    assert numbers <= {None, "2045"}
+
+
+def test_a_process_that_cannot_be_worked_off_stops_no_other(r, box, clock, monkeypatch):
+    for number in range(3):
+        create(r, str(number))
+    box.row = {"statusid": "74"}
+    real = reconciling.stand
+
+    def breaks(profile, process, said):
+        if process.order_id == "0":
+            raise ValueError
+        return real(profile, process, said)
+
+    monkeypatch.setattr(reconciling, "stand", breaks)
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 2
+    assert reconciling.reconcile(r) == 0, "it is not read again at once"
+    assert len(box.reads) == 1
+
+
+def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock):
+    for number in range(120):
+        create(r, str(number))
+    box.row = {"statusid": "74"}
+    bad = {"okl-7", "okl-33"}
+    real = box.get_orders
+
+    def get_orders(external_ids, fields):
+        found = real(external_ids, fields)
+        if bad & set(external_ids):
+            raise errors.ServerError("500")
+        return found
+
+    box.get_orders = get_orders
+    clock.go(3600)
+    runs = [reconciling.reconcile(r) for _ in range(3)]
+    assert sum(runs) == 118
+    assert len(box.reads) < 60
+    box.reads.clear()
+    assert reconciling.reconcile(r) == 0
+    assert len(box.reads) == 0, "not before its time"
