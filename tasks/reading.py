@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from clients.errors import ConnectionFault, Rejected, RemoteError
+from clients.errors import AuthFailed, ConnectionFault, Rejected, RemoteError
 from mapping.hook import Said
 from mapping.profile import Profile
 from tasks import retry
@@ -90,7 +90,7 @@ def read(
         }
         names = _names(target, profile, [*said.values(), *told])
     except RemoteError as exc:
-        _tell(target.read_gate, exc)
+        _tell(target.read_gate, exc, external_ids)
         log.warning("process_not_read", target=target.name, because=type(exc).__name__)
         raise NotRead(retry.wait(tries, exc.retry_after), counts=True) from exc
     target.read_gate.succeeded()
@@ -101,12 +101,17 @@ def read(
     }
 
 
-def _tell(gate: Gate, exc: RemoteError) -> None:
-    """Tell the gate of reads what an error says about the connection."""
+def _tell(gate: Gate, exc: RemoteError, external_ids: Sequence[str]) -> None:
+    """Tell the gate of reads what an error says about the connection. What looks like its fault may be that
+    of a process: several different ones that meet it in a row close the gate, read together they do not.
+    """
     if exc.retry_after is not None:
         gate.asked_to_wait(exc.retry_after, str(exc))
     elif isinstance(exc, ConnectionFault):
-        gate.fault(str(exc))
+        if isinstance(exc, AuthFailed):
+            gate.fault(str(exc))
+        elif len(external_ids) == 1:
+            gate.suspect(str(exc), external_ids[0])
     elif exc.counts_for_breaker:
         gate.failed(str(exc))
 

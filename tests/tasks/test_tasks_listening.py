@@ -219,12 +219,21 @@ def test_while_the_box_is_paused_it_is_not_read(r, known):
 
 
 def test_reads_that_fail_close_their_own_gate(r, known):
-    known.errors = [Forbidden("no right to read")]
-    assert hook(r, status="Shipped") is not None
+    known.errors = [Forbidden("no right to read")] * 3
+    for number in (1, 2, 3):
+        assert connections.gate(r.ledger, "onebox", "read").closed_by is None
+        assert hook(r, externalid=f"okl-{number}", status="Shipped") is not None
     assert connections.gate(r.ledger, "onebox", "read").closed_by == "fault"
     assert connections.gate(r.ledger, "onebox").closed_by is None
-    hook(r, status="Done")
-    assert len(known.reads) == 1
+    r.targets["onebox"].read_gate.admit()
+    hook(r, externalid="okl-4", status="Done")
+    assert len(known.reads) == 3
+
+
+def test_a_login_that_is_refused_closes_the_gate_of_reads_at_once(r, known):
+    known.errors = [errors.AuthFailed("wrong password")]
+    assert hook(r, status="Shipped") is not None
+    assert connections.gate(r.ledger, "onebox", "read").closed_by == "fault"
 
 
 def test_many_failing_reads_open_the_breaker_and_the_hooks_count_alone(r, box, clock):
@@ -536,7 +545,8 @@ def test_a_process_that_cannot_be_worked_off_stops_no_other(r, box, clock, monke
     assert len(box.reads) == 1
 
 
-def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock):
+@pytest.mark.parametrize("error", [errors.ServerError, Forbidden, errors.Rejected, TimedOut])
+def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock, error):
     for number in range(120):
         create(r, str(number))
     box.row = {"statusid": "74"}
@@ -546,7 +556,7 @@ def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock):
     def get_orders(external_ids, fields):
         found = real(external_ids, fields)
         if bad & set(external_ids):
-            raise errors.ServerError("500")
+            raise error("not this one")
         return found
 
     box.get_orders = get_orders
