@@ -24,6 +24,8 @@ from tasks.resources import Resources
 # What the ledger keeps of a key, and of the id of an order.
 LONGEST_KEY = 200
 LONGEST_ID = 64
+# Before the CRM's number of a process whose order is not known.
+NUMBER = "#"
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 log = structlog.get_logger()
@@ -121,8 +123,10 @@ def take_hook(
     already; returns its key.
     """
     fields = storable(fields)
-    process = _process_of(r, connection, fields)
-    hook_id, rings = hooks.keep(r.ledger, connection, process, fields, r.ledger.now())
+    process, number = _process_of(r, connection, fields)
+    hook_id, rings = hooks.keep(
+        r.ledger, connection, process, fields, r.ledger.now(), once_called=number
+    )
     if rings:
         (ring or ring_hook)(hook_id)
     return hook_id
@@ -137,13 +141,16 @@ def _clean(value: Any) -> Any:
     return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
 
 
-def _process_of(r: Resources, connection: str, fields: dict[str, Any]) -> str:
-    """Whom a hook call speaks of, in a word that all calls of this process share; empty for nobody."""
+def _process_of(r: Resources, connection: str, fields: dict[str, Any]) -> tuple[str, str]:
+    """Whom a hook call speaks of, in a word that all calls of this process share; empty for nobody. And the
+    word for a process of whose order nothing is known yet.
+    """
     profile = r.profiles.get(connection)
     if profile is None:
-        return ""
+        return "", ""
     target = r.settings.shop(connection).target
     said = profile.hook_update(fields, lambda number: orders.by_process(r.ledger, target, number))
+    number = f"{NUMBER}{said.process_id}" if said.process_id else ""
     if said.order_id is not None:
-        return profile.external_id(said.order_id)
-    return said.external_id or (f"#{said.process_id}" if said.process_id else "")
+        return profile.external_id(said.order_id), number
+    return said.external_id or number, number

@@ -26,7 +26,7 @@ from mapping.hook import Said
 from mapping.profile import Profile
 from mapping.updates import read_update
 from tasks import reading, retry
-from tasks.accepting import asked, refusal, storable
+from tasks.accepting import NUMBER, asked, refusal, storable
 from tasks.doorbell import ring_hook, ring_parked, ring_updates
 from tasks.resources import Resources, Target
 
@@ -35,6 +35,10 @@ MOST_READS = 3
 LONGEST_WAIT = timedelta(minutes=5)
 # Seconds between two tries to learn the names of the box's stages, without which a call means nothing.
 UNNAMED_WAIT = 10.0
+# Seconds before a process whose order is not known is looked for again, at first; and for how long it is:
+# a create whose answer was lost is through by then.
+UNKNOWN_WAIT = 1.0
+LONGEST_UNKNOWN = timedelta(minutes=15)
 # What cannot be worked off for a reason that nobody thought of ends after so many tries.
 MOST_TRIES = 5
 
@@ -94,7 +98,18 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
     """Hear what these calls say; seconds until the next try when the box could not be read yet."""
     calls = [replace(call, fields=storable(call.fields)) for call in claim.calls]
     profile = r.profiles[claim.connection]
+    is_new = claim.process.startswith(NUMBER)
+    coming = is_new and orders.are_coming(r.ledger, target.name)
     process, outcomes = _process_of(r, target, profile, claim, calls)
+    if process is not None and is_new:
+        first = hooks.rename(r.ledger, claim, process.external_id, r.ledger.now())
+        if first is not None:
+            ring_hook(first)
+        return None
+    age = r.ledger.now() - calls[0].received_at
+    if process is None and coming and age <= LONGEST_UNKNOWN:
+        # The box may call for a process that it has just made before its answer is known here.
+        return _try_again(r, claim, max(age.total_seconds() / 2, UNKNOWN_WAIT), counted=False)
     if process is None:
         hooks.finish(r.ledger, claim, outcomes, r.ledger.now())
         _log_done(outcomes)

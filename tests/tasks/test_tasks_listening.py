@@ -567,3 +567,57 @@ def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock, error):
     box.reads.clear()
     assert reconciling.reconcile(r) == 0
     assert len(box.reads) == 0, "not before its time"
+
+
+# --- calls that come before the answer ----------------------------------------------------------------
+
+
+def arrive(r, order_id):
+    now = r.ledger.now()
+    arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
+    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, lambda *_: True)
+    return orders.claim(r.ledger, pk, now, 60)
+
+
+def work(r, hook_id, clock):
+    while (wait := listening.act(r, hook_id)) is not None:
+        clock.go(wait)
+
+
+def test_a_call_by_number_that_comes_before_our_answer_is_heard_and_in_its_order(
+    r, box, clock, rung
+):
+    claim = arrive(r, "1")
+    first = accepting.take_hook(r, SHOP, {"orderid": "91", "status": "In work", "comment": "hello"})
+    wait = listening.act(r, first)
+    assert wait is not None
+    accepting.take_hook(r, SHOP, {"orderid": "91", "status": "Refused"})
+    orders.record(r.ledger, claim, Outcome("created", target_id="91"), None, clock())
+    rung.clear()
+    last = accepting.take_hook(r, SHOP, {"orderid": "91", "externalid": "okl-1", "status": "Done"})
+    assert rung == [last], "those before it were to wait, and are not to any more"
+    work(r, last, clock)
+    assert made(r) == [("process",), ("hello",), ("cancel", "cancel"), ("complete",)]
+    assert hooks.due(r.ledger, clock() + timedelta(days=1), 10) == []
+
+
+def test_a_call_by_number_is_heard_when_no_other_comes(r, box, clock, rung):
+    claim = arrive(r, "1")
+    first = accepting.take_hook(r, SHOP, {"orderid": "91", "status": "In work"})
+    wait = listening.act(r, first)
+    orders.record(r.ledger, claim, Outcome("created", target_id="91"), None, clock())
+    clock.go(wait)
+    rung.clear()
+    assert listening.act(r, first) is None
+    assert rung == [first]
+    listening.act(r, first)
+    assert made(r) == [("process",)]
+
+
+def test_a_number_that_stays_unknown_ends(r, box, clock):
+    arrive(r, "1")
+    hook_id = accepting.take_hook(r, SHOP, {"orderid": "92", "status": "Done"})
+    started = clock()
+    work(r, hook_id, clock)
+    assert outcome(r, hook_id) == "no_order"
+    assert timedelta(minutes=8) < clock() - started < timedelta(minutes=30)
