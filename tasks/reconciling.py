@@ -139,7 +139,7 @@ def _heard(r: Resources, connection: str, rows: list[Watched], said: dict[str, S
 
 
 def _hear(r: Resources, profile: Profile, row: Watched, found: Said | None) -> int | None:
-    """How many updates came of what this process says; None when it is as it was."""
+    """How many updates came of what this process says; None when nothing is heard now."""
     stood = None if found is None else stand(profile, row.process, found)
     if stood is None or not row.differs(stood):
         return None
@@ -153,7 +153,7 @@ def _hear(r: Resources, profile: Profile, row: Watched, found: Said | None) -> i
         begin=partial(_has_no_calls, process=row.process),
     )
     if heard is None:
-        return 0
+        return None  # its calls wait: who works them off reads it, and says when it is read next
     follow_up(row.process, heard)
     return heard.accepted
 

@@ -295,6 +295,24 @@ def test_what_our_own_call_taught_us_is_certain_for_an_hour(r, clock, minutes, c
     assert (len(shop(r).sent), state(r, again)) == (calls, ("sent", ""))
 
 
+@pytest.mark.parametrize(
+    "other", [{"note": "n"}, {"tracking_number": "20450000000001"}]
+)
+def test_certainty_grows_old_although_other_calls_go_on(r, clock, other):
+    """A person reopens the order in a shop that does not tell: a later status is not taken for done."""
+    ask(r, order_action="process")
+    drain(r)
+    for _ in range(2):
+        clock.go(30 * 60)
+        ask(r, **other)
+        drain(r)
+    clock.go(30 * 60)
+    before = len(shop(r).sent)
+    ask(r, order_action="process")
+    drain(r)
+    assert statuses(r)[before:] == [{"order": "process"}]
+
+
 # --- age --------------------------------------------------------------------------------------------
 
 

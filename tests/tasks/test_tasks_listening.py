@@ -418,6 +418,18 @@ def test_however_long_the_ledger_a_run_reads_so_many(r, box, clock):
     assert sum(map(len, box.reads)) == 3000
 
 
+def test_processes_whose_calls_wait_do_not_keep_the_others_from_being_read(r, box, clock):
+    for number in range(reconciling.BATCH):
+        create(r, str(number))
+        accepting.take_hook(r, SHOP, {"order_id": str(number), "status": "Done"})
+    clock.go(1)
+    create(r, "last")
+    box.row = {"statusid": "74"}
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 1
+    assert len(box.reads) == 2
+
+
 def test_reads_end_a_run_when_they_fail(r, box, clock):
     for number in range(120):
         create(r, str(number))
