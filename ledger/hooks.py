@@ -109,7 +109,7 @@ def rename(ledger: Ledger, claim: Claim, process: str, now: datetime) -> int | N
         held = HOOKS.c.id.in_(claim.ids), HOOKS.c.lease_token == claim.token
         db.execute(update(HOOKS).where(*held).values(lease_until=None, lease_token=None))
         _rename(db, claim.connection, claim.process, process[:LONGEST_PROCESS], now)
-        return db.scalar(_open_of(claim.connection, process[:LONGEST_PROCESS]))
+        return cast("int | None", db.scalar(_open_of(claim.connection, process[:LONGEST_PROCESS])))
 
     return ledger.write(unit)
 

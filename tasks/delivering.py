@@ -28,6 +28,7 @@ from clients.errors import (
     Uncertain,
 )
 from ledger import orders, updates
+from ledger.database import LedgerUnavailable
 from ledger.updates import Call, Due, Fate, Known, Queue, Row
 from mapping import statuses
 from mapping.source import from_text
@@ -122,6 +123,14 @@ def _drain(r: Resources, source: Source, due: Due, task_id: str | None) -> Step:
     except StoreUnavailable:
         log.warning("updates_given_back")
         return drain.rest(r.ledger.now() + timedelta(seconds=STORE_PAUSE))
+    except LedgerUnavailable:
+        raise
+    except Exception as exc:
+        # What nobody thought of: a call may have arrived, and is not made again each time a lease ends.
+        log.exception("update_failed", because=type(exc).__name__)
+        drain.doubt()
+        pause = timedelta(seconds=retry.wait(queue.tries))
+        return drain.rest(r.ledger.now() + pause, counted=True)
 
 
 class _Drain:

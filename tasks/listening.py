@@ -260,7 +260,9 @@ def stand(profile: Profile, process: Process, said: Said) -> Stand:
     if found.errors:
         log.warning("hook_number_refused", fields=sorted(found.errors))
         refused = refusal(process.connection, process.order_id, found.errors, origin="onebox")
-    request = (hook.asks(process.order_id, replace(said, number=None)) if refused else found).request
+    request = (
+        hook.asks(process.order_id, replace(said, number=None)) if refused else found
+    ).request
     number = None if request is None else request.tracking_number
     keys = tuple(
         process_key(process.external_id, stage, number) for stage in said.stages or (None,)
