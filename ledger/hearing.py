@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, select, text, update
 from ledger.database import Ledger
 from ledger.hooks import REPEATED_WITHIN
 from ledger.models import IS_WATCHED, Order
-from ledger.updates import UPDATES, Asked, KeyReused, accept_in
+from ledger.updates import UPDATES, Asked, KeyReused, Refusal, accept_in, refuse_in
 
 ORDERS = cast("Table", Order.__table__)
 
@@ -37,12 +37,14 @@ WATCHED_WHEN_THROUGH = timedelta(days=3)
 class Stand:
     """Where a process was said to stand. What is None was not said. `keys` are those under which this
     very update is known where the process itself was not; the first one is used for such a process.
+    `refused` is what of it no shop takes, for a person to see.
     """
 
     stage: str | None
     number: str | None
     asked: Asked | None
     keys: tuple[str, ...]
+    refused: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ _SAME_REMARK = select(UPDATES.c.id).where(
 def hear(
     ledger: Ledger,
     process: Process,
-    told: Sequence[Stand | Remark],
+    told: Sequence[Stand | Remark | Refusal],
     now: datetime,
     *,
     through: frozenset[str],
@@ -140,10 +142,15 @@ def hear(
             if isinstance(one, Remark):
                 results.append(_accept(db, one.asked, now))
                 continue
+            if isinstance(one, Refusal):
+                refuse_in(db, one, now)
+                continue
             after = _next_state((stage, number), one)
             if after == (stage, number):
                 continue
             (stage, number), count = after, count + 1
+            if one.refused is not None:
+                refuse_in(db, one.refused, now)
             if one.asked is None or (count == 1 and _is_known(db, one)):
                 continue
             key = f"onebox:{process.external_id}:heard:{count}"
@@ -179,10 +186,15 @@ def _next_state(
     )
 
 
-def _take_unknown(db: Connection, one: Stand | Remark, now: datetime) -> bool | None:
+def _take_unknown(db: Connection, one: Stand | Remark | Refusal, now: datetime) -> bool | None:
     """Of a process that the ledger lacks nothing can be remembered: the state itself is the key."""
     if isinstance(one, Remark):
         return _accept(db, one.asked, now)
+    refused = one if isinstance(one, Refusal) else one.refused
+    if refused is not None:
+        refuse_in(db, refused, now)
+    if isinstance(one, Refusal):
+        return None
     if one.asked is None:
         return None
     return _accept(db, replace(one.asked, key=one.keys[0]), now)
@@ -193,12 +205,14 @@ def _is_known(db: Connection, stand: Stand) -> bool:
     return db.execute(_KNOWN_KEY, {"keys": list(stand.keys)}).first() is not None
 
 
-def _without_repeats(db: Connection, told: Sequence[Stand | Remark]) -> list[Stand | Remark]:
+def _without_repeats(
+    db: Connection, told: Sequence[Stand | Remark | Refusal]
+) -> list[Stand | Remark | Refusal]:
     """Without the comments that another call brought a moment before: a box may send along with each
     stage what was last written.
     """
     said_at: dict[str | None, datetime] = {}
-    news: list[Stand | Remark] = []
+    news: list[Stand | Remark | Refusal] = []
     for one in told:
         if isinstance(one, Remark):
             before = said_at.get(one.asked.note)
@@ -288,9 +302,23 @@ def unchanged(
     ledger: Ledger, rows: Sequence[Watched], now: datetime, through: frozenset[str]
 ) -> None:
     """These were read and say what they said before: only when they are read next is written."""
-    values: list[dict[str, Any]] = [
-        {"pk": row.pk, "next_check": next_check(now, row.changed_at, through=row.stage in through)}
-        for row in rows
-    ]
+    _check_at(
+        ledger,
+        [
+            {
+                "pk": row.pk,
+                "next_check": next_check(now, row.changed_at, through=row.stage in through),
+            }
+            for row in rows
+        ],
+    )
+
+
+def put_off(ledger: Ledger, rows: Sequence[Watched], until: datetime) -> None:
+    """These cannot be read: they are to be read again then."""
+    _check_at(ledger, [{"pk": row.pk, "next_check": until} for row in rows])
+
+
+def _check_at(ledger: Ledger, values: list[dict[str, Any]]) -> None:
     if values:
         ledger.write(lambda db: db.execute(_CHECKED, values))

@@ -65,10 +65,17 @@ class Claim:
 
 
 def keep(
-    ledger: Ledger, connection: str, process: str, fields: dict[str, Any], now: datetime
+    ledger: Ledger,
+    connection: str,
+    process: str,
+    fields: dict[str, Any],
+    now: datetime,
+    *,
+    once_called: str = "",
 ) -> tuple[int, bool]:
     """Keep what a hook call said, before it is answered. Out: its key, and whether to ring for it: not
-    while an earlier call of its process is still open, whose worker takes this one along.
+    while an earlier call of its process is still open, whose worker takes this one along. Open calls from
+    when the process was `once_called` otherwise go before it.
     """
     process = process[:LONGEST_PROCESS]
     waiting = select(func.count(), func.max(HOOKS.c.next_try_at)).where(
@@ -76,6 +83,7 @@ def keep(
     )
 
     def unit(db: Connection) -> tuple[int, bool]:
+        renamed = _rename(db, connection, once_called, process, now)
         before, next_try_at = db.execute(waiting).one()
         values = {
             "connection": connection,
@@ -87,9 +95,35 @@ def keep(
             "next_try_at": next_try_at or now,
         }
         made = db.execute(insert(HOOKS).values(values).returning(HOOKS.c.id)).scalar_one()
-        return int(made), not before
+        return int(made), not before or renamed
 
     return ledger.write(unit)
+
+
+def rename(ledger: Ledger, claim: Claim, process: str, now: datetime) -> int | None:
+    """Give these calls, and the open ones beside them, back at once under the name that their process has
+    by now, so that all calls of it are worked off in order. Out: one to ring for.
+    """
+
+    def unit(db: Connection) -> int | None:
+        held = HOOKS.c.id.in_(claim.ids), HOOKS.c.lease_token == claim.token
+        db.execute(update(HOOKS).where(*held).values(lease_until=None, lease_token=None))
+        _rename(db, claim.connection, claim.process, process[:LONGEST_PROCESS], now)
+        return cast("int | None", db.scalar(_open_of(claim.connection, process[:LONGEST_PROCESS])))
+
+    return ledger.write(unit)
+
+
+def _rename(db: Connection, connection: str, before: str, process: str, now: datetime) -> bool:
+    if not before or before == process:
+        return False
+    of_before = (
+        HOOKS.c.done_at.is_(None),
+        HOOKS.c.process == before,
+        HOOKS.c.connection == connection,
+    )
+    values = {"process": process, "next_try_at": now}
+    return bool(db.execute(update(HOOKS).where(*of_before).values(values)).rowcount)
 
 
 def _digest(fields: dict[str, Any]) -> str:

@@ -888,6 +888,15 @@ def by_process(ledger: Ledger, target: str, target_id: str) -> str | None:
         return cast("str | None", db.execute(query).scalars().first())
 
 
+def are_coming(ledger: Ledger, target: str) -> bool:
+    """Whether an order is on its way to this target, whose process there may be before we know of it."""
+    with ledger.read() as db:
+        return db.execute(_COMING, {"target": target}).first() is not None
+
+
+_COMING = select(ORDERS.c.id).where(text(IS_OPEN), ORDERS.c.target == bindparam("target")).limit(1)
+
+
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:
     """Counts by state, the newest orders and the oldest due one; the live screen asks each second."""
     counted = tallies.counts(ledger, tallies.ORDERS, now)

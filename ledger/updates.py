@@ -266,10 +266,23 @@ _BY_KEY = select(UPDATES.c.id, UPDATES.c.digest).where(UPDATES.c.key == bindpara
 _BY_ID = select(*_ROW).where(UPDATES.c.id == bindparam("of_id"))
 
 
-def refuse(
-    ledger: Ledger, asked: Asked, reason: str, fates: list[dict[str, Any]], now: datetime
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a door that cannot answer did not take, and why, for a person to see."""
+
+    asked: Asked
+    reason: str
+    fates: list[dict[str, Any]]
+
+
+def refuse(ledger: Ledger, refusal: Refusal, now: datetime) -> int:
     """Keep what was asked by a door that cannot answer, so that a person sees the refusal."""
+    return ledger.write(lambda db: refuse_in(db, refusal, now))
+
+
+def refuse_in(db: Connection, refusal: Refusal, now: datetime) -> int:
+    """As `refuse`, in a transaction that does more."""
+    asked, reason, fates = refusal.asked, refusal.reason, refusal.fates
     values = {
         "connection": asked.connection,
         "order_id": asked.order_id,
@@ -286,10 +299,8 @@ def refuse(
         "fates": fates,
         "state_at": now,
     }
-    return ledger.write(
-        lambda db: cast(
-            "int", db.execute(insert(UPDATES).values(values).returning(UPDATES.c.id)).scalar_one()
-        )
+    return cast(
+        "int", db.execute(insert(UPDATES).values(values).returning(UPDATES.c.id)).scalar_one()
     )
 
 

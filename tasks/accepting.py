@@ -9,14 +9,14 @@ before this returns. Fails with `KeyReused` for a key that was used for somethin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any
 
 import structlog
 
 from ledger import hooks, orders, updates
-from ledger.updates import Asked, Due, Row
+from ledger.updates import Asked, Due, Refusal, Row
 from mapping.updates import UpdateRequest, digest, from_flat
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
@@ -24,6 +24,8 @@ from tasks.resources import Resources
 # What the ledger keeps of a key, and of the id of an order.
 LONGEST_KEY = 200
 LONGEST_ID = 64
+# Before the CRM's number of a process whose order is not known.
+NUMBER = "#"
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 log = structlog.get_logger()
@@ -63,16 +65,23 @@ def accept_flat(
             errors = {"key": ["This key was used before, for another update."]}
     elif request is not None:
         errors = {"connection": [f"There is no shop connection called {request.connection!r}."]}
+    connection = fields.get("connection", request.connection if request else "okliving")
+    refused = refusal(connection, fields.get("order_id", ""), errors, origin=origin)
+    update_id = updates.refuse(r.ledger, refused, r.ledger.now())
+    log.warning("update_refused", update_id=update_id, fields=sorted(errors))
+    return None
+
+
+def refusal(
+    connection: object, order_id: object, errors: Mapping[str, list[str]], *, origin: str
+) -> Refusal:
+    """What was asked and cannot be taken, as it is kept for a person to see."""
     told = [
         {"code": "update_invalid", "level": "held", "field": field, "detail": " ".join(texts)}
         for field, texts in errors.items()
     ]
-    order_id = _shown(fields.get("order_id", ""))
-    connection = _shown(fields.get("connection", request.connection if request else "okliving"))
-    refused = Asked(connection, order_id, digest="", origin=origin)
-    update_id = updates.refuse(r.ledger, refused, "update_invalid", told, r.ledger.now())
-    log.warning("update_refused", update_id=update_id, fields=sorted(errors))
-    return None
+    asked = Asked(_shown(connection), _shown(order_id), digest="", origin=origin)
+    return Refusal(asked, "update_invalid", told)
 
 
 def _kept(key: str) -> str:
@@ -114,8 +123,10 @@ def take_hook(
     already; returns its key.
     """
     fields = storable(fields)
-    process = _process_of(r, connection, fields)
-    hook_id, rings = hooks.keep(r.ledger, connection, process, fields, r.ledger.now())
+    process, number = _process_of(r, connection, fields)
+    hook_id, rings = hooks.keep(
+        r.ledger, connection, process, fields, r.ledger.now(), once_called=number
+    )
     if rings:
         (ring or ring_hook)(hook_id)
     return hook_id
@@ -130,13 +141,16 @@ def _clean(value: Any) -> Any:
     return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
 
 
-def _process_of(r: Resources, connection: str, fields: dict[str, Any]) -> str:
-    """Whom a hook call speaks of, in a word that all calls of this process share; empty for nobody."""
+def _process_of(r: Resources, connection: str, fields: dict[str, Any]) -> tuple[str, str]:
+    """Whom a hook call speaks of, in a word that all calls of this process share; empty for nobody. And the
+    word for a process of whose order nothing is known yet.
+    """
     profile = r.profiles.get(connection)
     if profile is None:
-        return ""
+        return "", ""
     target = r.settings.shop(connection).target
     said = profile.hook_update(fields, lambda number: orders.by_process(r.ledger, target, number))
+    number = f"{NUMBER}{said.process_id}" if said.process_id else ""
     if said.order_id is not None:
-        return profile.external_id(said.order_id)
-    return said.external_id or (f"#{said.process_id}" if said.process_id else "")
+        return profile.external_id(said.order_id), number
+    return said.external_id or number, number

@@ -28,6 +28,7 @@ from clients.errors import (
     Uncertain,
 )
 from ledger import orders, updates
+from ledger.database import LedgerUnavailable
 from ledger.updates import Call, Due, Fate, Known, Queue, Row
 from mapping import statuses
 from mapping.source import from_text
@@ -122,6 +123,14 @@ def _drain(r: Resources, source: Source, due: Due, task_id: str | None) -> Step:
     except StoreUnavailable:
         log.warning("updates_given_back")
         return drain.rest(r.ledger.now() + timedelta(seconds=STORE_PAUSE))
+    except LedgerUnavailable:
+        raise
+    except Exception as exc:
+        # What nobody thought of: a call may have arrived, and is not made again each time a lease ends.
+        log.exception("update_failed", because=type(exc).__name__)
+        drain.doubt()
+        pause = timedelta(seconds=retry.wait(queue.tries))
+        return drain.rest(r.ledger.now() + pause, counted=True)
 
 
 class _Drain:
@@ -140,6 +149,7 @@ class _Drain:
         self._first_parked = self._find_parked()
         self._calls = 0
         self._woke = False
+        self._taught: set[str] = set()
         self._lease_until = queue.lease_until
         self._shop, self._seen_at = self._read_shop()
         self._known = self._first_known()
@@ -306,7 +316,9 @@ class _Drain:
             return self._failed(row, actions, parts, exc, call)
         self._woke |= self._succeeded()
         self._known = self._known_after(actions, row if "tracking_number" in parts else None)
-        row = self._end_parts(row, parts, call("sent"))
+        self._taught |= set(actions)
+        taught = bool(actions) or "tracking_number" in parts
+        row = self._end_parts(row, parts, call("sent"), taught=taught)
         log.info("update_sent", update_id=row.id, parts=",".join(parts) or "step")
         return row
 
@@ -413,6 +425,7 @@ class _Drain:
             return row
         if statuses.resolve(machine, asked, None, exc.possible) == "already_there":
             self._known = _with(self._known, name, statuses.goal(machine, asked), certain=True)
+            self._taught.add(name)
             made = call("already_there", exc)
             return self._end_part(row, name, "sent", "update_nothing_to_do", call=made)
         made, allowed = call("refused", exc), _named(name, exc.possible)
@@ -430,11 +443,11 @@ class _Drain:
     def _succeeded(self) -> bool:
         return self._source.gate.succeeded()
 
-    def _end_parts(self, row: Row, parts: tuple[str, ...], call: Call) -> Row:
+    def _end_parts(self, row: Row, parts: tuple[str, ...], call: Call, *, taught: bool) -> Row:
         left = tuple(part for part in row.parts_left if part not in parts)
         fates = [*(row.fates or []), *({"part": part, "fate": "sent"} for part in parts)]
         fate = _fate(row, left, row.parts_parked, fates)
-        self._record(row, fate, call, self._known)
+        self._record(row, fate, call, self._known if taught else None)
         return _after(row, fate)
 
     def _end_part(
@@ -494,7 +507,7 @@ class _Drain:
             now,
             lease=lease,
             call=call,
-            known=known,
+            known=None if known is None else self._as_kept(known),
         )
         if not kept:
             raise _Stop(Step())
@@ -561,6 +574,14 @@ class _Drain:
             queue.order_certain and same_order and fresh,
             queue.delivery_certain and same_delivery and fresh,
             merged(queue.tracking_number, shop.tracking_number)[0] or shop.tracking_number,
+        )
+
+    def _as_kept(self, known: Known) -> Known:
+        """What is known, as of now: certain is only what was taught now, or it would never grow old."""
+        return replace(
+            known,
+            order_certain=known.order_certain and "order" in self._taught,
+            delivery_certain=known.delivery_certain and "delivery" in self._taught,
         )
 
     def _known_after(self, actions: dict[str, str], sent: Row | None) -> Known:

@@ -21,12 +21,12 @@ from ledger import hearing, hooks, orders
 from ledger.database import LedgerUnavailable
 from ledger.hearing import Heard, Process, Remark, Stand
 from ledger.hooks import Call, Claim, Waiting
-from ledger.updates import Due
+from ledger.updates import Due, Refusal
 from mapping.hook import Said
 from mapping.profile import Profile
 from mapping.updates import read_update
 from tasks import reading, retry
-from tasks.accepting import asked, storable
+from tasks.accepting import NUMBER, asked, refusal, storable
 from tasks.doorbell import ring_hook, ring_parked, ring_updates
 from tasks.resources import Resources, Target
 
@@ -35,6 +35,10 @@ MOST_READS = 3
 LONGEST_WAIT = timedelta(minutes=5)
 # Seconds between two tries to learn the names of the box's stages, without which a call means nothing.
 UNNAMED_WAIT = 10.0
+# Seconds before a process whose order is not known is looked for again, at first; and for how long it is:
+# a create whose answer was lost is through by then.
+UNKNOWN_WAIT = 1.0
+LONGEST_UNKNOWN = timedelta(minutes=15)
 # What cannot be worked off for a reason that nobody thought of ends after so many tries.
 MOST_TRIES = 5
 
@@ -94,7 +98,18 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
     """Hear what these calls say; seconds until the next try when the box could not be read yet."""
     calls = [replace(call, fields=storable(call.fields)) for call in claim.calls]
     profile = r.profiles[claim.connection]
+    is_new = claim.process.startswith(NUMBER)
+    coming = is_new and orders.are_coming(r.ledger, target.name)
     process, outcomes = _process_of(r, target, profile, claim, calls)
+    if process is not None and is_new:
+        first = hooks.rename(r.ledger, claim, process.external_id, r.ledger.now())
+        if first is not None:
+            ring_hook(first)
+        return None
+    age = r.ledger.now() - calls[0].received_at
+    if process is None and coming and age <= LONGEST_UNKNOWN:
+        # The box may call for a process that it has just made before its answer is known here.
+        return _try_again(r, claim, max(age.total_seconds() / 2, UNKNOWN_WAIT), counted=False)
     if process is None:
         hooks.finish(r.ledger, claim, outcomes, r.ledger.now())
         _log_done(outcomes)
@@ -111,7 +126,9 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
                 return _try_again(r, claim, exc.wait, counted=exc.counts)
         if hooks.came_later(r.ledger, claim):
             said = None  # what was read may be what these say, and must not be heard before them
-    if said is None and reading.needs_names(target, profile, told):
+    nameless = any(reading.is_nameless(target, profile, one) for one in told)
+    young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
+    if (said is None and reading.needs_names(target, profile, told)) or (nameless and young):
         # A stage that only the box can name: alone these words mean nothing, and would be lost.
         return _try_again(r, claim, UNNAMED_WAIT, counted=False)
     _hear(r, profile, process, claim, calls, said)
@@ -150,21 +167,25 @@ def _hear(
     calls: Sequence[Call],
     read: Said | None,
 ) -> None:
-    names = reading.stage_names(r.target_of(process.connection))
-    told: list[Said | Remark] = []
+    target = r.target_of(process.connection)
+    names = reading.stage_names(target)
+    told: list[Said | Remark | Refusal] = []
     outcomes: dict[int, str] = {}
     for call in calls:
         said = profile.updates.hook.said(call.fields).named(names)
+        outcome = _outcome(profile, process, replace(said, note=None))
+        if reading.is_nameless(target, profile, said):
+            said = Said(note=said.note)
         if call.repeats:
             outcomes[call.id] = "repeated"
             continue
         if said.stages or said.number:
             told.append(replace(said, note=None))
-        outcomes[call.id] = _outcome(profile, process, replace(said, note=None))
+        outcomes[call.id] = outcome
         if said.note:
             remark = _remark(process, call, said.note)
-            outcomes[call.id] = "invalid" if remark is None else "accepted"
-            told += [] if remark is None else [remark]
+            outcomes[call.id] = "invalid" if isinstance(remark, Refusal) else "accepted"
+            told.append(remark)
     if read is not None:
         told = with_read(profile, told, read)
         if _outcome(profile, process, read) == "accepted":
@@ -173,7 +194,7 @@ def _hear(
     heard = hearing.hear(
         r.ledger,
         process,
-        [one if isinstance(one, Remark) else stand(profile, process, one) for one in told],
+        [stand(profile, process, one) if isinstance(one, Said) else one for one in told],
         now,
         through=profile.updates.hook.through,
         read=read is not None,
@@ -194,18 +215,20 @@ def _outcome(profile: Profile, process: Process, said: Said) -> str:
     return found.nothing_to_do or ("invalid" if found.errors else "accepted")
 
 
-def _remark(process: Process, call: Call, note: str) -> Remark | None:
-    """A call's own comment, under the key of that call."""
+def _remark(process: Process, call: Call, note: str) -> Remark | Refusal:
+    """A call's own comment, under the key of that call; one that no shop takes is for a person to see."""
     request, errors = read_update({"order_id": process.order_id, "note": note})
     if request is None:
         log.warning("hook_note_refused", fields=sorted(errors))
-        return None
+        return refusal(process.connection, process.order_id, errors, origin="onebox")
     request = replace(request, connection=process.connection)
     key = f"onebox:{process.external_id}:call:{call.id}"
     return Remark(asked(request, origin="onebox", key=key), call.received_at)
 
 
-def with_read(profile: Profile, told: Sequence[Said | Remark], read: Said) -> list[Said | Remark]:
+def with_read(
+    profile: Profile, told: Sequence[Said | Remark | Refusal], read: Said
+) -> list[Said | Remark | Refusal]:
     """What was told, then what was read; one thing where the last word of the hook says the same."""
     last = next((n for n in reversed(range(len(told))) if isinstance(told[n], Said)), None)
     before = None if last is None else told[last]
@@ -228,9 +251,18 @@ def _agree(profile: Profile, said: Said, read: Said) -> bool:
 
 
 def stand(profile: Profile, process: Process, said: Said) -> Stand:
-    """What was said of a process, with the update that it asks for."""
+    """What was said of a process, with the update that it asks for. A tracking number that no shop takes
+    is refused, for a person to see, and does not take the statuses down with it.
+    """
     hook = profile.updates.hook
-    request = hook.asks(process.order_id, said).request
+    found = hook.asks(process.order_id, said)
+    refused = None
+    if found.errors:
+        log.warning("hook_number_refused", fields=sorted(found.errors))
+        refused = refusal(process.connection, process.order_id, found.errors, origin="onebox")
+    request = (
+        hook.asks(process.order_id, replace(said, number=None)) if refused else found
+    ).request
     number = None if request is None else request.tracking_number
     keys = tuple(
         process_key(process.external_id, stage, number) for stage in said.stages or (None,)
@@ -238,7 +270,7 @@ def stand(profile: Profile, process: Process, said: Said) -> Stand:
     wanted = None
     if request is not None:
         wanted = asked(replace(request, connection=process.connection), origin="onebox")
-    return Stand(hook.stage_of(said), said.number, wanted, keys)
+    return Stand(hook.stage_of(said), said.number, wanted, keys, refused)
 
 
 def process_key(external_id: str, stage: str | None, tracking_number: str | None) -> str:

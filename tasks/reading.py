@@ -17,10 +17,11 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from clients.errors import ConnectionFault, Rejected, RemoteError
+from clients.errors import AuthFailed, ConnectionFault, Rejected, RemoteError
 from mapping.hook import Said
 from mapping.profile import Profile
 from tasks import retry
+from tasks.accepting import storable
 from tasks.gate import Admission, Gate
 from tasks.resources import Target
 
@@ -81,26 +82,36 @@ def read(
         raise NotRead(wait, counts=False)
     asked = ["externalid", "statusid", *profile.updates.hook.names["tracking_number"]]
     try:
-        rows = target.client.get_orders(external_ids, asked)
+        # No word of the box may be one that a database refuses.
+        rows = [storable(row) for row in target.client.get_orders(external_ids, asked)]
         said = {
             str(row["externalid"]): replace(profile.updates.hook.said(row), note=None)
             for row in rows
         }
         names = _names(target, profile, [*said.values(), *told])
     except RemoteError as exc:
-        _tell(target.read_gate, exc)
+        _tell(target.read_gate, exc, external_ids)
         log.warning("process_not_read", target=target.name, because=type(exc).__name__)
         raise NotRead(retry.wait(tries, exc.retry_after), counts=True) from exc
     target.read_gate.succeeded()
-    return {external_id: one.named(names) for external_id, one in said.items()}
+    return {
+        external_id: one.named(names)
+        for external_id, one in said.items()
+        if not is_nameless(target, profile, one)
+    }
 
 
-def _tell(gate: Gate, exc: RemoteError) -> None:
-    """Tell the gate of reads what an error says about the connection."""
+def _tell(gate: Gate, exc: RemoteError, external_ids: Sequence[str]) -> None:
+    """Tell the gate of reads what an error says about the connection. What looks like its fault may be that
+    of a process: several different ones that meet it in a row close the gate, read together they do not.
+    """
     if exc.retry_after is not None:
         gate.asked_to_wait(exc.retry_after, str(exc))
     elif isinstance(exc, ConnectionFault):
-        gate.fault(str(exc))
+        if isinstance(exc, AuthFailed):
+            gate.fault(str(exc))
+        elif len(external_ids) == 1:
+            gate.suspect(str(exc), external_ids[0])
     elif exc.counts_for_breaker:
         gate.failed(str(exc))
 
@@ -153,6 +164,20 @@ def needs_names(target: Target, profile: Profile, said: Sequence[Said]) -> bool:
     return kept.ask_at == _NEVER_ASKED and _is_strange(profile, said, kept)
 
 
+def is_nameless(target: Target, profile: Profile, said: Said) -> bool:
+    """Whether a stage is said by an id that nobody has named, while the table goes by names: it may be any of
+    them, the one last heard too, so that it says nothing.
+    """
+    hook = profile.updates.hook
+    names = stage_names(target)
+    return bool(
+        said.stages
+        and all(stage.isdecimal() and stage not in names for stage in said.stages)
+        and not hook.has_row(said)
+        and not all(word.isdecimal() for word in hook.rows)
+    )
+
+
 def _is_strange(profile: Profile, said: Sequence[Said], kept: _Names) -> bool:
     """Whether one says a stage of which neither the profile's table nor the box's names tell anything."""
     hook = profile.updates.hook
@@ -172,6 +197,6 @@ def _by_id(workflows: list[dict[str, Any]]) -> dict[str, str]:
     ]
     return {
         str(stage.get("id", stage.get("statusid"))): str(stage["name"]).strip()
-        for stage in stages
+        for stage in map(storable, stages)
         if stage.get("name")
     }

@@ -8,13 +8,18 @@ reads so many processes at most. Called by tasks/updates. Source: docs/decisions
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
 from ledger import hearing, hooks
+from ledger.database import LedgerUnavailable
 from ledger.hearing import Process, Watched
+from mapping.hook import Said
+from mapping.profile import Profile
 from tasks import reading
 from tasks.doorbell import RECONCILE, ring_parked
 from tasks.listening import follow_up, stand
@@ -23,6 +28,10 @@ from tasks.resources import Resources, Target
 # Processes in one order/get, and such calls in one run for one target.
 BATCH = 50
 MOST_CALLS = 40
+# Reads that fail in one run: enough to find some processes among many that alone cannot be read, and in an
+# outage not many. Such a process is read again after so long.
+MOST_FAILED = 16
+UNREADABLE = timedelta(hours=6)
 
 log = structlog.get_logger()
 
@@ -32,59 +41,121 @@ def reconcile(r: Resources) -> int:
     return sum(_reconcile(r, target) for target in r.targets.values())
 
 
+@dataclass(slots=True)
+class _Run:
+    """How a run for one target stands: what it made, how often it read, and whose reads failed alone."""
+
+    produced: int = 0
+    calls: int = 0
+    failed: int = 0
+    alone: list[Watched] = field(default_factory=list)
+
+
 def _reconcile(r: Resources, target: Target) -> int:
-    produced = calls = 0
-    while calls < MOST_CALLS:
+    run = _Run()
+    goes_on = True
+    while goes_on and run.calls < MOST_CALLS:
         due = hearing.watched(r.ledger, target.name, r.ledger.now(), BATCH)
         by_connection: dict[str, list[Watched]] = {}
         for row in due:
             by_connection.setdefault(row.process.connection, []).append(row)
+        goes_on = len(due) == BATCH
         for connection, rows in by_connection.items():
-            heard = _read(r, target, connection, rows)
-            if heard is None:
-                return produced
-            produced += heard
-            calls += 1
-        if len(due) < BATCH:
-            break
-    return produced
+            if not _read_apart(r, target, connection, rows, run):
+                goes_on = False
+                break
+        if run.failed < run.calls:
+            # The box tells of others: these are not to stand before them the next time.
+            hearing.put_off(r.ledger, run.alone, r.ledger.now() + UNREADABLE)
+            run.alone.clear()
+    return run.produced
 
 
-def _read(r: Resources, target: Target, connection: str, rows: list[Watched]) -> int | None:
-    """How many updates reading these processes made; None when the box is not to be asked further."""
+def _read_apart(
+    r: Resources, target: Target, connection: str, rows: list[Watched], run: _Run
+) -> bool:
+    """Read these processes, and where that fails each half of them, until it is known which ones alone
+    cannot be read. False when the box is not to be asked further.
+    """
+    waiting = [rows]
+    while waiting:
+        if run.failed >= MOST_FAILED or run.calls >= MOST_CALLS:
+            return False
+        part = waiting.pop()
+        try:
+            said = _read(r, target, connection, part)
+        except reading.NotRead as exc:
+            if not exc.counts:
+                return False
+            run.calls += 1
+            run.failed += 1
+            if len(part) == 1:
+                run.alone += part
+            else:
+                middle = len(part) // 2
+                waiting += [part[middle:], part[:middle]]
+            continue
+        if said is None:
+            return False
+        run.calls += 1
+        run.produced += _heard(r, connection, part, said)
+    return True
+
+
+def _read(
+    r: Resources, target: Target, connection: str, rows: list[Watched]
+) -> dict[str, Said] | None:
+    """What these processes say; None when the box is not to be asked. Raises NotRead."""
     if not reading.may_read(target):
         return None
-    profile = r.profiles[connection]
     holder = f"{RECONCILE}:{uuid.uuid4().hex}"
     with reading.place(target, holder, RECONCILE, ring_parked) as has_place:
         if not has_place:
             return None
-        try:
-            said = reading.read(target, profile, [row.process.external_id for row in rows])
-        except reading.NotRead:
-            return None
-    through = profile.updates.hook.through
+        return reading.read(
+            target, r.profiles[connection], [row.process.external_id for row in rows]
+        )
+
+
+def _heard(r: Resources, connection: str, rows: list[Watched], said: dict[str, Said]) -> int:
+    """How many updates came of what these processes say."""
+    profile = r.profiles[connection]
     produced, same = 0, []
     for row in rows:
-        found = said.get(row.process.external_id)
-        stood = None if found is None else stand(profile, row.process, found)
-        if stood is None or not row.differs(stood):
+        try:
+            made = _hear(r, profile, row, said.get(row.process.external_id))
+        except LedgerUnavailable:
+            raise
+        except Exception as exc:
+            # One that cannot be worked off must not end the run for all others.
+            log.exception("process_not_heard", order=row.pk, because=type(exc).__name__)
+            made = None
+        if made is None:
             same.append(row)
-            continue
-        heard = hearing.hear(
-            r.ledger,
-            row.process,
-            [stood],
-            r.ledger.now(),
-            through=through,
-            read=True,
-            begin=partial(_has_no_calls, process=row.process),
-        )
-        if heard is not None:
-            follow_up(row.process, heard)
-            produced += heard.accepted
-    hearing.unchanged(r.ledger, same, r.ledger.now(), through)
+        else:
+            produced += made
+    hearing.unchanged(r.ledger, same, r.ledger.now(), profile.updates.hook.through)
     return produced
+
+
+def _hear(r: Resources, profile: Profile, row: Watched, found: Said | None) -> int | None:
+    """How many updates came of what this process says; None when nothing is heard now."""
+    stood = None if found is None else stand(profile, row.process, found)
+    if stood is None or not row.differs(stood):
+        return None
+    heard = hearing.hear(
+        r.ledger,
+        row.process,
+        [stood],
+        r.ledger.now(),
+        through=profile.updates.hook.through,
+        read=True,
+        begin=partial(_has_no_calls, process=row.process),
+    )
+    if heard is None:
+        return None  # its calls wait: who works them off reads it, and says when it is read next
+    follow_up(row.process, heard)
+    return heard.accepted
 
 
 def _has_no_calls(db: Connection, process: Process) -> bool:

@@ -11,6 +11,7 @@ from gateway_calls import GOOD, KEY, OTHER_KEY, UPDATES, bearer
 from ledger import orders, updates
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived
+from ledger.updates import Asked
 from tasks import accepting
 
 NOW = datetime.now(UTC)
@@ -166,6 +167,17 @@ def test_two_callers_never_meet_in_one_key(keyed, key):
 
     assert len(ids) == 2
     assert all(len(row.key) <= 200 for row in taken_in(keyed))
+
+
+@pytest.mark.parametrize("door", ["celery", "cli", "onebox"])
+def test_a_caller_that_is_called_like_another_door_does_not_meet_its_keys(gateway, door):
+    made = gateway(ORDERBRIDGE_API_KEYS=f"{door}:{KEY}")
+    theirs = Asked("okliving", "1", digest="d", origin=door, note="theirs", key=f"{door}:k")
+    updates.accept(made.ledger, theirs, NOW)
+    headers = {"Idempotency-Key": "k"} | bearer(KEY)
+
+    assert made.client.post(UPDATES, json=GOOD, headers=headers).status_code == 202
+    assert len(taken_in(made)) == 2
 
 
 @pytest.mark.parametrize("key", ["", "k" * 201, "ключ".encode().decode("latin-1"), "a\tb"])

@@ -123,3 +123,20 @@ def test_a_flood_for_one_process_is_worked_off_in_parts(ledger):
     assert claim(ledger, ids[-1]) is None
     finish(ledger, claimed)
     assert hooks.next_of(ledger, claimed) == ids[-1]
+
+
+def test_calls_by_an_older_name_of_the_process_go_before_the_newer_ones(ledger):
+    first = keep(ledger, "#91")
+    claimed = claim(ledger, first)
+    hooks.give_back(ledger, claimed, at(60))
+    last, rings = hooks.keep(ledger, SHOP, "okl-1", {}, at(1), once_called="#91")
+    assert rings
+    assert claim(ledger, last, at(1)).ids == [first, last]
+
+
+def test_calls_are_given_back_at_once_under_a_new_name(ledger):
+    first = keep(ledger, "#91")
+    claimed = claim(ledger, first)
+    second, last = keep(ledger, "#91"), keep(ledger)
+    assert hooks.rename(ledger, claimed, "okl-1", at(1)) == first
+    assert claim(ledger, first, at(1)).ids == [first, second, last]

@@ -99,7 +99,7 @@ def test_the_same_key_at_once_is_one_update_without_a_gap(two_processes, togethe
 def test_a_refused_one_is_seen_and_never_due(ledger):
     refused = Asked(SHOP, "1", digest="", origin="celery")
     told = [{"code": "update_invalid", "level": "held", "field": "note", "detail": "too long"}]
-    update_id = updates.refuse(ledger, refused, "update_invalid", told, NOW)
+    update_id = updates.refuse(ledger, updates.Refusal(refused, "update_invalid", told), NOW)
     row = updates.find(ledger, update_id)
     assert (row.state, row.reason, row.fates) == ("refused", "update_invalid", told)
     assert updates.due(ledger, SHOP, after(60), 10) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -293,6 +294,22 @@ def test_what_our_own_call_taught_us_is_certain_for_an_hour(r, clock, minutes, c
     again = ask(r, order_action="process")
     drain(r)
     assert (len(shop(r).sent), state(r, again)) == (calls, ("sent", ""))
+
+
+@pytest.mark.parametrize("other", [{"note": "n"}, {"tracking_number": "20450000000001"}])
+def test_certainty_grows_old_although_other_calls_go_on(r, clock, other):
+    """A person reopens the order in a shop that does not tell: a later status is not taken for done."""
+    ask(r, order_action="process")
+    drain(r)
+    for _ in range(2):
+        clock.go(30 * 60)
+        ask(r, **other)
+        drain(r)
+    clock.go(30 * 60)
+    before = len(shop(r).sent)
+    ask(r, order_action="process")
+    drain(r)
+    assert statuses(r)[before:] == [{"order": "process"}]
 
 
 # --- age --------------------------------------------------------------------------------------------
@@ -735,6 +752,18 @@ def test_after_a_vanished_worker_nothing_is_certain(r, clock):
     drain(r)
     # The repeat of `complete` taught us for certain where it stands.
     assert statuses(r) == [{"order": "process"}, {"order": "complete"}, {"order": "complete"}]
+
+
+def test_what_nobody_thought_of_is_tried_ever_more_rarely_and_then_seen(r, clock):
+    shop(r).script = [ValueError("what is this")] * 10_000
+    update, started = ask(r, note="one"), clock()
+    while state(r, update)[0] == "queued" and clock() - started < timedelta(days=1):
+        step = None
+        with suppress(ValueError):
+            step = drain(r)
+        clock.go(step.wait if step and step.wait else 1)
+    assert state(r, update) == ("parked", "update_too_old")
+    assert len(shop(r).sent) < 60
 
 
 def test_who_wakes_up_after_its_lease_changes_nothing(r, clock):

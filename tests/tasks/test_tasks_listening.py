@@ -219,12 +219,21 @@ def test_while_the_box_is_paused_it_is_not_read(r, known):
 
 
 def test_reads_that_fail_close_their_own_gate(r, known):
-    known.errors = [Forbidden("no right to read")]
-    assert hook(r, status="Shipped") is not None
+    known.errors = [Forbidden("no right to read")] * 3
+    for number in (1, 2, 3):
+        assert connections.gate(r.ledger, "onebox", "read").closed_by is None
+        assert hook(r, externalid=f"okl-{number}", status="Shipped") is not None
     assert connections.gate(r.ledger, "onebox", "read").closed_by == "fault"
     assert connections.gate(r.ledger, "onebox").closed_by is None
-    hook(r, status="Done")
-    assert len(known.reads) == 1
+    r.targets["onebox"].read_gate.admit()
+    hook(r, externalid="okl-4", status="Done")
+    assert len(known.reads) == 3
+
+
+def test_a_login_that_is_refused_closes_the_gate_of_reads_at_once(r, known):
+    known.errors = [errors.AuthFailed("wrong password")]
+    assert hook(r, status="Shipped") is not None
+    assert connections.gate(r.ledger, "onebox", "read").closed_by == "fault"
 
 
 def test_many_failing_reads_open_the_breaker_and_the_hooks_count_alone(r, box, clock):
@@ -409,10 +418,218 @@ def test_however_long_the_ledger_a_run_reads_so_many(r, box, clock):
     assert sum(map(len, box.reads)) == 3000
 
 
+def test_processes_whose_calls_wait_do_not_keep_the_others_from_being_read(r, box, clock):
+    for number in range(reconciling.BATCH):
+        create(r, str(number))
+        accepting.take_hook(r, SHOP, {"order_id": str(number), "status": "Done"})
+    clock.go(1)
+    create(r, "last")
+    box.row = {"statusid": "74"}
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 1
+    assert len(box.reads) == 2
+
+
 def test_reads_end_a_run_when_they_fail(r, box, clock):
     for number in range(120):
         create(r, str(number))
     clock.go(3600)
-    box.errors = [TimedOut("hangs")]
+    box.errors = [TimedOut("hangs")] * 1000
     assert reconciling.reconcile(r) == 0
+    assert len(box.reads) == reconciling.MOST_FAILED
+    box.errors, box.row = [], {"statusid": "74"}
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 120, "an outage puts nobody off"
+
+
+# --- what no shop takes -------------------------------------------------------------------------------
+
+
+def refused(r):
+    """What was kept for a person to see, by field."""
+    return [row.fates[0]["field"] for row in updates.listing(r.ledger, state="refused")]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("number", ["немає", "20450000000000, 20450000000001", "9" * 30_000])
+def test_a_number_that_no_shop_takes_is_seen_and_takes_no_status_down_with_it(
+    r, box, is_known, number
+):
+    if is_known:
+        create(r, "1")
+    hook(r, status="Shipped", ttn=number)
+    hook(r, status="Done")
+    assert [one for one in made(r) if one] == [("ship",), ("complete",)]
+    assert refused(r) == ["tracking_number"]
+
+
+def test_a_number_that_is_read_and_no_shop_takes_is_shown_once(r, known, clock):
+    known.row = {"statusid": "73", "customorder_ttn": "немає"}
+    for _ in range(3):
+        clock.go(3600)
+        reconciling.reconcile(r)
+    assert [one for one in made(r) if one] == [("ship",)]
+    assert refused(r) == ["tracking_number"]
+    known.row["customorder_ttn"] = "9"
+    clock.go(3600)
+    reconciling.reconcile(r)
+    assert [one for one in made(r) if one] == [("ship",), ("9", "ship")]
+
+
+def test_a_comment_that_no_shop_takes_is_seen(r, known):
+    hook(r, status="Done", comment="a" * 30_000)
+    assert [one for one in made(r) if one] == [("complete",)]
+    assert refused(r) == ["note"]
+
+
+# --- stages that nobody has named ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_hook", [True, False])
+def test_a_box_that_forgets_the_names_for_a_while_makes_nothing_twice(r, known, clock, by_hook):
+    """After a start the names are asked for anew, and may be refused: an id is then no other stage."""
+
+    def look():
+        clock.go(3600)
+        if by_hook:
+            hook_id = keep(r, statusid="73", at=str(clock()))
+            while (wait := listening.act(r, hook_id)) is not None:
+                clock.go(wait)
+        reconciling.reconcile(r)
+
+    known.row = {"statusid": "73"}
+    look()
+    assert made(r) == [("ship",)]
+    again = Box(statusid="73")
+    again.names = Forbidden("not today")
+    r.targets["onebox"] = replace(r.targets["onebox"], client=again)
+    look()
+    again.names = STAGES
+    reading._kept[again].ask_at = float("-inf")
+    look()
+    assert made(r) == [("ship",)]
+
+
+def test_a_call_waits_a_while_for_the_name_of_its_stage(r, known, clock):
+    known.names = Forbidden("not today")
+    known.row = {"statusid": "74"}
+    hook_id = keep(r, statusid="72")
+    wait = listening.act(r, hook_id)
+    assert wait is not None
+    known.names = STAGES
+    reading._kept[known].ask_at = float("-inf")
+    clock.go(wait)
+    listening.act(r, hook_id)
+    assert made(r) == [("process",), ("complete",)]
+
+
+# --- one process that spoils a run --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoilt", ["2045\0", "\ud800"])
+def test_what_is_read_and_no_database_takes_stops_no_run(r, box, clock, spoilt):
+    """In the whole on PostgreSQL; here by what SQLite refuses too."""
+    create(r, "1")
+    create(r, "2")
+    box.row = {"statusid": "74", "customorder_ttn": spoilt}
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 2
+    with r.ledger.read() as db:
+        numbers = set(db.execute(select(ORDERS.c.heard_number)).scalars())
+    assert numbers <= {None, "2045"}
+
+
+def test_a_process_that_cannot_be_worked_off_stops_no_other(r, box, clock, monkeypatch):
+    for number in range(3):
+        create(r, str(number))
+    box.row = {"statusid": "74"}
+    real = reconciling.stand
+
+    def breaks(profile, process, said):
+        if process.order_id == "0":
+            raise ValueError
+        return real(profile, process, said)
+
+    monkeypatch.setattr(reconciling, "stand", breaks)
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 2
+    assert reconciling.reconcile(r) == 0, "it is not read again at once"
     assert len(box.reads) == 1
+
+
+@pytest.mark.parametrize("error", [errors.ServerError, Forbidden, errors.Rejected, TimedOut])
+def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock, error):
+    for number in range(120):
+        create(r, str(number))
+    box.row = {"statusid": "74"}
+    bad = {"okl-7", "okl-33"}
+    real = box.get_orders
+
+    def get_orders(external_ids, fields):
+        found = real(external_ids, fields)
+        if bad & set(external_ids):
+            raise error("not this one")
+        return found
+
+    box.get_orders = get_orders
+    clock.go(3600)
+    runs = [reconciling.reconcile(r) for _ in range(3)]
+    assert sum(runs) == 118
+    assert len(box.reads) < 60
+    box.reads.clear()
+    assert reconciling.reconcile(r) == 0
+    assert len(box.reads) == 0, "not before its time"
+
+
+# --- calls that come before the answer ----------------------------------------------------------------
+
+
+def arrive(r, order_id):
+    now = r.ledger.now()
+    arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
+    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, lambda *_: True)
+    return orders.claim(r.ledger, pk, now, 60)
+
+
+def work(r, hook_id, clock):
+    while (wait := listening.act(r, hook_id)) is not None:
+        clock.go(wait)
+
+
+def test_a_call_by_number_that_comes_before_our_answer_is_heard_and_in_its_order(
+    r, box, clock, rung
+):
+    claim = arrive(r, "1")
+    first = accepting.take_hook(r, SHOP, {"orderid": "91", "status": "In work", "comment": "hello"})
+    wait = listening.act(r, first)
+    assert wait is not None
+    accepting.take_hook(r, SHOP, {"orderid": "91", "status": "Refused"})
+    orders.record(r.ledger, claim, Outcome("created", target_id="91"), None, clock())
+    rung.clear()
+    last = accepting.take_hook(r, SHOP, {"orderid": "91", "externalid": "okl-1", "status": "Done"})
+    assert rung == [last], "those before it were to wait, and are not to any more"
+    work(r, last, clock)
+    assert made(r) == [("process",), ("hello",), ("cancel", "cancel"), ("complete",)]
+    assert hooks.due(r.ledger, clock() + timedelta(days=1), 10) == []
+
+
+def test_a_call_by_number_is_heard_when_no_other_comes(r, box, clock, rung):
+    claim = arrive(r, "1")
+    first = accepting.take_hook(r, SHOP, {"orderid": "91", "status": "In work"})
+    wait = listening.act(r, first)
+    orders.record(r.ledger, claim, Outcome("created", target_id="91"), None, clock())
+    clock.go(wait)
+    rung.clear()
+    assert listening.act(r, first) is None
+    assert rung == [first]
+    listening.act(r, first)
+    assert made(r) == [("process",)]
+
+
+def test_a_number_that_stays_unknown_ends(r, box, clock):
+    arrive(r, "1")
+    hook_id = accepting.take_hook(r, SHOP, {"orderid": "92", "status": "Done"})
+    started = clock()
+    work(r, hook_id, clock)
+    assert outcome(r, hook_id) == "no_order"
+    assert timedelta(minutes=8) < clock() - started < timedelta(minutes=30)
