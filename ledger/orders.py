@@ -565,10 +565,11 @@ def doubled(ledger: Ledger, claim: Claim, target_id: str) -> str | None:
     def unit(db: Connection) -> str | None:
         row = db.execute(
             select(ORDERS.c.target_id, ORDERS.c.problems)
-            .where(ORDERS.c.id == claim.pk)
+            # In a ledger that went back the key may belong to another order by now, or to none.
+            .where(ORDERS.c.id == claim.pk, ORDERS.c.external_id == claim.external_id)
             .with_for_update()
-        ).one()
-        if row.target_id in {None, target_id}:
+        ).first()
+        if row is None or row.target_id in {None, target_id}:
             return None
         problems = [*(row.problems or []), doubled_problem([row.target_id, target_id])]
         db.execute(update(ORDERS).where(ORDERS.c.id == claim.pk).values(problems=problems))
