@@ -550,11 +550,19 @@ def record(
                 "now": now,
             }
             kept = bool(db.execute(_ADOPT_LATE, values).rowcount)
-        if tried is not None:
+        if tried is not None and (kept or _is_there(db, claim)):
             _insert_attempt(ledger, claim.pk, claim.target, tried)
         return kept
 
     return ledger.write(unit)
+
+
+def _is_there(db: Connection, claim: Claim) -> bool:
+    """Whether the row is still this order's: a ledger that went back may have none, or another one by its
+    key.
+    """
+    found = select(ORDERS.c.external_id).where(ORDERS.c.id == claim.pk)
+    return db.execute(found).scalar_one_or_none() == claim.external_id
 
 
 def doubled(ledger: Ledger, claim: Claim, target_id: str) -> str | None:

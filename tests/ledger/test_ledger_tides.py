@@ -686,3 +686,23 @@ def test_file_that_is_gone_takes_no_commit(tmp_path, migrated_file, memory):
         (tmp_path / "aside").rename(path)
         store(ledger, "3")
         assert ledger.look_back().epoch == ""
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_outcome_of_an_order_that_is_gone_fails_no_one_and_is_told_of_no_other(
+    opened, backup, taken
+):
+    ledger = opened()
+    before = backup()
+    (pk,) = store(ledger, "1")
+    held = claim(ledger, pk)
+    before.put_back()
+    ledger.look_back()
+    if taken:
+        store(ledger, "2")
+        ledger.write(lambda db: db.execute(orders.ORDERS.update().values(id=pk)))
+    now = ledger.now()
+    tried = orders.Try("create", now, 1, "created")
+    assert not orders.record(ledger, held, Outcome("created", target_id="7"), tried, now)
+    with ledger.read() as db:
+        assert db.execute(select(orders.ATTEMPTS.c.id)).all() == []
