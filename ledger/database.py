@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 
@@ -23,10 +24,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ledger import tides
-from ledger.clock import SKEW_LIMIT, DatabaseClock, HostClock
-from ledger.engines import BUSY_SECONDS, engine_of, unhurried
+from ledger.clock import SKEW_LIMIT, DatabaseClock, HostClock, elapsed
+from ledger.engines import BUSY_SECONDS, engine_of, is_in_place, unhurried
 from ledger.faults import is_deadlock, is_locked, is_outage, is_passing
-from ledger.tides import Bounds, Memory, Standing
+from ledger.tides import FORGOTTEN, Bounds, Memory, Remembered, Standing
 
 T = TypeVar("T")
 
@@ -45,8 +46,8 @@ APART_SECONDS = 4.0
 BEGINNINGS = 3
 # Writers of earlier connections of this process whose tides it knows.
 MOST_WRITERS = 16
-# A memory that could not say is asked again after so many seconds.
-ASK_AGAIN = 2.0
+# A memory that could not say is asked again after so many times the time that it took: writers wait for it.
+ASK_AGAIN = 10.0
 # PostgreSQL's clock, and not when the transaction began.
 _ITS_TIME = "SELECT clock_timestamp()"
 
@@ -56,7 +57,7 @@ class LedgerUnavailable(Exception):  # noqa: N818  it says what is, as the error
 
 
 class _WentBack(Exception):  # noqa: N818  as above
-    """The ledger does not know the last commit that it confirmed to this process."""
+    """The ledger does not know the last commit that it confirmed to this process, or is in another epoch."""
 
 
 class _Entry(Generic[T]):
@@ -85,6 +86,7 @@ class Ledger:
         self._bounds = Bounds()
         self._standing: Standing | None = None
         self._confirmed: dict[str, int] = {}
+        self._confirmed_at: dict[str, float] = {}
         self._writer = ""
         self._look_at = float("-inf")
 
@@ -209,7 +211,8 @@ class Ledger:
             try:
                 return self._commit_once(batch)
             except _WentBack:
-                self._begin_anew()
+                epoch = "" if self._standing is None else self._standing.epoch
+                self._begin_anew(Remembered(epoch, dict(self._confirmed)))
         raise LedgerUnavailable("The ledger goes back in time again and again.")
 
     def _commit_once(self, batch: list[_Entry[Any]]) -> None:
@@ -220,8 +223,11 @@ class Ledger:
             with connection.begin():
                 if self._is_file:
                     _take_turn(connection)
-                height = tides.rise(connection, self._writer, now)
-                if height <= self._confirmed.get(self._writer, 0):
+                height, epoch = tides.rise(connection, self._writer, now)
+                known = self._standing
+                if height <= self._confirmed.get(self._writer, 0) or (
+                    known is not None and epoch != known.epoch
+                ):
                     raise _WentBack
                 for entry in batch:
                     entry.result = entry.unit(connection)
@@ -232,10 +238,15 @@ class Ledger:
                 self._drop_connection()
             raise
         self._confirmed[self._writer] = height
-        if self._memory is not None and self._standing is not None:
-            self._memory.keep(self._standing.epoch, self._writer, height)
+        self._confirmed_at[self._writer] = elapsed()
+        if self._memory is not None and epoch is not None:
+            self._memory.keep(epoch, self._writer, height)
 
     def _open(self) -> Connection:
+        if self._connection is not None and not is_in_place(self._connection):
+            # Another file is where this one was: what is committed to this one nobody else will ever see.
+            self._drop_connection()
+        self._let_go_of_old_tides()
         if self._connection is None:
             self._connection = self.engine.connect()
             if self._is_file:
@@ -247,9 +258,25 @@ class Ledger:
                 self._confirmed.pop(next(iter(self._confirmed)))
             # Another server may have taken over meanwhile.
             self._look_at = float("-inf")
-        if time.monotonic() > self._look_at and self._is_lower():
-            self._begin_anew()
+        began = time.monotonic()
+        if began > self._look_at:
+            lost, is_compared = self._compare()
+            took = time.monotonic() - began
+            self._look_at = float("inf") if is_compared else began + (1 + ASK_AGAIN) * took
+            if lost is not None:
+                self._begin_anew(lost)
         return self._connection
+
+    def _let_go_of_old_tides(self) -> None:
+        """Let go of what was confirmed so long ago that the ledger may let go of it, too."""
+        long_ago = elapsed() - FORGOTTEN.total_seconds()
+        for writer, at in list(self._confirmed_at.items()):
+            if at < long_ago:
+                self._confirmed.pop(writer, None)
+            if writer not in self._confirmed:
+                self._confirmed_at.pop(writer, None)
+                if writer == self._writer:
+                    self._look_at = float("-inf")
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
@@ -269,13 +296,15 @@ class Ledger:
         by then. None for one that is not marked. Raises LedgerUnavailable. Called by every poll and pulse,
         and by each new connection that writes.
         """
-        if self._is_lower():
+        lost, is_compared = self._compare()
+        if lost is not None:
             with self._writing:
                 try:
-                    self._begin_anew()
+                    self._begin_anew(lost)
                 except DBAPIError as exc:
                     raise _translated(exc) from exc
-        return self._standing
+        known = self._standing
+        return known if known is None else replace(known, is_compared=is_compared)
 
     def close_gap(self) -> None:
         """Note it when all shops have been read again since the ledger went back."""
@@ -302,52 +331,65 @@ class Ledger:
         if silent:
             self._memory.forget(standing.epoch, silent)
 
-    def _is_lower(self) -> bool:
-        """Whether more is remembered than the ledger knows. Memories are asked first: what they were told
-        was committed by then.
+    def _compare(self) -> tuple[Remembered | None, bool]:
+        """What is remembered, if that is more than the ledger knows, and whether the memory could say.
+        Memories are asked first: what they were told was committed by then.
         """
+        self._let_go_of_old_tides()
         known = self._standing or self._stand()
         if known is None:
-            return False
-        confirmed = dict(self._confirmed)
-        remembered = None if self._memory is None else self._memory.heights(known.epoch)
+            return None, True
+        heights, newest = dict(self._confirmed), known.epoch
+        told: dict[str, int] | None = {}
+        if self._memory is not None:
+            told, later = self._memory.heights(known.epoch), self._memory.newest_epoch()
+            newest = max(newest, later or "")
+            told = None if later is None else told
+        for writer, height in (told or {}).items():
+            heights[writer] = max(height, heights.get(writer, 0))
         seen = self._stand()
         if seen is None or seen.id != known.id:
             raise LedgerUnavailable("Another ledger is in its place. Start this process again.")
         if seen.epoch > known.epoch:
             # Another process noticed and put it into a new epoch.
             self._confirmed, self._standing = {}, seen
-            return self._is_lower()
-        asked = self._memory is None or remembered is not None
-        self._look_at = float("inf") if asked else time.monotonic() + ASK_AGAIN
-        if seen.epoch < known.epoch:
-            return True
+            return self._compare()
+        lost = Remembered(newest, heights if newest == known.epoch else {})
+        if lost.is_ahead_of(seen):
+            return lost, told is not None
         self._standing = seen
-        return bool(
-            tides.higher(confirmed, seen.heights) or tides.higher(remembered or {}, seen.heights)
-        )
+        return None, told is not None
 
     def _stand(self) -> Standing | None:
         with self.read() as db:
             return tides.standing(db)
 
-    def _begin_anew(self) -> None:
-        """Put the ledger into a new epoch, unless another process was first. Called by who may write."""
-        known, now = self._standing, self.now()
+    def _begin_anew(self, lost: Remembered) -> None:
+        """Put the ledger into a new epoch, unless another process or thread was first, or what seemed lost
+        was only not seen. Called by who may write.
+        """
+        now = self.now()
         try:
-            connection = self._connection or self._open()
+            connection = self._connection
+            if connection is None or not is_in_place(connection):
+                connection = self._open()
             with connection.begin():
                 if self._is_file:
                     _take_turn(connection)
                 with unhurried(connection):
                     seen, since = tides.standing(connection), None
-                    if seen is not None and (known is None or seen.epoch <= known.epoch):
-                        since = tides.begin_anew(connection, seen, now, self._bounds)
+                    if seen is not None and lost.is_ahead_of(seen):
+                        since = tides.begin_anew(
+                            connection, seen, now, self._bounds, newest=lost.epoch
+                        )
                         seen = tides.standing(connection)
         except DBAPIError:
             self._drop_connection()
             raise
-        self._confirmed, self._standing = {}, seen
+        known, self._standing = self._standing, seen
+        if known is None or seen is None or seen.epoch != known.epoch:
+            # What was confirmed in another epoch may be gone; what this one has is still to be compared.
+            self._confirmed, self._look_at = {}, float("-inf")
         if since is not None and seen is not None:
             log.critical("ledger_went_back", known_until=since.isoformat(), epoch=seen.epoch)
 

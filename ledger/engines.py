@@ -7,12 +7,15 @@ ledger/database.py.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DisconnectionError, OperationalError
 
 # Seconds that a writer waits for another process's transaction on SQLite.
 BUSY_SECONDS = 30
@@ -44,8 +47,57 @@ def _sqlite(url: str) -> Engine:
         hide_parameters=True,  # an order's text must not reach a log through an error
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
     )
-    event.listen(engine, "connect", _prepare_sqlite)
+    path = engine.url.database or ""
+    was_there = False
+
+    def connect(*_: object) -> None:
+        # SQLite would make a new one in the place of a ledger that was moved away.
+        if was_there and _file_at(path) is None:
+            raise sqlite3.OperationalError("the file is gone")
+
+    def connected(raw: Any, record: Any) -> None:
+        nonlocal was_there
+        _prepare_sqlite(raw, record)
+        was_there = was_there or _file_at(path) is not None
+        record.info[_PATH], record.info[_FILE] = path, _file_at(path)
+
+    def checked_out(_raw: Any, record: Any, _proxy: object) -> None:
+        if not _is_in_place(record.info):
+            raise DisconnectionError
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "checkout", checked_out)
     return engine
+
+
+# What a connection to a file knows of it.
+_PATH, _FILE = "path", "file"
+
+
+def is_in_place(connection: Connection) -> bool:
+    """Whether the file that this connection has open is still the one at its path, where a copy may have been
+    put meanwhile. Raises OperationalError when there is none.
+    """
+    return _is_in_place(connection.info)
+
+
+def _is_in_place(info: Any) -> bool:
+    if info.get(_FILE) is None:
+        return True
+    found = _file_at(info[_PATH])
+    if found is None:
+        gone = sqlite3.OperationalError("the file is gone")
+        raise OperationalError("stat", None, gone)
+    return bool(found == info[_FILE])
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:

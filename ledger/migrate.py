@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 
@@ -34,7 +34,11 @@ def upgrade(url: str, *, sandbox: bool) -> None:
             _migrate(connection)
         # What a migration set on its connection ends with it.
         ledger.engine.dispose()
-        ledger.write(lambda c: _mark(c, sandbox=sandbox))
+        with ledger.read() as connection:
+            is_marked = connection.execute(select(Identity.only)).first() is not None
+        # A commit of ours would hide how old a ledger is that was just put back.
+        if not is_marked:
+            ledger.write(lambda c: _mark(c, sandbox=sandbox))
         identify(ledger, sandbox=sandbox)
     finally:
         ledger.close()

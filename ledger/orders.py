@@ -580,11 +580,19 @@ def record(
                 "now": now,
             }
             kept = bool(db.execute(_ADOPT_LATE, values).rowcount)
-        if tried is not None:
+        if tried is not None and (kept or _is_there(db, claim)):
             _insert_attempt(ledger, claim.pk, claim.target, tried)
         return kept
 
     return ledger.write(unit)
+
+
+def _is_there(db: Connection, claim: Claim) -> bool:
+    """Whether the row is still this order's: a ledger that went back may have none, or another one by its
+    key.
+    """
+    found = select(ORDERS.c.external_id).where(ORDERS.c.id == claim.pk)
+    return db.execute(found).scalar_one_or_none() == claim.external_id
 
 
 def doubled(ledger: Ledger, claim: Claim, target_id: str) -> str | None:
@@ -595,10 +603,11 @@ def doubled(ledger: Ledger, claim: Claim, target_id: str) -> str | None:
     def unit(db: Connection) -> str | None:
         row = db.execute(
             select(ORDERS.c.target_id, ORDERS.c.problems)
-            .where(ORDERS.c.id == claim.pk)
+            # In a ledger that went back the key may belong to another order by now, or to none.
+            .where(ORDERS.c.id == claim.pk, ORDERS.c.external_id == claim.external_id)
             .with_for_update()
-        ).one()
-        if row.target_id in {None, target_id}:
+        ).first()
+        if row is None or row.target_id in {None, target_id}:
             return None
         problems = [*(row.problems or []), doubled_problem([row.target_id, target_id])]
         db.execute(update(ORDERS).where(ORDERS.c.id == claim.pk).values(problems=problems))

@@ -59,6 +59,9 @@ class Memory(Protocol):
     def keep(self, epoch: str, writer: str, height: int) -> None:
         """Remember this soon. Returns at once and never fails."""
 
+    def newest_epoch(self) -> str | None:
+        """The newest epoch in which it was told of anything; None: it cannot say."""
+
     def forget(self, epoch: str, writers: Sequence[str]) -> None:
         """These write no more."""
 
@@ -85,6 +88,8 @@ class Standing:
     went_back_at: datetime | None
     caught_up_at: datetime | None
     heights: dict[str, int] = field(default_factory=dict)
+    # Whether it could be compared with what is remembered outside of the ledger.
+    is_compared: bool = True
 
     def doubt(self, stamp: datetime | None, call: timedelta) -> dict[str, Any]:
         """What an order that is new to the ledger begins with: looked up before it is sent if it may have
@@ -107,6 +112,20 @@ class Standing:
         return self.is_behind or stamp is None or stamp < went_back_at + SHOP_SKEW
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is known outside of the ledger: the newest epoch, and how high the tides were in it."""
+
+    epoch: str
+    heights: Mapping[str, int] = field(default_factory=dict)
+
+    def is_ahead_of(self, seen: Standing) -> bool:
+        """Whether the ledger has lost something of it."""
+        if seen.epoch != self.epoch:
+            return seen.epoch < self.epoch
+        return any(seen.heights.get(writer, 0) < height for writer, height in self.heights.items())
+
+
 def standing(db: Connection) -> Standing | None:
     """None for a ledger that is not marked yet."""
     row = db.execute(_IDENTITY).first()
@@ -127,32 +146,27 @@ _IDENTITY = select(
 _HEIGHTS = select(TIDES.c.writer, TIDES.c.height)
 
 
-def higher(remembered: Mapping[str, int], heights: Mapping[str, int]) -> dict[str, int]:
-    """The writers of which more is remembered than the ledger knows."""
-    return {
-        writer: height for writer, height in remembered.items() if heights.get(writer, 0) < height
-    }
-
-
-def rise(db: Connection, writer: str, now: datetime) -> int:
-    """Raise a writer's tide; how high it is then. Past SQLAlchemy, since every commit does this: its way
-    takes five times as long.
+def rise(db: Connection, writer: str, now: datetime) -> tuple[int, str | None]:
+    """Raise a writer's tide; how high it is then, and the ledger's epoch. Past SQLAlchemy, since every
+    commit does this: its way takes five times as long.
     """
     if db.dialect.name != "sqlite":
-        return cast("int", db.exec_driver_sql(_RISE.format("%s", "%s"), (writer, now)).scalar_one())
+        row = db.exec_driver_sql(_RISE.format("%s", "%s"), (writer, now)).one()
+        return int(row[0]), row[1]
     at = now.replace(tzinfo=None).isoformat(" ", "microseconds")
     raw = cast("sqlite3.Connection", db.connection.driver_connection)
     statement = _RISE.format("?", "?")
     try:
-        ((height,),) = raw.execute(statement, (writer, at)).fetchall()
+        ((height, epoch),) = raw.execute(statement, (writer, at)).fetchall()
     except sqlite3.Error as exc:
         raise OperationalError(statement, None, exc) from exc
-    return int(height)
+    return int(height), epoch
 
 
 _RISE = (
     "INSERT INTO tides (writer, height, at) VALUES ({}, 1, {})"
-    " ON CONFLICT (writer) DO UPDATE SET height = tides.height + 1, at = excluded.at RETURNING height"
+    " ON CONFLICT (writer) DO UPDATE SET height = tides.height + 1, at = excluded.at"
+    " RETURNING height, (SELECT epoch FROM identity)"
 )
 
 
@@ -160,16 +174,19 @@ def new_writer() -> str:
     return secrets.token_hex(8)
 
 
-def begin_anew(db: Connection, seen: Standing, now: datetime, bounds: Bounds) -> datetime | None:
-    """Put the ledger into a new epoch: its shops are read again from before the gap, and what it does not
-    know as created or sent may have been. Returns the newest moment that the ledger knows; None when
-    another process was first. All in one transaction: nobody may claim an order in between.
+def begin_anew(
+    db: Connection, seen: Standing, now: datetime, bounds: Bounds, *, newest: str = ""
+) -> datetime | None:
+    """Put the ledger into a new epoch, newer than the `newest` that anybody remembers: its shops are read
+    again from before the gap, and what it does not know as created or sent may have been. Returns the newest
+    moment that the ledger knows; None when another process was first. All in one transaction: nobody may
+    claim an order in between.
     """
     if db.dialect.name != "sqlite":
         names = ", ".join(table.name for table in (ORDERS, QUEUES, UPDATES, CURSORS))
         db.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
     # Epochs are told apart and put in order by their number.
-    number = int(seen.epoch.partition("-")[0] or 0) + 1
+    number = int(max(seen.epoch, newest).partition("-")[0] or 0) + 1
     values = {"epoch": f"{number:06d}-{secrets.token_hex(6)}", "went_back_at": now}
     anew = (
         update(IDENTITY).where(IDENTITY.c.epoch == seen.epoch).values(**values, caught_up_at=None)

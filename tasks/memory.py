@@ -41,6 +41,13 @@ class RedisMemory:
             return None
         return {_text(writer): int(height) for writer, height in found.items()}
 
+    def newest_epoch(self) -> str | None:
+        try:
+            found = self._store.hkeys(self._epochs)
+        except RedisError:
+            return None
+        return max(map(_text, found), default="")
+
     def keep(self, epoch: str, writer: str, height: int) -> None:
         with self._lock:
             self._heights[epoch, writer] = height
@@ -58,6 +65,10 @@ class RedisMemory:
     def _key(self, epoch: str) -> str:
         return f"ob:{self._ledger_id}.{epoch}:tides"
 
+    @property
+    def _epochs(self) -> str:
+        return f"ob:{self._ledger_id}:epochs"
+
     def _go_round(self) -> None:
         while self._changed.wait():
             self._changed.clear()
@@ -72,6 +83,9 @@ class RedisMemory:
                 for (epoch, writer), height in noted.items():
                     pipeline.hset(self._key(epoch), writer, str(height))
                     pipeline.expire(self._key(epoch), KEPT)
+                    if epoch:
+                        pipeline.hset(self._epochs, epoch, "1")
+                        pipeline.expire(self._epochs, KEPT)
                 pipeline.execute()
         except RedisError:
             with self._lock:

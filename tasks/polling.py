@@ -78,7 +78,8 @@ def poll(
     now = clock()
     polled = Polled()
     asked = window or next_window(r, connection, held, now)
-    reading = _Reading(r, source, held, polled, ring, clock, now, trust_keys=window is None)
+    trust_keys = window is None and r.trusts_keys
+    reading = _Reading(r, source, held, polled, ring, clock, now, trust_keys=trust_keys)
     try:
         _require_open(source)
         certain = reading.walk().read(asked, reading.reached(asked) if window is None else _nothing)

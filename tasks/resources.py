@@ -76,6 +76,8 @@ class Resources:
     sources: dict[str, Source]
     targets: dict[str, Target]
     profiles: dict[str, Profile]
+    # Whether what Redis says of known orders may be believed: only once the ledger was compared with it.
+    trusts_keys: bool = True
 
     def room(self, queue: str, parked: int = 0) -> int:
         """How many messages may still be put into this queue, when so many orders are `parked` beside it.
@@ -103,8 +105,10 @@ class Resources:
         LedgerUnavailable.
         """
         standing = self.ledger.look_back()
-        epoch = "" if standing is None else standing.epoch
-        return replace(self, ledger_id=f"{self.ledger_id}.{epoch}")
+        if standing is None:
+            return replace(self, ledger_id=f"{self.ledger_id}.")
+        name = f"{self.ledger_id}.{standing.epoch}"
+        return replace(self, ledger_id=name, trusts_keys=standing.is_compared)
 
 
 _building = threading.Lock()
@@ -131,7 +135,7 @@ def build(chosen: settings.Settings) -> Resources:
     )
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
-    ledger.watch(RedisMemory(store, ledger_id), bounds(chosen))
+    ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
     return Resources(
         settings=chosen,
         ledger=ledger,
@@ -140,6 +144,13 @@ def build(chosen: settings.Settings) -> Resources:
         sources={name: _source(shop, store, chosen, ledger) for name, shop in chosen.shops.items()},
         targets={name: _target(box, store, chosen, ledger) for name, box in chosen.boxes.items()},
         profiles={name: load_profile(chosen, name) for name in chosen.shops},
+    )
+
+
+def _impatient(chosen: settings.Settings) -> redis.Redis:
+    """A client that tries once and not for long: writers of the ledger may wait for its answer."""
+    return redis.Redis.from_url(
+        chosen.broker, socket_timeout=1, socket_connect_timeout=1, retry=None, max_connections=8
     )
 
 

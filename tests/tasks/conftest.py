@@ -34,7 +34,7 @@ SURROUNDINGS = {
 _before = dict(os.environ)
 os.environ.update(SURROUNDINGS)
 try:
-    from tasks import resources
+    from tasks import memory, resources
 finally:
     os.environ.clear()
     os.environ.update(_before)
@@ -160,6 +160,10 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
     monkeypatch.setattr(resources, "OkLiving", lambda *_, **__: FakeShop())
     monkeypatch.setattr(resources, "OneBox", lambda *_, **__: FakeBox())
     monkeypatch.setattr(resources, "load_profile", lambda *_: profile)
+    remembered = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    monkeypatch.setattr(
+        resources, "RedisMemory", lambda _, name: memory.RedisMemory(remembered, name)
+    )
 
     def build(*, box=None, redis=None, **changes):
         chosen = chosen_settings(tmp_path, **changes)

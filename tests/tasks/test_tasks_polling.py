@@ -20,9 +20,11 @@ from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
 from ledger.orders import Outcome
+from ledger.tides import Bounds
 from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
 from tasks import paging, polling, storing
+from tasks.memory import RedisMemory
 from tasks.polling import CLOCK_CHANGE_OVERLAP, PollFailed, PollRunning
 from tasks.storing import Polled
 
@@ -391,6 +393,25 @@ def test_keys_of_another_ledger_are_not_trusted(r):
     poll(r)
     polled, _ = poll(replace(r, ledger_id="another"))
     assert polled.known == 0
+
+
+def test_keys_are_not_trusted_before_the_ledger_was_compared_with_redis(make, store):
+    """Redis is still loading when the poll of a ledger that was put back begins, and answers a moment later:
+    its keys may speak of what the ledger has lost.
+    """
+    r = make()
+    memory = RedisMemory(store, r.ledger_id)
+    heights = memory.heights
+    r.ledger.watch(memory, Bounds(("okliving",)))
+    shop(r).answer = paged(20, "no paging")
+    poll(r)
+    r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
+    memory.heights = lambda _: None
+    polled, rung = poll(r)
+    assert (polled.known, polled.stored, len(rung)) == (0, 20, 20)
+    memory.heights = heights
+    polled, rung = poll(r)
+    assert (polled.known, rung) == (20, [])
 
 
 def test_change_stamped_in_the_hour_that_clocks_repeat_is_taken(r):
