@@ -581,7 +581,11 @@ def _profile(chosen: settings.Settings, connection: str) -> profile.Profile:
 
         return load_profile(chosen, connection)
     parameters = {"workflow_id": "1", "status_id": "1", "source_id": None}
-    return profile.load(chosen.profile, parameters=parameters)
+    return profile.join(
+        profile.load_source(chosen.source_profile),
+        profile.load_target(chosen.target_profile, parameters),
+        settings.PAIR_PREFIX,
+    )
 
 
 def _show_recipient(recipient: dict[str, Any]) -> None:

@@ -24,6 +24,12 @@ from environs import Env, EnvError
 
 ROOT = Path(__file__).resolve().parent
 EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+PROFILES = ROOT / "mapping" / "profiles"
+# Both sides of the default pair in one file, as it once was.
+SINGLE_PROFILE = PROFILES / "okliving-onebox.yaml"
+# What makes an order's id of the default pair its key in the CRM. Never change it: the box would take
+# every order for a new one.
+PAIR_PREFIX = "okl-"
 
 # A secret that stands in a URL: long enough not to be guessed, and nothing that would end its part there.
 SHORTEST_SECRET = 16
@@ -109,7 +115,8 @@ class Settings:
     redis_url: str | None = field(repr=False)
     shops: dict[str, Shop]
     boxes: dict[str, Box]
-    profile: Path
+    source_profile: Path
+    target_profile: Path
     fetch_interval: int
     sweep_interval: int
     poll_overlap: int
@@ -185,6 +192,7 @@ def _add(found: Mapping[str, str | None]) -> None:
 
 
 def _read(env: Env) -> Settings:
+    _refuse_single_profile(env)
     pair = SHOP_VARIABLES + BOX_VARIABLES
     recorded = dotenv_values(run_file()) if run_file().is_file() else {}
     configured = [name for name in pair if env.str(name, "")]
@@ -212,7 +220,8 @@ def _read(env: Env) -> Settings:
         redis_url=env.str("REDIS_URL", "") or None,
         shops=shops,
         boxes=boxes,
-        profile=_profile(env),
+        source_profile=_profile(env, "OKLIVING_PROFILE", "okliving.yaml"),
+        target_profile=_profile(env, "ONEBOX_PROFILE", "onebox.yaml"),
         fetch_interval=_at_least(env, "FETCH_INTERVAL", 60, 1),
         sweep_interval=_at_least(env, "SWEEP_INTERVAL", 60, 1),
         poll_overlap=_at_least(env, "POLL_OVERLAP", 600, 0),
@@ -327,12 +336,34 @@ def _database_url(text: str, data: Path) -> str:
     raise SettingsError("DATABASE_URL must begin with postgresql:// or sqlite:///.")
 
 
-def _profile(env: Env) -> Path:
-    named = env.str("ORDERBRIDGE_PROFILE", "") or "mapping/profiles/okliving-onebox.yaml"
-    path = ROOT / named
-    if not path.is_file():
-        raise SettingsError(f"ORDERBRIDGE_PROFILE names a file that is not there: {path}.")
+def _profile(env: Env, variable: str, shipped: str) -> Path:
+    named = env.str(variable, "") or shipped
+    path = next((p for p in (PROFILES / named, ROOT / named) if p.is_file()), None)
+    if path is None:
+        raise SettingsError(
+            f"{variable} names a file that is there neither below {PROFILES} nor below {ROOT}: {named}."
+        )
     return path
+
+
+def _refuse_single_profile(env: Env) -> None:
+    """Refuse the profile that had both sides in one file: ignored, its tables and stages would be lost."""
+    named = env.str("ORDERBRIDGE_PROFILE", "")
+    if named or SINGLE_PROFILE.is_file():
+        found = (
+            f"ORDERBRIDGE_PROFILE names {named}" if named else f"{SINGLE_PROFILE} is still there"
+        )
+        unset = "unset ORDERBRIDGE_PROFILE" if named else "move that file away"
+        raise SettingsError(
+            f"{found}, but source and target have a profile each now. 1. Split it: into the source's file go "
+            "`name`, `source` without `external_id_prefix`, `order`, `recipient`, and `updates` without its "
+            "`hook` and `stages`; into the target's file `name`, `lookups`, `target`, `hook` and `stages`. "
+            "2. Move the `order` and `delivery` of each stage to a milestone below `updates.milestones` of "
+            "the source's file, and name that milestone in the stage (docs/configuration.md, A profile of "
+            "one file). 3. Name the two files as the `profile` of their connections: for the default pair "
+            "edit mapping/profiles/okliving.yaml and onebox.yaml, or set OKLIVING_PROFILE and "
+            f"ONEBOX_PROFILE. 4. Then {unset}."
+        )
 
 
 def _start_from(text: str) -> datetime | None:

@@ -1,7 +1,7 @@
 """Readers of sloppy but clear values, as marshmallow fields: text, money, quantity, yes/no, id.
 
 What cannot be read fails with a problem's code as its message, see problems.py; a new spelling
-that is clear to a person belongs here.
+that is clear to a person belongs here. `plain_money` is the way back.
 """
 
 import re
@@ -24,6 +24,7 @@ __all__ = [
     "latest_instant",
     "money",
     "order_key",
+    "plain_money",
 ]
 
 UNREADABLE = "unreadable"
@@ -94,6 +95,20 @@ def _plain_number(text: str) -> str:
     if not _NUMBER.fullmatch(text):
         raise ValueError(UNREADABLE)
     return text
+
+
+def plain_money(amount: Decimal) -> str:
+    """Give an amount as plain text with at least two decimals: 1249.00, never 1.2E+3."""
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent > -2:
+        return f"{amount:.2f}"
+    text = f"{amount:f}"
+    return text if exponent == -2 else _without_zeros(text)
+
+
+def _without_zeros(text: str) -> str:
+    whole, _, part = text.partition(".")
+    return f"{whole}.{part.rstrip('0'):0<2}"
 
 
 def order_key(value: object) -> str | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
@@ -24,9 +25,6 @@ from mapping.fields import (
     instant,
 )
 from mapping.problems import Problem, shown
-
-if TYPE_CHECKING:
-    from mapping.profile import Profile
 
 __all__ = ["Line", "Order", "Payment", "Person", "Shipping", "read_order"]
 
@@ -259,26 +257,31 @@ def _read_fields(schema: type[Schema], values: dict[str, Any]) -> dict[str, Any]
     return read_fields
 
 
-def read_order(raw: object, profile: "Profile") -> tuple[Order | None, list[Problem]]:
-    """Read a shop's order by the profile's paths.
+def read_order(
+    raw: object,
+    extract: Callable[[dict[str, Any]], dict[str, Any]],
+    *,
+    zone: ZoneInfo,
+    note_max: int,
+) -> tuple[Order | None, list[Problem]]:
+    """Read a source's order.
 
-    In: any JSON value. Out: the order and what was odd about it, or None and the problems of
+    In: any JSON value, how the schema's values are taken from it, the source's time, the longest
+    comment in characters. Out: the order and what was odd about it, or None and the problems of
     level held that say why it cannot be read. Never raises. Source: contract okliving, Reference
-    order. Called by Profile.map.
+    order. Called by SourceProfile.read.
     """
     if not isinstance(raw, dict):
         return None, [Problem(UNREADABLE, "held", "order", before=shown(raw))]
-    values = profile.extract(raw)
+    values = extract(raw)
     try:
         data = _load(values)
     except ValidationError as error:
         return None, _read_problems(error.messages, values)
     problems: list[Problem] = []
-    if len(data["note"]) > profile.note_max:
+    if len(data["note"]) > note_max:
         problems.append(
-            Problem(
-                "note_too_long", "held", "note", detail=f"{len(data['note'])} > {profile.note_max}"
-            )
+            Problem("note_too_long", "held", "note", detail=f"{len(data['note'])} > {note_max}")
         )
     lines = tuple(_line(line, index, problems) for index, line in enumerate(data["lines"]))
     if any(problem.level == "held" for problem in problems):
@@ -300,8 +303,8 @@ def read_order(raw: object, profile: "Profile") -> tuple[Order | None, list[Prob
         do_not_call=data["do_not_call"],
         status=data["status"],
         delivery_status=data["delivery_status"],
-        created_at=_time("created_at", values, profile, problems),
-        updated_at=_time("updated_at", values, profile, problems),
+        created_at=_time("created_at", values, zone, problems),
+        updated_at=_time("updated_at", values, zone, problems),
         raw=raw,
     )
     return order, problems
@@ -350,10 +353,10 @@ def _unit_price(total: Decimal, quantity: Decimal) -> Decimal:
 
 
 def _time(
-    field: str, values: dict[str, Any], profile: "Profile", problems: list[Problem]
+    field: str, values: dict[str, Any], zone: ZoneInfo, problems: list[Problem]
 ) -> datetime | None:
     value = values.get(field)
-    read = instant(value, profile.zone)
+    read = instant(value, zone)
     if read is None and value not in (None, ""):
         problems.append(Problem("time_unreadable", "warning", field, before=shown(value)))
     return read

@@ -11,11 +11,12 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from mapping.fields import plain_money
 from mapping.order import Line, Order, Payment, Person, Shipping
 from mapping.paths import Getter, PathError, compile_path, is_dotted
 from mapping.problems import Problem, shown
 
-__all__ = ["Compose", "Context", "FormError", "compile_form", "plain_money", "view"]
+__all__ = ["Compose", "Context", "FormError", "compile_form", "view"]
 
 View = dict[str, Any]
 Compose = Callable[[View, list[Problem]], Any]
@@ -35,20 +36,6 @@ class Context:
     parameters: Mapping[str, Any]
 
 
-def plain_money(amount: Decimal) -> str:
-    """Give an amount as plain text with at least two decimals: 1249.00, never 1.2E+3."""
-    exponent = amount.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent > -2:
-        return f"{amount:.2f}"
-    text = f"{amount:f}"
-    return text if exponent == -2 else _without_zeros(text)
-
-
-def _without_zeros(text: str) -> str:
-    whole, _, part = text.partition(".")
-    return f"{whole}.{part.rstrip('0'):0<2}"
-
-
 def plain_quantity(quantity: Decimal) -> int | str:
     """Give a whole quantity as a number, any other as exact plain text."""
     whole = int(quantity)
@@ -56,15 +43,24 @@ def plain_quantity(quantity: Decimal) -> int | str:
 
 
 def view(
-    order: Order, external_id: str, recipient: Person, buyer: Person, note: str, zone: ZoneInfo
+    order: Order,
+    *,
+    recipient: Person,
+    buyer: Person,
+    note: str,
+    source: str,
+    prefix: str,
+    zone: ZoneInfo,
 ) -> View:
-    """Give what a target's paths may name, JSON-plain: money as text, times as shop time.
+    """Give what a target's paths may name, JSON-plain: money as text, times as the source's time.
 
     In: the order, both people as prepared (an unusable phone is empty), the comment with what
-    was cut from phone and name. Called by Profile.map for each order.
+    was cut from phone and name, the source's name, the prefix that makes its ids external ones.
+    Called by TargetProfile.compose for each order.
     """
     return {
-        "external_id": external_id,
+        "external_id": prefix + order.id,
+        "source": {"name": source, "prefix": prefix},
         "order": _order_view(order, zone),
         "recipient": _person_view(recipient),
         "buyer": _person_view(buyer),
@@ -163,11 +159,12 @@ _SAMPLE = view(
         updated_at=None,
         raw={},
     ),
-    "",
-    Person(),
-    Person(),
-    "",
-    ZoneInfo("UTC"),
+    recipient=Person(),
+    buyer=Person(),
+    note="",
+    source="",
+    prefix="",
+    zone=ZoneInfo("UTC"),
 )
 _SAMPLE["item"] = _SAMPLE["lines"][0]
 

@@ -168,13 +168,15 @@ def bounds(chosen: settings.Settings) -> Bounds:
 def load_profile(chosen: settings.Settings, connection: str, target: str = "") -> Profile:
     """The mapping of one shop, with the ids that its CRM, or another `target`, gave us."""
     box = chosen.box(target or chosen.shop(connection).target)
-    return profile.load(
-        chosen.profile,
-        parameters={
-            "workflow_id": box.workflow_id,
-            "status_id": box.status_id,
-            "source_id": box.source_id,
-        },
+    parameters = {
+        "workflow_id": box.workflow_id,
+        "status_id": box.status_id,
+        "source_id": box.source_id,
+    }
+    return profile.join(
+        profile.load_source(chosen.source_profile),
+        profile.load_target(chosen.target_profile, parameters),
+        settings.PAIR_PREFIX,
     )
 
 

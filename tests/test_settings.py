@@ -63,6 +63,40 @@ def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_pat
     assert chosen.start_from == settings.EVERYTHING
 
 
+def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_path):
+    chosen = load(REAL)
+    assert chosen.source_profile == settings.PROFILES / "okliving.yaml"
+    assert chosen.target_profile == settings.PROFILES / "onebox.yaml"
+    own = tmp_path / "shop.yaml"
+    own.touch()
+    chosen = load(
+        REAL | {"OKLIVING_PROFILE": str(own), "ONEBOX_PROFILE": "mapping/profiles/onebox.yaml"}
+    )
+    assert (chosen.source_profile, chosen.target_profile.name) == (own, "onebox.yaml")
+    assert load(REAL | {"OKLIVING_PROFILE": "onebox.yaml"}).source_profile.is_file()
+
+
+def test_a_profile_of_one_file_is_refused_with_the_steps(load, tmp_path, monkeypatch):
+    """Named, or left where the shipped one was and edited: to ignore it would lose its tables."""
+    left = tmp_path / "okliving-onebox.yaml"
+    left.touch()
+    with pytest.raises(SettingsError, match="ORDERBRIDGE_PROFILE names") as named:
+        load(REAL | {"ORDERBRIDGE_PROFILE": str(left)})
+    monkeypatch.setattr(settings, "SINGLE_PROFILE", left)
+    with pytest.raises(SettingsError, match="is still there") as found:
+        load(REAL)
+    for refused in (named, found):
+        steps = [
+            "1. Split it",
+            "2. Move",
+            "updates.milestones",
+            "3. Name the two files",
+            "4. Then ",
+        ]
+        places = [str(refused.value).index(step) for step in steps]
+        assert places == sorted(places)
+
+
 def test_unknown_connection_is_named_with_the_known_ones(load):
     with pytest.raises(SettingsError, match=r"no shop connection called 'x' \(known: okliving\)"):
         load(REAL).shop("x")
@@ -99,7 +133,9 @@ def test_half_filled_configuration_names_what_is_missing(load, missing):
         ("ORDERBRIDGE_MODE", "on"),
         ("ORDERBRIDGE_SANDBOX", "perhaps"),
         ("ORDERBRIDGE_SUPERVISED", "perhaps"),
-        ("ORDERBRIDGE_PROFILE", "no/such/file.yaml"),
+        ("ORDERBRIDGE_PROFILE", "mapping/profiles/okliving-onebox.yaml"),
+        ("OKLIVING_PROFILE", "no/such/file.yaml"),
+        ("ONEBOX_PROFILE", "no/such/file.yaml"),
         ("ORDERBRIDGE_START_FROM", "yesterday"),
         ("ORDERBRIDGE_RETENTION_DAYS", "0"),
         ("ORDERBRIDGE_API_KEYS", "key-without-a-name"),

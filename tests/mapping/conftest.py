@@ -1,25 +1,23 @@
-"""The shipped profile and the contract's reference order, for all tests of mapping."""
+"""The shipped profiles, joined, and the contract's reference order, for all tests of mapping."""
 
 import json
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-from mapping.profile import load
+from profiles import joined
 
 # A busy machine is no failure of a law.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")
 def profile():
     parameters = {"workflow_id": "3", "status_id": "17", "source_id": None}
-    return load(ROOT / "mapping/profiles/okliving-onebox.yaml", parameters)
+    return joined(parameters=parameters)
 
 
 @pytest.fixture

@@ -9,16 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import OF_THE_TARGET, SOURCE, TARGET, joined, written
 
 from mapping.order import Person
 from mapping.problems import codes
-from mapping.profile import ProfileError, UnknownShape, load
+from mapping.profile import ProfileError, UnknownShape, load_source, load_target
 from mapping.yamlfile import read_yaml
 
-SHIPPED = Path(__file__).parents[2] / "mapping/profiles/okliving-onebox.yaml"
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -209,7 +208,7 @@ def test_any_line_total_is_met_by_price_times_quantity(total, quantity):
     assert abs(Decimal(product["price"]) * quantity - total) < Decimal("0.005")
 
 
-CACHED = load(SHIPPED)
+CACHED = joined()
 
 
 # Held, with a reason
@@ -474,11 +473,23 @@ def test_page_numbers_are_read_where_they_are(profile, paging, read):
 
 
 def edited(tmp_path, edit):
-    profile = read_yaml(SHIPPED)
-    edit(profile)
-    path = tmp_path / "shop.yaml"
-    path.write_text(yaml.safe_dump(profile, allow_unicode=True), encoding="utf-8")
-    return path
+    """Both files edited as if they were one, and joined again."""
+
+    def part(of_target):
+        def edit_part(profile):
+            both = read_yaml(TARGET) | read_yaml(SOURCE)
+            edit(both)
+            profile.clear()
+            profile |= {
+                n: v for n, v in both.items() if n == "name" or (n in OF_THE_TARGET) == of_target
+            }
+
+        return edit_part
+
+    return joined(
+        written(tmp_path, SOURCE, part(of_target=False)),
+        written(tmp_path, TARGET, part(of_target=True)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -522,22 +533,30 @@ def edited(tmp_path, edit):
 )
 def test_a_mistake_in_a_profile_names_file_and_key(tmp_path, path, value, said):
     with pytest.raises(ProfileError) as caught:
-        load(edited(tmp_path, change(path, value)))
-    assert "shop.yaml" in str(caught.value)
+        edited(tmp_path, change(path, value))
+    assert ("onebox.yaml" if path[0] in OF_THE_TARGET else "okliving.yaml") in str(caught.value)
     assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "a: [", "name: x", "\x00"])
-def test_what_is_no_profile_is_refused(tmp_path, text):
+@pytest.mark.parametrize("load", [load_source, load_target])
+def test_what_is_no_profile_is_refused(tmp_path, load, text):
     path = tmp_path / "shop.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ProfileError, match=r"shop\.yaml"):
         load(path)
 
 
-def test_a_missing_file_is_refused(tmp_path):
+@pytest.mark.parametrize("load", [load_source, load_target])
+def test_a_missing_file_is_refused(tmp_path, load):
     with pytest.raises(ProfileError, match=r"none\.yaml"):
         load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(("load", "other"), [(load_source, TARGET), (load_target, SOURCE)])
+def test_the_file_of_the_other_side_is_refused(load, other):
+    with pytest.raises(ProfileError, match=other.name):
+        load(other)
 
 
 def test_lookups_fill_warn_or_hold(tmp_path, reference):
@@ -546,7 +565,7 @@ def test_lookups_fill_warn_or_hold(tmp_path, reference):
         profile["lookups"]["delivery"] = {"ukrposhta": 1}
         profile["target"]["x"] = {"lookup": "delivery", "from": "shipping.carrier", "default": "9"}
 
-    mapped = load(edited(tmp_path, edit)).map(reference)
+    mapped = edited(tmp_path, edit).map(reference)
     assert mapped.target["paymentid"] == 1
     assert mapped.target["x"] == "9"
     assert "deliveryid" not in mapped.target
@@ -555,13 +574,13 @@ def test_lookups_fill_warn_or_hold(tmp_path, reference):
     def require(profile):
         profile["target"]["deliveryid"]["required"] = True
 
-    mapped = load(edited(tmp_path, require)).map(reference)
+    mapped = edited(tmp_path, require).map(reference)
     assert mapped.reasons == ["target_field_missing"]
     assert mapped.target is None
 
 
 def test_parameters_fill_their_fields_or_leave_them_out(reference):
-    body = load(SHIPPED, {"workflow_id": "5", "source_id": "8"}).map(reference).target
+    body = joined(parameters={"workflow_id": "5", "source_id": "8"}).map(reference).target
     assert (body["workflowid"], body["sourceid"]) == ("5", "8")
     assert "statusid" not in body
 
@@ -570,7 +589,7 @@ def test_a_profile_says_where_the_orders_are(tmp_path):
     def edit(profile):
         profile["source"]["page"] = {"orders": "a.list", "pages": "a.meta.pages"}
 
-    profile = load(edited(tmp_path, edit))
+    profile = edited(tmp_path, edit)
     page = profile.page({"a": {"list": [1], "meta": {"pages": 7}}})
     assert (page.orders, page.pages) == ([1], 7)
     with pytest.raises(UnknownShape):
@@ -582,7 +601,7 @@ def test_recipient_checks_are_the_profiles_choice(tmp_path, reference):
         profile["recipient"] = {"check": False}
 
     reference["recipient"]["phone"] = ""
-    mapped = load(edited(tmp_path, edit)).map(reference)
+    mapped = edited(tmp_path, edit).map(reference)
     assert not mapped.held
     assert "clientphone" not in mapped.target
 
@@ -592,5 +611,5 @@ def test_a_target_field_may_be_any_jmespath(tmp_path, reference):
         profile["target"]["content"] = {"from": "join(', ', lines[].sku)"}
         profile["target"]["late"] = {"from": "order.id", "when": "payment.code == 'cod'"}
 
-    body = load(edited(tmp_path, edit)).map(reference).target
+    body = edited(tmp_path, edit).map(reference).target
     assert (body["content"], body["late"]) == ("SKU-1", "300167757")

@@ -3,16 +3,15 @@
 import json
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import yaml
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from hypothesis import given
 from hypothesis import strategies as st
+from profiles import SOURCE, TARGET, joined, written
 
-from mapping.profile import ProfileError, load
+from mapping.profile import ProfileError
 from mapping.statuses import ACTIONS, MACHINES
 from mapping.updates import (
     AT_LEAST_ONE,
@@ -23,9 +22,7 @@ from mapping.updates import (
     from_flat,
     read_update,
 )
-from mapping.yamlfile import read_yaml
 
-SHIPPED = Path(__file__).parents[2] / "mapping/profiles/okliving-onebox.yaml"
 # To the letter as in the source text.
 EXAMPLE = (
     '{"args":{"order":{"id":"300167757","tracking_number":"123456789012345",'
@@ -336,7 +333,7 @@ def test_different_updates_have_different_digests(other):
         ("", {"comment": "Дякуємо"}, UpdateRequest("300167757", note="Дякуємо")),
     ],
 )
-def test_a_stage_becomes_its_rows_update(profile, stage, extra, wanted):
+def test_a_stage_becomes_its_milestones_update(profile, stage, extra, wanted):
     result = profile.hook_update({"externalid": "okl-300167757", "statusid": stage, **extra})
     assert result.request == wanted
     assert (result.nothing_to_do, result.errors) == (None, {})
@@ -400,17 +397,17 @@ def test_any_hook_is_answered(profile, fields):
     assert (result.request is not None) + bool(result.errors) + bool(result.nothing_to_do) == 1
 
 
-# The profile's section
+# What the profiles say
 
 
 @pytest.fixture
 def edited(tmp_path):
-    def edit(**updates):
-        data = read_yaml(SHIPPED)
-        data["updates"] = updates
-        path = tmp_path / "profile.yaml"
-        path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
-        return load(path)
+    def edit(**said):
+        hook, stages = said.pop("hook", {}), said.pop("stages", [])
+        return joined(
+            written(tmp_path, SOURCE, lambda profile: profile.update(updates=said)),
+            written(tmp_path, TARGET, lambda profile: profile.update(hook=hook, stages=stages)),
+        )
 
     return edit
 
@@ -426,7 +423,7 @@ def test_a_profile_without_a_word_about_updates_has_the_defaults(edited, profile
     }
     assert updates.greatest_age == profile.updates.greatest_age
     assert updates.hook.names == profile.updates.hook.names
-    assert not updates.hook.rows
+    assert not updates.hook.stages
 
 
 def test_ages_and_planner_are_settings(edited):
@@ -486,6 +483,12 @@ def test_a_hooks_fields_may_have_other_names(edited):
         ({"stages": [{"stage": "a", "note": "{ttn.x}"}]}, "'a'"),
         ({"stages": [{"stage": "a", "note": "{}"}]}, "'a'"),
         ({"stages": [{"stage": "a", "note": "{ttn:{stage}}"}]}, "'a'"),
+        ({"milestones": ["shipped"]}, r"updates\.milestones"),
+        ({"milestones": {"shipped": {"order": "ship"}}}, r"updates\.milestones\.shipped\.order"),
+        ({"milestones": {"shipped": {"ttn": True}}}, r"updates\.milestones\.shipped\.ttn"),
+        ({"milestones": {"shipped": 5}}, r"updates\.milestones\.shipped"),
+        ({"milestones": {"shipped": {"note": ""}}}, r"updates\.milestones\.shipped\.note"),
+        ({"milestones": {"shipped": {"note": "{phone}"}}}, r"milestones\.shipped\.note.*phone"),
     ],
 )
 def test_a_mistake_in_the_section_is_refused_by_name(edited, updates, told):

@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirec
 
 
 class Hearing(System):
-    """A system whose box has the stages of the shipped profile's examples, and which can be called."""
+    """A system whose box has the stages of the shipped profiles' examples, and which can be called."""
 
     def __init__(self, folder, database_url, **environment):
         self.hook_secret = secrets.token_hex(24)

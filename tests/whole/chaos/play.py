@@ -38,7 +38,7 @@ from simulator.shop import Shop
 
 WORKERS = 2
 STAGES = ("In work", "Shipped", "Done", "Refused")
-# What each stage of the shipped profile makes of an order, as an update: number, order, delivery.
+# What each stage of the shipped profiles makes of an order, as an update: number, order, delivery.
 MEANS = {
     "In work": (None, "process", None),
     "Shipped": ("ttn", None, "ship"),
@@ -114,7 +114,7 @@ class World(System):
         self.stage_ids = {name: number for number, name in stages.items()}
         settings = QUICK | {
             "ONEBOX_HOOK_SECRETS": self.hook_secret,
-            "ORDERBRIDGE_PROFILE": _profile(folder, plan),
+            "OKLIVING_PROFILE": _profile(folder, plan),
         }
         super().__init__(folder, database_url, shop=shop, crm=crm, **settings)
         self.began = time.monotonic()
@@ -435,13 +435,13 @@ class World(System):
 
 
 def _profile(folder, plan):
-    """The shipped profile with small pages and the planner that finds the way back."""
-    shipped = (ROOT / "mapping/profiles/okliving-onebox.yaml").read_text()
+    """The shipped source's profile with small pages and the planner that finds the way back."""
+    shipped = (ROOT / "mapping/profiles/okliving.yaml").read_text()
     small = shipped.replace("limit: 100", f"limit: {plan.page}").replace(
         "planner: check", "planner: plan"
     )
     assert small.count(f"limit: {plan.page}") == small.count("planner: plan") == 1
-    path = Path(folder) / "profile.yaml"
+    path = Path(folder) / "okliving.yaml"
     path.write_text(small)
     return str(path)
 
