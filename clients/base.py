@@ -52,6 +52,10 @@ _WORTH_STARTING: Final = 0.1
 # Linger for no time at all: closing resets the connection.
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 _WRITE_CHUNK: Final = 64 * 1024
+# Addresses are few; those with a query or an id in them may be many.
+_KEPT_URLS: Final = 64
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 
 _TLS_SPOKEN_TO_PLAIN_PORT = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
@@ -98,7 +102,7 @@ _STATUSES: Final[dict[int, tuple[type[RemoteError], str]]] = {
     402: (Forbidden, "the remote asks for payment; settle the account"),
     403: (Forbidden, "the login lacks a permission; grant it there"),
     404: (Misconfigured, "the address does not exist; check the URL"),
-    405: (Misconfigured, "the address takes no POST; check the URL"),
+    405: (Misconfigured, "the address does not take this method; check the URL"),
     407: (Misconfigured, "a proxy asks for a login"),
     408: (TimedOut, "the remote waited too long for the request"),
     410: (Misconfigured, "the address is gone; check the URL"),
@@ -155,7 +159,7 @@ class Answer:
 
 
 class HttpTransport:
-    """POSTs to one base URL over keep-alive connections; safe to share between threads.
+    """Calls to one base URL over keep-alive connections; safe to share between threads.
 
     In: base URL, the secrets to mask in whatever is quoted. Out: an `Answer` for every status. Fails
     with `Misconfigured` for a URL that cannot be right, otherwise with what `_ERRORS` says. Called by
@@ -203,31 +207,36 @@ class HttpTransport:
         self, path: str, payload: object, headers: Mapping[str, str], deadline: Deadline
     ) -> Answer:
         """Post the payload as JSON; `Rejected` when it cannot be written as JSON."""
-        try:
-            content = orjson.dumps(payload)
-        except TypeError as exc:
-            raise Rejected(f"the order cannot be written as JSON: {masked(str(exc))}") from exc
-        return self._post(path, content, "application/json", headers, deadline)
+        return self.request("POST", path, headers, deadline, content=as_json(payload))
 
     def post_form(
         self, path: str, fields: Mapping[str, str], headers: Mapping[str, str], deadline: Deadline
     ) -> Answer:
         """Post the fields as an HTML form does."""
         content = urlencode(fields).encode()
-        return self._post(path, content, "application/x-www-form-urlencoded", headers, deadline)
+        return self.request("POST", path, headers, deadline, content=content, kind=FORM)
 
-    def _post(
-        self, path: str, content: bytes, kind: str, headers: Mapping[str, str], deadline: Deadline
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        content: bytes | None = None,
+        kind: str = JSON,
     ) -> Answer:
+        """Make one call of any method. `content` of `kind` goes with any of them, GET too; None: no body."""
         if deadline.left() < deadline * _WORTH_STARTING:
             raise Unreachable(f"{self.host}: no time was left to make the call; nothing was sent")
         sent = (value.removeprefix("Bearer ") for value in headers.values())
         secrets = (*self._secrets, *sent)
+        told = headers if content is None else {"Content-Type": kind, **headers}
         status: int | None = None
         try:
             with self._client() as client:
                 response = client.send(
-                    self._request(path, content, kind, headers, deadline), stream=True
+                    self._built(method, path, content, told, deadline), stream=True
                 )
                 try:
                     status = response.status_code
@@ -253,20 +262,26 @@ class HttpTransport:
         finally:
             self._idle.append(client)
 
-    def _request(
-        self, path: str, content: bytes, kind: str, headers: Mapping[str, str], deadline: Deadline
+    def _built(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        deadline: Deadline,
     ) -> httpx.Request:
         url = self._urls.get(path)
         if url is None:
-            url = self._urls[path] = httpx.URL(self._base + path)
+            url = httpx.URL(self._base + path)
+            if len(self._urls) < _KEPT_URLS:
+                self._urls[path] = url
         return httpx.Request(
-            "POST",
+            method,
             url,
             headers=[
                 ("User-Agent", USER_AGENT),
                 ("Accept", "application/json"),
                 ("Accept-Encoding", "gzip"),
-                ("Content-Type", kind),
                 *headers.items(),
             ],
             content=content,
@@ -297,6 +312,14 @@ class HttpTransport:
                     status=response.status_code,
                 )
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def as_json(payload: object) -> bytes:
+    """The payload as the body of a call; `Rejected` when it cannot be written as JSON."""
+    try:
+        return orjson.dumps(payload)
+    except TypeError as exc:
+        raise Rejected(f"the order cannot be written as JSON: {masked(str(exc))}") from exc
 
 
 def parsed(body: bytes) -> Any:

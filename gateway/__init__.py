@@ -1,1 +1,1 @@
-"""The HTTP doors: health for now. Nothing here talks to a remote; what must be done is enqueued."""
+"""The HTTP doors, one module a door. Nothing here talks to a remote; what must be done is enqueued."""

@@ -1,42 +1,37 @@
 """Builds the Flask application that serves every HTTP door.
 
-In: the resources. Out: a WSGI application. A new door is a blueprint of its own file, registered here; one
-that takes no key is named in gateway/keys.py.
+In: the resources. Out: a WSGI application. A new door is a file of its own and a line in DOORS.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask
 
-from gateway import docs, errors, hook, keys, metrics, requests, updates
-from gateway.body import MAX_BODY
-from gateway.health import health
+from gateway import docs, doors, errors, health, hook, metrics, requests, updates
 from gateway.rate import RateLimit
 from tasks.doorbell import Bell
 from tasks.resources import Resources
+
+DOORS: tuple[Callable[[Resources], doors.Door], ...] = (
+    updates.door,
+    docs.door,
+    hook.door,
+    health.door,
+    metrics.door,
+)
 
 
 def create_app(r: Resources) -> Flask:
     """The application over these resources."""
     app = Flask("orderbridge", static_folder=None)
-    app.config.update(
-        RESOURCES=r,
-        BELL=Bell(),
-        MAX_CONTENT_LENGTH=MAX_BODY,
-        MAX_FORM_MEMORY_SIZE=MAX_BODY,
-        **docs.CONFIG,
-    )
+    app.config.update(RESOURCES=r, BELL=Bell(), **docs.CONFIG)
     # An address means what it says: no redirects to another spelling of it.
     app.url_map.merge_slashes = False
-    rate = RateLimit(r)
     requests.register(app)
-    keys.register(app, r, rate)
     api = errors.JsonApi(app)
-    errors.register(app)
-    api.register_blueprint(updates.blueprint)
+    app.config["API"] = api
+    doors.register(app, api, [door(r) for door in DOORS], RateLimit(r))
     docs.complete(api, list(r.sources))
-    app.register_blueprint(docs.create(api))
-    app.register_blueprint(hook.create(r, rate))
-    app.register_blueprint(health)
-    app.register_blueprint(metrics.blueprint)
     return app

@@ -1,6 +1,6 @@
 """Reads what a caller sent, strictly: content type first, then JSON, then its form.
 
-In: the current request. Out: plain values. Refuses with 413 (Flask, above MAX_BODY), 415 and 400.
+In: the current request. Out: plain values. Refuses with 413 (above the door's limit), 415 and 400.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from flask import request
 
 from gateway.errors import SENTENCES, Refusal
 
-# Bytes: many times the longest update.
-MAX_BODY = 64 * 1024
 JSON = "application/json"
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
@@ -44,7 +42,7 @@ def read_fields() -> dict[str, str]:
 def _whole() -> bytes:
     """The body, whole or not at all: one without a length is cut at the limit by werkzeug, in silence."""
     body = request.get_data(cache=True, parse_form_data=False)
-    if request.content_length is None and len(body) >= MAX_BODY:
+    if request.content_length is None and len(body) >= (request.max_content_length or 0):
         raise Refusal(413, SENTENCES[413])
     return body
 

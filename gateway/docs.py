@@ -12,18 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, Response, current_app, jsonify, make_response, render_template
 from markupsafe import Markup
 
+from gateway.doors import Door
 from gateway.errors import JsonApi
+from gateway.keys import by_key
 from mapping.updates import AT_LEAST_ONE
+from tasks.resources import Resources
 
 CONFIG = {
     "API_TITLE": "orderbridge",
     "API_VERSION": "v1",
     "OPENAPI_VERSION": "3.0.3",
-    "OPENAPI_URL_PREFIX": "/api",
-    "OPENAPI_JSON_PATH": "openapi.json",
     "API_SPEC_OPTIONS": {
         "info": {
             "description": "Carries tracking numbers, statuses and comments of orders back to the shop. "
@@ -47,15 +48,19 @@ def complete(api: JsonApi, connections: list[str]) -> None:
         update["properties"]["connection"]["enum"] = connections
 
 
-def create(api: JsonApi) -> Blueprint:
-    """The blueprint of the page."""
+def door(r: Resources) -> Door:
+    """The door of the document and its page."""
     blueprint = Blueprint("docs", __name__, template_folder="templates")
     style = (_TEMPLATES / "docs.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
+    @blueprint.get("/api/openapi.json")
+    def openapi() -> Response:
+        return jsonify(_document())
+
     @blueprint.get("/api/docs")
     def page() -> Response:
-        document = api.spec.to_dict()
+        document = _document()
         response = make_response(
             render_template(
                 "docs.html",
@@ -74,7 +79,17 @@ def create(api: JsonApi) -> Blueprint:
         )
         return response
 
-    return blueprint
+    return Door(
+        blueprint=blueprint,
+        below=("/api/docs", "/api/openapi.json"),
+        authenticate=by_key(r.settings),
+        rate="api",
+    )
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = current_app.config["API"].spec.to_dict()
+    return document
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,17 +1,17 @@
-"""Turns whatever goes wrong into one form of answer: JSON with a sentence and the request's id.
+"""Turns whatever goes wrong into a refusal, and a refusal into JSON with a sentence and the request's id.
 
-In: exceptions of the doors. Out: `{"error", "request_id"}`, with `errors` by field for a 422. Nothing of an
-exception's text or trace reaches a caller. A door refuses by raising `Refusal`; nothing else is needed.
+In: exceptions of the doors. Out: a `Refusal`; as JSON `{"error", "request_id"}`, with `errors` by field for a
+422. Nothing of an exception's text or trace reaches a caller. A door refuses by raising `Refusal`; one that
+answers in another form names it where it is declared (gateway/doors.py).
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from http import HTTPStatus
 
 import structlog
-from flask import Flask, g, jsonify, request
+from flask import g, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 from marshmallow import Schema, fields
@@ -28,6 +28,7 @@ SENTENCES = {
     413: "The body is too large.",
     415: "This content type is not taken here.",
 }
+OUR_FAULT = "This went wrong on our side."
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ class Refusal(Exception):  # noqa: N818  it says what is, as the errors of clien
 
 
 class ErrorSchema(Schema):
-    """An error as every door answers it."""
+    """An error as `as_json` says it."""
 
     error = fields.String(required=True, metadata={"description": "What is wrong, in a sentence."})
     request_id = fields.String(
@@ -68,40 +69,32 @@ class ErrorSchema(Schema):
 
 
 class JsonApi(Api):
-    """flask-smorest with our form of errors, in its answers and in the document."""
+    """flask-smorest with our form of errors in its document."""
 
     ERROR_SCHEMA = ErrorSchema
 
-    def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
-        status = error.code or 500
-        headers = {}
-        if isinstance(error, MethodNotAllowed) and error.valid_methods:
-            headers["Allow"] = ", ".join(sorted(error.valid_methods))
-        default = "The request cannot be read." if status < 500 else "This went wrong on our side."
-        return _answer(SENTENCES.get(status, default), status, headers=headers)
+
+def as_json(refusal: Refusal) -> ResponseReturnValue:
+    """The form of errors of every door that names no other."""
+    said: dict[str, object] = {"error": refusal.sentence, "request_id": g.request_id}
+    if refusal.errors:
+        said["errors"] = refusal.errors
+    return jsonify(said), refusal.status
 
 
-def register(app: Flask) -> None:
-    """Answer errors of this application in our form."""
-    app.register_error_handler(Refusal, _refused)
-    app.register_error_handler(LedgerUnavailable, _ledger_unavailable)
-    app.register_error_handler(Exception, _failed)
-
-
-def _refused(refusal: Refusal) -> ResponseReturnValue:
-    return _answer(refusal.sentence, refusal.status, errors=refusal.errors, headers=refusal.headers)
-
-
-def _ledger_unavailable(_: LedgerUnavailable) -> ResponseReturnValue:
-    log.warning("ledger_unavailable")
-    return _answer(
-        "The ledger does not answer now; nothing was done. Try again in a moment.",
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        headers={"Retry-After": str(LEDGER_RETRY)},
-    )
-
-
-def _failed(error: Exception) -> ResponseReturnValue:
+def refusal_of(error: Exception) -> Refusal:
+    """What a caller is told of this; our own faults are logged here."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    if isinstance(error, LedgerUnavailable):
+        log.warning("ledger_unavailable")
+        return Refusal(
+            503,
+            "The ledger does not answer now; nothing was done. Try again in a moment.",
+            headers={"Retry-After": str(LEDGER_RETRY)},
+        )
     # An exception's text may hold what a caller sent: the log gets its type and where it was raised.
     frames = traceback.extract_tb(error.__traceback__)
     log.error(
@@ -110,17 +103,13 @@ def _failed(error: Exception) -> ResponseReturnValue:
         path=str(request.url_rule or "unmatched"),
         at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
     )
-    return _answer("This went wrong on our side.", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return Refusal(500, OUR_FAULT)
 
 
-def _answer(
-    sentence: str,
-    status: int,
-    *,
-    errors: Mapping[str, list[str]] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> ResponseReturnValue:
-    said: dict[str, object] = {"error": sentence, "request_id": g.request_id}
-    if errors:
-        said["errors"] = errors
-    return jsonify(said), status, dict(headers or {})
+def _of_http(error: HTTPException) -> Refusal:
+    status = error.code or 500
+    headers = {}
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    default = "The request cannot be read." if status < 500 else OUR_FAULT
+    return Refusal(status, SENTENCES.get(status, default), headers=headers)

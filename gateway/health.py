@@ -12,6 +12,8 @@ from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from redis.exceptions import RedisError
 
+from gateway.doors import Door
+from gateway.keys import everyone
 from ledger import connections
 from ledger.clock import SKEW_LIMIT
 from ledger.database import LedgerUnavailable
@@ -23,6 +25,11 @@ LATE_INTERVALS = 5
 LATE_SECONDS = 300
 
 health = Blueprint("health", __name__)
+
+
+def door(_: Resources) -> Door:
+    """The door of health: open, and never counted."""
+    return Door(blueprint=health, below=("/healthz", "/readyz"), authenticate=everyone)
 
 
 @health.get("/healthz")

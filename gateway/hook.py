@@ -12,12 +12,12 @@ import hmac
 import ipaddress
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
 from gateway.body import read_fields
+from gateway.doors import Door
 from gateway.errors import SENTENCES, Refusal
 from gateway.keys import Keyring
-from gateway.rate import RateLimit
 from mapping.hook import HookResult
 from settings import Settings
 from tasks.accepting import take_hook
@@ -28,22 +28,34 @@ CONNECTION = "okliving"
 CALLER = "onebox-hook"
 
 
-def create(r: Resources, rate: RateLimit) -> Blueprint:
-    """The blueprint of the hook, over these settings."""
+# Bytes: many times the longest call.
+LARGEST = 64 * 1024
+
+
+def door(r: Resources) -> Door:
+    """The door of the hook, over these settings."""
     blueprint = Blueprint("hook", __name__)
     keyring = Keyring({str(place): secret for place, secret in enumerate(r.settings.hook_secrets)})
 
-    @blueprint.post("/hooks/onebox/<secret>")
-    def take_in(secret: str) -> Response:
-        if keyring.owner(secret) is None:
+    def admit() -> str:
+        if keyring.owner((request.view_args or {})["secret"]) is None:
             raise Refusal(404, SENTENCES[404])
-        g.caller = CALLER
-        rate.count(CALLER)
+        return CALLER
+
+    @blueprint.post("/hooks/onebox/<secret>")
+    def take_in(secret: str) -> Response:  # noqa: ARG001  looked at before
+        # After the rate was counted: who knows the secret may not make us compute for nothing either.
         _demand_address(r.settings)
         _demand_signature(r.settings)
         return jsonify(_taken(current_app.config["RESOURCES"], read_fields()))
 
-    return blueprint
+    return Door(
+        blueprint=blueprint,
+        below=("/hooks/onebox",),
+        largest=LARGEST,
+        authenticate=admit,
+        rate="hook",
+    )
 
 
 def _taken(r: Resources, fields: dict[str, str]) -> dict[str, Any]:

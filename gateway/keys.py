@@ -1,8 +1,8 @@
 """Who may come in: keys by `Authorization: Bearer`, or nobody but callers on this machine.
 
-In: the configured keys. Out: `flask.g.caller`, the key's name. Keys are kept as SHA-256 digests and all of
-them are compared in constant time. A blueprint without this check is named in OPEN. Refuses with 401, with
-403 when no keys are set and the caller is not local, and with 429 above the rate.
+In: the configured keys. Out: the key's name. Keys are kept as SHA-256 digests and all of them are compared in
+constant time. Refuses with 401, and with 403 when no keys are set and the caller is not local. Called by the
+doors that take a key, and with secrets of their own by those that take another.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from flask import Flask, g, request
+from flask import request
 
 from gateway.errors import Refusal
-from gateway.rate import RateLimit
-from tasks.resources import Resources
+from settings import Settings
 
-# Doors that take no key: health and metrics for machines nearby; the hook has a secret of its own.
-OPEN = frozenset({"health", "hook", "metrics"})
 # Who calls when there are no keys.
 LOCAL = "local"
 
@@ -47,18 +44,14 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def register(app: Flask, r: Resources, rate: RateLimit) -> None:
-    """Ask every request for its key, those of open doors and of no door excepted."""
-    keyring = Keyring(r.settings.api_keys)
+def by_key(chosen: Settings) -> Callable[[], str]:
+    """Lets in who brings one of the API's keys; without keys, callers on this machine."""
+    keyring = Keyring(chosen.api_keys)
+    return lambda: _bearer(keyring) if keyring else _local()
 
-    def admit() -> None:
-        # Where there is no door, there is nothing to protect: 404 and 405 say so to everyone.
-        if request.endpoint is None or request.blueprint in OPEN:
-            return
-        g.caller = _bearer(keyring) if keyring else _local()
-        rate.count(g.caller)
 
-    app.before_request(admit)
+def everyone() -> None:
+    """Lets everyone in: for doors that show figures only."""
 
 
 def _bearer(keyring: Keyring) -> str:

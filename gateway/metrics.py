@@ -15,6 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from gateway.doors import Door
+from gateway.keys import everyone
 from ledger import connections, measures
 from ledger.database import LedgerUnavailable
 from ledger.measures import Lane, Measures
@@ -23,6 +25,11 @@ from tasks.resources import Resources
 QUEUES = ("fetch", "create", "updates", "ocp", "upkeep")
 
 blueprint = Blueprint("metrics", __name__)
+
+
+def door(_: Resources) -> Door:
+    """The door of metrics: open, and never counted."""
+    return Door(blueprint=blueprint, below=("/metrics",), authenticate=everyone)
 
 
 @blueprint.get("/metrics")

@@ -1,7 +1,8 @@
 """How often one caller may come: a fixed window of a second, shared by all gateway processes.
 
-In: the caller's name. Out: nothing, or a `Refusal` with 429 and Retry-After. While Redis is away each process
-counts for itself: a limit must not close the doors. docs/decisions/limits-at-the-doors.md says why so.
+In: the name of a door's rate and the caller's. Out: nothing, or a `Refusal` with 429 and Retry-After. While
+Redis is away each process counts for itself: a limit must not close the doors.
+docs/decisions/limits-at-the-doors.md says why so.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ class RateLimit:
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._away_until = float("-inf")
 
-    def count(self, caller: str) -> None:
-        """Count one request of this caller; raises Refusal when it is one too many."""
-        if self._item is not None and not self._hit(self._item, caller):
+    def count(self, rate: str, caller: str | None) -> None:
+        """Count one request of this caller under this rate; raises Refusal when it is one too many."""
+        if self._item is not None and not self._hit(self._item, f"{rate}:{caller or ''}"):
             raise Refusal(429, "Too many requests; wait a second.", headers={"Retry-After": "1"})
 
-    def _hit(self, item: RateLimitItemPerSecond, caller: str) -> bool:
+    def _hit(self, item: RateLimitItemPerSecond, whose: str) -> bool:
         if time.monotonic() >= self._away_until:
             try:
-                return self._shared.hit(item, caller)
+                return self._shared.hit(item, whose)
             except RedisError:
                 self._away_until = time.monotonic() + AWAY
                 log.warning("rate_counted_alone", seconds=AWAY)
-        return self._own.hit(item, caller)
+        return self._own.hit(item, whose)

@@ -20,7 +20,9 @@ from flask_smorest import Blueprint
 
 from gateway import words
 from gateway.body import read_json
+from gateway.doors import Door
 from gateway.errors import ErrorSchema, Refusal
+from gateway.keys import by_key
 from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
 from ledger import orders, updates
 from ledger.updates import KeyReused, Row
@@ -31,6 +33,8 @@ from tasks.resources import Resources
 
 PREFIX = "/api/v1"
 DEFAULT_CONNECTION = "okliving"
+# Bytes: many times the longest update.
+LARGEST = 64 * 1024
 # Of an order's updates, the newest that are shown.
 SHOWN = 50
 # What the ledger keeps of a key.
@@ -85,14 +89,26 @@ MEANINGS = {
 
 def _refuses(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Say in the document how a door may refuse."""
-    content = {"application/json": {"schema": ErrorSchema}}
-    document: Callable[[Callable[..., Any]], Callable[..., Any]] = blueprint.doc(
-        responses={
-            str(status): {"description": MEANINGS[status], "content": content}
-            for status in statuses
-        }
-    )
+
+    def document(view: Callable[..., Any]) -> Callable[..., Any]:
+        for status in statuses:
+            view = blueprint.alt_response(status, schema=ErrorSchema, description=MEANINGS[status])(
+                view
+            )
+        return view
+
     return document
+
+
+def door(r: Resources) -> Door:
+    """The door of updates and orders."""
+    return Door(
+        blueprint=blueprint,
+        below=(PREFIX,),
+        largest=LARGEST,
+        authenticate=by_key(r.settings),
+        rate="api",
+    )
 
 
 @blueprint.route("/updates", methods=["POST"])

@@ -7,12 +7,12 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Literal
 
-from simulator.remote import Answer, Call, Refused, Remote, Route, as_json
+from simulator.remote import Answer, Call, Refused, Remote, Routes, as_json
 
 Shape = Literal["any", "object", "array"]
 PasswordForm = Literal["any", "raw", "md5"]
@@ -98,14 +98,14 @@ class Crm(Remote):
         further = {str(first + step): name for step, name in enumerate(self.stage_names, start=1)}
         return {self.status_id: "Нове", **further}
 
-    def routes(self) -> Mapping[str, Route]:
+    def routes(self) -> Routes:
         return {
-            self.TOKEN: self._token,
-            self.ORDER_SET: self._order_set,
-            self.ORDER_GET: self._order_get,
-            self.WORKFLOW_GET: self._workflow_get,
-            self.CONTACT_GET: self._contact_get,
-            self.CONTACT_SET: self._contact_set,
+            ("POST", self.TOKEN): self._token,
+            ("POST", self.ORDER_SET): self._order_set,
+            ("POST", self.ORDER_GET): self._order_get,
+            ("POST", self.WORKFLOW_GET): self._workflow_get,
+            ("POST", self.CONTACT_GET): self._contact_get,
+            ("POST", self.CONTACT_SET): self._contact_set,
         }
 
     def find(self, externalid: str) -> list[dict[str, Any]]:

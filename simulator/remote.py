@@ -37,9 +37,11 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
     body: Any
     form: bool = False
+    method: str = "POST"
 
 
 Route = Callable[[Call], Awaitable[Answer]]
+Routes = Mapping[tuple[str, str], Route]
 
 
 class Refused(Exception):  # noqa: N818  an answer of the remote, not an error of ours
@@ -63,6 +65,7 @@ class Recorded:
     token: str
     status: int | None = None
     fault: str = ""
+    method: str = "POST"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -87,8 +90,8 @@ class Remote:
     _journal: Journal | None = field(default=None, init=False, repr=False)
     _replaying: bool = field(default=False, init=False, repr=False)
 
-    def routes(self) -> Mapping[str, Route]:
-        """Path to handler."""
+    def routes(self) -> Routes:
+        """Method and path to handler."""
         raise NotImplementedError
 
     def replay(self, event: list[Any]) -> None:
@@ -137,10 +140,11 @@ class Remote:
             self._journal.append(event)
 
     async def handle(self, call: Call) -> Answer:
-        """Apply the call; a path that does not exist is 404."""
-        route = self.routes().get(call.path)
+        """Apply the call; a path that does not exist is 404, one that takes other methods 405."""
+        routes = self.routes()
+        route = routes.get((call.method, call.path))
         if route is None:
-            return Answer(404, b'{"error":"not found"}')
+            return unrouted([method for method, path in routes if path == call.path])
         try:
             return await route(call)
         except Refused as refused:
@@ -150,7 +154,7 @@ class Remote:
         """Count a call that has just come in and note it in the log."""
         self.counts[call.path] += 1
         token = call.headers.get("token") or call.headers.get("Authorization", "")
-        entry = Recorded(call.path, self.clock(), masked(call.body), token[-6:])
+        entry = Recorded(call.path, self.clock(), masked(call.body), token[-6:], method=call.method)
         self.requests.append(entry)
         if len(self.requests) > KEPT_REQUESTS:
             del self.requests[: KEPT_REQUESTS // 2]
@@ -184,6 +188,14 @@ def masked(body: Any) -> Any:
     if isinstance(body, dict) and any(name in body for name in SECRETS):
         return {name: "***" if name in SECRETS else value for name, value in body.items()}
     return body
+
+
+def unrouted(taken: list[str]) -> Answer:
+    """Answer to a call that nothing is there for; `taken` are the methods of its path."""
+    if not taken:
+        return Answer(404, b'{"error":"not found"}')
+    allowed = ", ".join(sorted(taken))
+    return as_json(405, {"error": f"only {allowed}"})._replace(headers={"Allow": allowed})
 
 
 def as_json(status: int, content: Any) -> Answer:

@@ -118,8 +118,6 @@ class Server:
         app.max_in_flight = max(app.max_in_flight, app.in_flight)
         try:
             plan = app.faults.plan(path, lambda: app.ids_in(call.body))
-            if request.method != "POST":
-                return reply(as_json(405, {"error": "only POST"}), entry)
             if plan is HONEST:
                 return reply(await app.handle(call), entry)
             return await self._play(request, call, plan, entry)
@@ -231,15 +229,16 @@ class Server:
 
 
 async def read_call(request: web.BaseRequest) -> Call:
+    """The request with its body, which any method may have, GET too."""
     raw = await request.read()
     if request.content_type == "application/x-www-form-urlencoded":
         pairs = parse_qsl(raw.decode(errors="replace"))
-        return Call(request.path, request.headers, dict(pairs), form=True)
+        return Call(request.path, request.headers, dict(pairs), True, request.method)
     body = None
     if request.content_type.endswith("json"):
         with contextlib.suppress(orjson.JSONDecodeError):
             body = orjson.loads(raw)
-    return Call(request.path, request.headers, body)
+    return Call(request.path, request.headers, body, method=request.method)
 
 
 def reply(answer: Answer, entry: Recorded | None) -> web.Response:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import orjson
 
 from simulator.generator import Generator
-from simulator.remote import Answer, Call, Refused, Remote, Route, as_json
+from simulator.remote import Answer, Call, Refused, Remote, Routes, as_json
 from simulator.samples import SHOP_ZONE, shop_time
 
 Mode = Literal["window", "all", "new"]
@@ -132,11 +132,11 @@ class Shop(Remote):
             for order in self._generator.past(self.history, self.now()):
                 self.add(order)
 
-    def routes(self) -> Mapping[str, Route]:
+    def routes(self) -> Routes:
         return {
-            self.TOKEN: self._token,
-            self.GET_ORDERS: self._get_orders,
-            self.UPDATE_ORDER: self._update_order,
+            ("POST", self.TOKEN): self._token,
+            ("POST", self.GET_ORDERS): self._get_orders,
+            ("POST", self.UPDATE_ORDER): self._update_order,
         }
 
     def now(self) -> datetime:
