@@ -66,12 +66,12 @@ class Group:
     """Where a group of the order's fields lies and how each of them is found there."""
 
     at: Getter
-    getters: tuple[tuple[str, Getter], ...]
+    getters: Mapping[str, Getter]
 
     def read(self, found: dict[str, Any]) -> dict[str, Any]:
         """Give what is there, without what is null: absent and null are one."""
         read = {}
-        for name, get in self.getters:
+        for name, get in self.getters.items():
             value = get(found)
             if value is not None:
                 read[name] = value
@@ -88,9 +88,8 @@ class Places:
 
     def value(self, raw: object, name: str) -> object:
         """Give one of the order's own fields, such as its id."""
-        if not isinstance(raw, dict):
-            return None
-        return next((get(raw) for field, get in self.flat.getters if field == name), None)
+        get = self.flat.getters.get(name)
+        return get(raw) if get is not None and isinstance(raw, dict) else None
 
     def key(self, raw: object) -> str | None:
         """Give the order's id as text, or None when there is none to keep it by."""
@@ -254,7 +253,7 @@ def _updates(updates: dict[str, Any]) -> SourceUpdates:
 def _places(order: dict[str, Any]) -> Places:
     is_other: Callable[[object], object] = order["recipient"].pop("is_other", _nothing)
     return Places(
-        flat=Group(_itself, tuple((n, get) for n, get in order.items() if n not in GROUPS)),
+        flat=Group(_itself, {n: get for n, get in order.items() if n not in GROUPS}),
         groups={name: _group(order[name]) for name in GROUPS},
         is_other=is_other,
     )
@@ -262,7 +261,7 @@ def _places(order: dict[str, Any]) -> Places:
 
 def _group(paths: dict[str, Getter]) -> Group:
     at = paths.get("at", _itself)
-    return Group(at, tuple((name, get) for name, get in paths.items() if name != "at"))
+    return Group(at, {name: get for name, get in paths.items() if name != "at"})
 
 
 def _itself(value: object) -> object:
