@@ -174,7 +174,7 @@ def is_nameless(target: Target, profile: Profile, said: Said) -> bool:
         said.stages
         and all(stage.isdecimal() and stage not in names for stage in said.stages)
         and not hook.has_row(said)
-        and not all(word.isdecimal() for word in hook.rows)
+        and not all(word.isdecimal() for word in hook.stages)
     )
 
 
