@@ -30,6 +30,7 @@ __all__ = [
     "plan",
     "read_machines",
     "resolve",
+    "states_with",
 ]
 
 SAME = "same"
@@ -260,11 +261,16 @@ def resolve(
     possible; with or without those that change nothing. If they fit one state alone, it is that.
     """
     if state_now not in machine.transitions:
-        fitting = [s for s, row in machine.transitions.items() if _fits(s, row, set(possible))]
+        fitting = states_with(machine, possible)
         state_now = fitting[0] if len(fitting) == 1 else None
     if state_now is None or not is_known_action(machine, action):
         return "refused"
     return "already_there" if state_now == goal(machine, action) else "refused"
+
+
+def states_with(machine: Machine, possible: tuple[str, ...]) -> list[str]:
+    """The states from which just these actions are possible, with or without those that change nothing."""
+    return [s for s, row in machine.transitions.items() if _fits(s, row, set(possible))]
 
 
 def _fits(state: str, row: Mapping[str, str], possible: set[str]) -> bool:

@@ -280,7 +280,7 @@ class _Drain:
 
     def _plan(self, row: Row, name: str) -> statuses.Plan:
         """What the last poll saw is good enough to find a path, not to spare a call or refuse one."""
-        action = (row.order_action if name == "order" else row.delivery_action) or ""
+        action = _action(row, name) or ""
         state, certain = self._state(name)
         # Who retries what was parked knows better than we do.
         certain = certain and not row.in_doubt and not _is_retried(row)
@@ -418,7 +418,7 @@ class _Drain:
         """What we knew was wrong: learn from the answer, and see whether the goal is reached."""
         machine = self._machine(name)
         self._known = _with(self._known, name, None, certain=False)
-        asked = row.order_action if name == "order" else row.delivery_action
+        asked = _action(row, name)
         if asked is None or asked != action:
             # A step of a plan that was made for another state: what was asked goes as it is.
             self._record(row, _unchanged(row), call("refused", exc), self._known)
@@ -428,8 +428,23 @@ class _Drain:
             self._taught.add(name)
             made = call("already_there", exc)
             return self._end_part(row, name, "sent", "update_nothing_to_do", call=made)
+        if row.in_doubt and self._went_further(row, name, exc.possible):
+            made = call("already_there", exc)
+            return self._end_part(row, name, "sent", "update_nothing_to_do", call=made)
         made, allowed = call("refused", exc), _named(name, exc.possible)
         return self._end_part(row, name, "parked", "update_illegal", detail=allowed, call=made)
+
+    def _went_further(self, row: Row, name: str, possible: tuple[str, ...]) -> bool:
+        """Whether the shop may stand where a later update of this order leads, one that may have arrived too:
+        then so did this one, and a ledger that went back has forgotten it. If the shop stands elsewhere, that
+        later one is refused in its turn.
+        """
+        machine = self._machine(name)
+        later = (_action(o, name) for o in self._rows if o.seq > row.seq and o.in_doubt)
+        goals = {
+            statuses.goal(machine, a) for a in later if a and statuses.is_known_action(machine, a)
+        }
+        return not goals.isdisjoint(statuses.states_with(machine, possible))
 
     def _unsettle(self) -> None:
         """A call of which nobody knows whether it arrived may take effect for a while."""
@@ -654,6 +669,10 @@ def _unchanged(
 
 def _is_retried(row: Row) -> bool:
     return row.reason.startswith(updates.RETRIED)
+
+
+def _action(row: Row, name: str) -> str | None:
+    return row.order_action if name == "order" else row.delivery_action
 
 
 def _takes_over(newer: Row, row: Row, part: str) -> bool:

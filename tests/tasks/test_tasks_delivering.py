@@ -13,8 +13,9 @@ import pytest
 from clients import errors
 from clients.errors import IllegalTransition, NotFound, Rejected, StoreUnavailable
 from clients.limits import Rate, Slots
-from ledger import connections, orders, updates, waking
+from ledger import connections, orders, tides, updates, waking
 from ledger.orders import Arrived, NotPossible
+from ledger.tides import Bounds
 from ledger.updates import Asked, Due
 from simulator.samples import reference_order
 from simulator.shop import next_state
@@ -736,6 +737,30 @@ def test_the_doubt_falls_on_the_update_that_could_be_sent(r, clock):
     drain(r)
     assert "update_note_maybe_doubled" in codes(r, note)
     assert not row(r, blocked).in_doubt
+
+
+def test_updates_that_a_ledger_has_forgotten_to_have_sent_hold_nothing_up(with_shop, clock):
+    """All were sent; a ledger that went back has them in the queue again, and the shop is further by then."""
+    r = with_shop(shop=StatefulShop())
+    first = ask(r, order_action="process", note="1")
+    last = ask(r, order_action="complete", note="2")
+    shop(r).states = {"order": "completed", "delivery": "open"}
+    r.ledger.write(lambda db: tides.begin_anew(db, tides.standing(db), clock.now, Bounds()))
+    clock.go(2 * WAIT + 1)
+    for _ in range(4):
+        drain(r)
+    assert [row(r, one).state for one in (first, last)] == ["sent", "sent"]
+    assert shop(r).states["order"] == "completed"
+
+
+def test_update_that_was_never_sent_is_not_taken_for_one_that_was(with_shop):
+    """As above, but nothing is in doubt: somebody else has completed the order."""
+    r = with_shop(shop=StatefulShop())
+    first = ask(r, order_action="process")
+    ask(r, order_action="complete")
+    shop(r).states = {"order": "completed", "delivery": "open"}
+    drain(r)
+    assert state(r, first) == ("parked", "update_illegal")
 
 
 def test_after_a_vanished_worker_nothing_is_certain(r, clock):
