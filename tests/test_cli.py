@@ -311,7 +311,7 @@ def test_preview_of_an_order_in_the_ledger_and_of_a_purged_one(run, ledger):
     pk = give(ledger)
     code, out, _ = run("preview", "1", "--json")
     assert (code, json.loads(out)["order_id"]) == (0, "1")
-    orders.ignore(ledger, pk, NOW)
+    orders.ignore(ledger, pk, NOW, who="olena")
     purging.orders(ledger, datetime(2030, 1, 1, tzinfo=UTC))
     code, _, err = run("preview", "1")
     assert (code, "purged" in err) == (3, True)
