@@ -17,6 +17,7 @@ from flask_smorest import Api
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from desk.errors import Absent
 from ledger.database import LedgerUnavailable
 
 # Seconds after which it is worth trying again when the ledger could not be reached.
@@ -84,12 +85,17 @@ class JsonApi(Api):
 def register(app: Flask) -> None:
     """Answer errors of this application in our form."""
     app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(Absent, _absent)
     app.register_error_handler(LedgerUnavailable, _ledger_unavailable)
     app.register_error_handler(Exception, _failed)
 
 
 def _refused(refusal: Refusal) -> ResponseReturnValue:
     return _answer(refusal.sentence, refusal.status, errors=refusal.errors, headers=refusal.headers)
+
+
+def _absent(absent: Absent) -> ResponseReturnValue:
+    return _answer(str(absent), HTTPStatus.NOT_FOUND)
 
 
 def _ledger_unavailable(_: LedgerUnavailable) -> ResponseReturnValue:

@@ -58,7 +58,7 @@ def test_what_was_not_possible_is_not_kept(ledger, held):
 
 
 def test_an_act_that_cannot_be_kept_is_not_done(ledger, held):
-    ledger.write(lambda db: HISTORY.drop(db))
+    ledger.write(HISTORY.drop)
     with pytest.raises((DBAPIError, LedgerUnavailable)):
         orders.ignore(ledger, held, NOW, who="olena")
     (row,) = orders.listing(ledger, NOW)

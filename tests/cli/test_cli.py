@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import pytest
 from whole.system import Valkey
 
-import cli
 import settings
+from cli import app as cli
 from ledger import orders, purging
 from ledger.database import open_ledger
 from ledger.migrate import upgrade

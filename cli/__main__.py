@@ -1,0 +1,5 @@
+"""`python -m cli` is `orderbridge`."""
+
+from cli.app import main
+
+main()
