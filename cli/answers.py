@@ -1,7 +1,7 @@
 """How commands answer: exit codes, JSON for machines, tables and sentences for people, options they share.
 
-In: plain rows and sentences. Out: stdout for the answer, stderr for what is wrong. rich is imported by those who
-draw something with it. Used by all modules of cli.
+In: plain rows and sentences. Out: stdout for the answer, stderr for what is wrong. rich is imported by
+those who draw something with it. Used by all modules of cli.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-# 0 done, 1 it failed, 2 the call or a setting is wrong, 3 there is nothing of that kind, 4 not possible in the
-# present state.
+# 0 done, 1 it failed, 2 the call or a setting is wrong, 3 there is nothing of that kind, 4 not possible in
+# the present state.
 FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

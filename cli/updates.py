@@ -1,4 +1,4 @@
-"""The command `update`, and the commands `updates ...`: see updates on their way back, and mend what is parked."""
+"""The commands `update` and `updates ...`: send an update, see those on their way, mend what is parked."""
 
 from __future__ import annotations
 

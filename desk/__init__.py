@@ -1,1 +1,1 @@
-"""What a person may see and do, each act with who did it: for the command line, the HTTP doors and a console."""
+"""What a person may see and do, each act with who did it: for command line, HTTP doors and console."""

@@ -1,7 +1,7 @@
 """What a person, or a caller with a name, may see of updates and do to them: list, show, retry, cancel, send.
 
-In: the open ledger, an update's number, and who acts; to send, the resources of the process. Out: the ledger's
-rows. Fails with `Absent`, `Impossible` and `Wrong`, each with a sentence for the person, and with
+In: the open ledger, an update's number, and who acts; to send, the resources of the process. Out: the
+ledger's rows. Fails with `Absent`, `Impossible` and `Wrong`, each with a sentence for the person, and with
 `LedgerUnavailable`. Called by cli and gateway.
 """
 
