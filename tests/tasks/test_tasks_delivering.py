@@ -931,7 +931,7 @@ def test_nobody_changes_what_is_being_sent(r, clock, change):
     assert raised
     assert state(r, update) == ("sent", "")
     with pytest.raises(NotPossible, match="is sent"):
-        change(r.ledger, update, clock.now)
+        change(r.ledger, update, clock.now, who="olena")
 
 
 def test_a_person_mends_during_the_drain_and_it_is_rung_for(r, clock):
