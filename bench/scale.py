@@ -87,6 +87,7 @@ def purge(ledger: Ledger, before: object) -> list[int]:
         purging.update_attempts,
         purging.hook_calls,
         purging.intake,
+        purging.history,
     )
     return [part(ledger, before) for part in parts]
 

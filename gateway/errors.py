@@ -17,6 +17,7 @@ from flask_smorest import Api
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from desk.errors import Absent
 from ledger.database import LedgerUnavailable
 
 # Seconds after which it is worth trying again when the ledger could not be reached.
@@ -88,6 +89,8 @@ def refusal_of(error: Exception) -> Refusal:
         return error
     if isinstance(error, HTTPException):
         return _of_http(error)
+    if isinstance(error, Absent):
+        return Refusal(404, str(error))
     if isinstance(error, LedgerUnavailable):
         log.warning("ledger_unavailable")
         return Refusal(

@@ -12,23 +12,23 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
 
+from desk import orders as desk_orders
+from desk import updates as desk_updates
+from desk.errors import KeyTaken, Wrong
 from gateway import words
 from gateway.body import read_json
 from gateway.doors import Door
 from gateway.errors import ErrorSchema, Refusal
 from gateway.keys import by_key
 from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
-from ledger import orders, updates
-from ledger.updates import KeyReused, Row
+from ledger.updates import Row
 from mapping.problems import explain
 from mapping.updates import UpdateRequest, UpdateSchema, read_update
-from tasks.accepting import UnknownConnection, accept
 from tasks.resources import Resources
 
 PREFIX = "/api/v1"
@@ -39,7 +39,6 @@ LARGEST = 64 * 1024
 SHOWN = 50
 # What the ledger keeps of a key.
 LONGEST_KEY = 200
-LONGEST_ID = 64
 # Printable ASCII; blanks at its ends would not survive HTTP.
 KEY_PATTERN = "^[!-~]([ -~]{0,198}[!-~])?$"
 # What stands before the keys of other doors; an API key may have such a name all the same.
@@ -127,17 +126,18 @@ def take_in() -> dict[str, Any]:
     key = _scoped_key()
     asked = _update()
     try:
-        row = accept(
+        row = desk_updates.send(
             _resources(),
             asked,
+            who=g.caller,
             origin=f"http:{g.caller}"[:64],
             key=key,
             ring=current_app.config["BELL"].ring_updates,
         )
-    except KeyReused as exc:
+    except KeyTaken as exc:
         raise Refusal(409, "This Idempotency-Key was used before, for another update.") from exc
-    except UnknownConnection as exc:
-        raise _invalid({"connection": [str(exc)]}) from exc
+    except Wrong as exc:
+        raise _invalid(exc.errors) from exc
     answer: dict[str, Any] = {"id": row.id, "order_id": row.order_id, "state": "queued"}
     if asked.warnings:
         answer["warnings"] = [
@@ -155,11 +155,8 @@ def show_update(update_id: int) -> dict[str, Any]:
 
     Its state and why, what became of each part, and every call that was made for it.
     """
-    r = _resources()
-    row = updates.find(r.ledger, update_id)
-    if row is None:
-        raise Refusal(404, "There is no update with this id.")
-    return _shown(row) | {"attempts": updates.calls(r.ledger, update_id)}
+    shown = desk_updates.show(_resources().ledger, update_id)
+    return _shown(shown.update) | {"attempts": shown.calls}
 
 
 @blueprint.route("/orders/<path:order_id>")
@@ -171,11 +168,9 @@ def show_order(order_id: str) -> dict[str, Any]:
 
     Its state and why, its id in the CRM, and its newest updates.
     """
-    r = _resources()
     connection = request.args.get("connection", DEFAULT_CONNECTION)
-    found, asked = _find_order(r, connection, order_id)
-    if found is None and not asked:
-        raise Refusal(404, "There is no order with this id, and no update of one.")
+    known = desk_orders.known(_resources().ledger, connection, order_id, SHOWN)
+    found = known.order
     codes = _codes(found.reason) if found is not None else []
     return {
         "order_id": order_id,
@@ -188,7 +183,7 @@ def show_order(order_id: str) -> dict[str, Any]:
         "changed": found is not None and found.changed,
         "received_at": found and found.received_at,
         "state_at": found and found.state_at,
-        "updates": [_shown(row) for row in asked],
+        "updates": [_shown(row) for row in known.updates],
     }
 
 
@@ -226,21 +221,6 @@ def _scoped_key() -> str | None:
     if len(key) <= LONGEST_KEY:
         return key
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
-
-
-def _sound_id(text: str) -> bool:
-    """Whether this may be an id in the ledger; PostgreSQL takes no NUL."""
-    return len(text) <= LONGEST_ID and text.isprintable()
-
-
-def _find_order(
-    r: Resources, connection: str, order_id: str
-) -> tuple[orders.Row | None, list[Row]]:
-    if not (_sound_id(order_id) and _sound_id(connection)):
-        return None, []
-    found = orders.listing(r.ledger, datetime.now(UTC), order_id=order_id)
-    asked = updates.listing(r.ledger, connection=connection, order_id=order_id, limit=SHOWN)
-    return next((row for row in found if row.connection == connection), None), asked
 
 
 # --- showing ------------------------------------------------------------------------------------------

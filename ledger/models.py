@@ -390,3 +390,27 @@ class HookCall(Base):
         _partial("ix_hook_calls_due", IS_UNDONE, "next_try_at"),
         _partial("ix_hook_calls_process", IS_UNDONE, "process", "id"),
     )
+
+
+class Act(Base):
+    """One act of a person, or of a caller with a name: who did what to which order, update or connection.
+    `before` and `after` are states and reasons, never personal data. Rows are only added.
+    """
+
+    __tablename__ = "history"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(String(64))
+    what: Mapped[str] = mapped_column(String(32))
+    about: Mapped[str] = mapped_column(String(16))
+    connection: Mapped[str] = mapped_column(String(64))
+    order_id: Mapped[str | None] = mapped_column(String(64))
+    update_id: Mapped[int | None] = mapped_column(BigInteger)
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (
+        Index("ix_history_of_order", "connection", "order_id", "id"),
+        Index("ix_history_at", "at"),
+    )

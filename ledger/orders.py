@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger import tallies, tides
+from ledger import history, tallies, tides
 from ledger.database import Ledger
 from ledger.models import IS_OPEN, Attempt, Intake, Order, UtcDateTime
 
@@ -947,74 +947,79 @@ _OLDEST = (
 _OLDEST_FREE = _OLDEST.where(_FREE)
 
 
-def retry(ledger: Ledger, pk: int, now: datetime) -> None:
+def retry(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     """A person asks for a try now: held and ignored orders go back to work, waiting ones become due.
 
     An uncertain order keeps its wait: it is looked up now, and not sent before its time. Raises
     NotPossible for a created one.
     """
-    _mend(
-        ledger,
-        pk,
-        now,
-        ("received", "waiting", "held", "ignored"),
-        "waiting",
-        "released",
-        **asdict(NO_TROUBLE),
-    )
+    allowed = ("received", "waiting", "held", "ignored")
+    act = _Act("order_retried", who, "waiting", "released")
+    _mend(ledger, pk, now, act, allowed, **asdict(NO_TROUBLE))
 
 
-def release(ledger: Ledger, pk: int, now: datetime) -> None:
+def release(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     """A person accepts the doubts for which an order is held; what is missing stays missing, and holds it
     again. Raises NotPossible for any other state.
     """
-    _mend(
-        ledger,
-        pk,
-        now,
-        ("held",),
-        "waiting",
-        "released",
-        accepted_hash=ORDERS.c.content_hash,
-        **asdict(NO_TROUBLE),
-    )
+    act = _Act("order_released", who, "waiting", "released")
+    accepted = {"accepted_hash": ORDERS.c.content_hash}
+    _mend(ledger, pk, now, act, ("held",), **accepted, **asdict(NO_TROUBLE))
 
 
-def ignore(ledger: Ledger, pk: int, now: datetime) -> None:
+def ignore(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     """A person decides that an order shall not be sent. Raises NotPossible when it is created or is
     being sent at this moment.
     """
-    _mend(ledger, pk, now, ("received", "waiting", "held"), "ignored", "ignored")
+    act = _Act("order_ignored", who, "ignored", "ignored")
+    _mend(ledger, pk, now, act, ("received", "waiting", "held"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """What a person does to an order, and the state and reason that it has then."""
+
+    what: history.What
+    who: str
+    state: str
+    reason: str
 
 
 def _mend(
-    ledger: Ledger,
-    pk: int,
-    now: datetime,
-    allowed: tuple[str, ...],
-    state: str,
-    reason: str,
-    **more: Any,
+    ledger: Ledger, pk: int, now: datetime, act: _Act, allowed: tuple[str, ...], **more: Any
 ) -> None:
     def unit(db: Connection) -> None:
-        done = db.execute(
-            update(ORDERS)
-            .where(
-                ORDERS.c.id == pk,
-                ORDERS.c.state.in_(allowed),
-                or_(ORDERS.c.lease_until.is_(None), ORDERS.c.lease_until < now),
-            )
-            .values(state=state, reason=reason, state_at=now, next_try_at=now, **more)
-        ).rowcount
-        if not done:
-            found = db.execute(select(ORDERS).where(ORDERS.c.id == pk)).one()
-            if found.lease_until is not None and found.lease_until >= now:
-                raise NotPossible(
-                    f"Order {found.order_id} is being worked on; try again in a minute."
-                )
+        # Locked, so that the history tells what this act has changed.
+        found = db.execute(_MENDED, {"of_pk": pk}).one()
+        if found.lease_until is not None and found.lease_until >= now:
+            raise NotPossible(f"Order {found.order_id} is being worked on; try again in a minute.")
+        if found.state not in allowed:
             raise NotPossible(f"Order {found.order_id} is {found.state}.")
+        after = {"state": act.state, "reason": act.reason}
+        db.execute(
+            update(ORDERS)
+            .where(ORDERS.c.id == pk)
+            .values(**after, state_at=now, next_try_at=now, **more)
+        )
+        before = {"state": found.state, "reason": found.reason}
+        of = (found.connection, found.order_id)
+        done = history.Act(now, act.who, act.what, "order", *of, before=before, after=after)
+        history.write_in(db, done)
 
     ledger.write(unit)
+
+
+_MENDED = (
+    select(
+        ORDERS.c.connection,
+        ORDERS.c.order_id,
+        ORDERS.c.state,
+        ORDERS.c.reason,
+        ORDERS.c.lease_until,
+    )
+    .where(ORDERS.c.id == bindparam("of_pk"))
+    .with_for_update()
+)
 
 
 def _row(found: Any, now: datetime) -> Row:

@@ -1,4 +1,4 @@
-"""Time passes: personal data of what ended long ago is blanked, and the record of each call is deleted.
+"""Time passes: personal data of what ended long ago is blanked, the record of each call and act is deleted.
 
 In: a moment; what ended before it is over. Out: how many rows. Ids and states stay. In chunks, each a
 transaction of its own that holds the writer for some milliseconds, with a rest after each as long as it
@@ -19,6 +19,7 @@ from ledger.database import Ledger
 from ledger.models import (
     HAS_OLD_NOTE,
     IS_PURGEABLE,
+    Act,
     Attempt,
     HookCall,
     Intake,
@@ -33,6 +34,7 @@ INTAKE = cast("Table", Intake.__table__)
 UPDATES = cast("Table", Update.__table__)
 UPDATE_ATTEMPTS = cast("Table", UpdateAttempt.__table__)
 HOOKS = cast("Table", HookCall.__table__)
+HISTORY = cast("Table", Act.__table__)
 
 # Rows in one transaction: some 10 ms on SQLite.
 CHUNK = 200
@@ -100,6 +102,11 @@ def update_attempts(ledger: Ledger, before: datetime) -> int:
 def hook_calls(ledger: Ledger, before: datetime) -> int:
     """Delete the calls of the hook that were worked off before that moment."""
     return _delete_older(ledger, HOOKS, HOOKS.c.done_at, before)
+
+
+def history(ledger: Ledger, before: datetime) -> int:
+    """Delete what people did before that moment."""
+    return _delete_older(ledger, HISTORY, HISTORY.c.at, before)
 
 
 _BLANK_ATTEMPTS = (

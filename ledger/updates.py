@@ -17,7 +17,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Table, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger import tallies
+from ledger import history, tallies
 from ledger.database import Ledger
 from ledger.models import IS_OPEN_QUEUE, Update, UpdateAttempt, UpdateQueue
 from ledger.orders import EARLY, NotPossible
@@ -41,7 +41,7 @@ class KeyReused(Exception):  # noqa: N818  it says what is, as the errors of cli
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An update as it is accepted; what is None is not meant."""
+    """An update as it is accepted; what is None is not meant. `who` asked, where the history is to tell."""
 
     connection: str
     order_id: str
@@ -54,6 +54,7 @@ class Asked:
     replace: bool = False
     key: str | None = None
     warnings: tuple[dict[str, Any], ...] = ()
+    who: str | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -217,7 +218,10 @@ def accept_in(db: Connection, asked: Asked, now: datetime) -> Row:
     del values["id"]  # the database gives it
     number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
     if number is not None:
-        return replace(row, id=number)
+        row = replace(row, id=number)
+        if asked.who is not None:
+            _tell(db, row, now, "update_accepted", asked.who, None, _standing(row))
+        return row
     # Another process took the key between our look and our insert: the place is given back.
     db.execute(
         update(QUEUES)
@@ -703,7 +707,7 @@ def our_tracking_numbers(ledger: Ledger, connection: str, order_id: str) -> set[
         return set(db.execute(query).scalars())
 
 
-def retry(ledger: Ledger, update_id: int, now: datetime) -> Due:
+def retry(ledger: Ledger, update_id: int, now: datetime, *, who: str) -> Due:
     """A person asks for what is parked to be sent after all, however old. Raises NotPossible."""
 
     def again(found: Row) -> dict[str, Any]:
@@ -717,20 +721,25 @@ def retry(ledger: Ledger, update_id: int, now: datetime) -> Due:
             "fates": fates or None,
         }
 
-    return _mend(ledger, update_id, now, again)
+    return _mend(ledger, update_id, now, again, "update_retried", who)
 
 
-def cancel(ledger: Ledger, update_id: int, now: datetime) -> Due:
+def cancel(ledger: Ledger, update_id: int, now: datetime, *, who: str) -> Due:
     """A person decides that what is not sent yet shall not be. Raises NotPossible when all was sent."""
 
     def end(_found: Row) -> dict[str, Any]:
         return {"state": "cancelled", "reason": "update_cancelled", "left": "", "parked": ""}
 
-    return _mend(ledger, update_id, now, end)
+    return _mend(ledger, update_id, now, end, "update_cancelled", who)
 
 
 def _mend(
-    ledger: Ledger, update_id: int, now: datetime, change: Callable[[Row], dict[str, Any]]
+    ledger: Ledger,
+    update_id: int,
+    now: datetime,
+    change: Callable[[Row], dict[str, Any]],
+    what: history.What,
+    who: str,
 ) -> Due:
     def unit(db: Connection) -> Due:
         of_id = {"of_id": update_id}
@@ -743,14 +752,40 @@ def _mend(
             raise NotPossible(f"Update {update_id} is {row.state}.")
         if row.state == "queued" and lease_until is not None and lease_until > now:
             raise NotPossible(f"Update {update_id} is being sent just now. Try again in a minute.")
-        db.execute(
-            update(UPDATES).where(UPDATES.c.id == update_id).values(**change(row), state_at=now)
-        )
+        changed = change(row)
+        db.execute(update(UPDATES).where(UPDATES.c.id == update_id).values(**changed, state_at=now))
         db.execute(
             update(QUEUES)
             .where(QUEUES.c.connection == row.connection, QUEUES.c.order_id == row.order_id)
             .values(open=True, next_try_at=now, blamed_at=None, strikes=0)
         )
+        _tell(db, row, now, what, who, _standing(row), _standing(replace(row, **changed)))
         return due
 
     return ledger.write(unit)
+
+
+def _standing(row: Row) -> dict[str, Any]:
+    """What the history tells of an update: its state and its parts by name, not what they say."""
+    told = {
+        "state": row.state,
+        "reason": row.reason,
+        "left": list(row.parts_left),
+        "parked": list(row.parts_parked),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _tell(
+    db: Connection,
+    row: Row,
+    now: datetime,
+    what: history.What,
+    who: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any],
+) -> None:
+    done = history.Act(
+        now, who, what, "update", row.connection, row.order_id, row.id, before, after
+    )
+    history.write_in(db, done)

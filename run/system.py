@@ -24,10 +24,9 @@ from rich.live import Live
 from rich.text import Text
 
 import settings as configuration
-from ledger.connections import cursors
+from desk.overview import glance
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
-from ledger.orders import overview
 from run import broker
 from run.ports import Ports, accepts
 from run.private import kept_secret, write_private
@@ -430,8 +429,7 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     ledger = open_ledger(settings.database_url)
 
     def read() -> Snapshot:
-        seen = overview(ledger, utc_now(), latest=latest)
-        polls = [cursor.polled_at for cursor in cursors(ledger) if cursor.polled_at]
+        seen = glance(ledger, latest)
         orders = [
             LatestOrder(
                 order_id=row.order_id,
@@ -444,7 +442,7 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             )
             for row in seen.latest
         ]
-        return Snapshot(seen.counts, orders, max(polls, default=None), seen.counted_at)
+        return Snapshot(seen.counts, orders, seen.polled_at, seen.counted_at)
 
     return read
 

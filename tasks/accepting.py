@@ -2,14 +2,15 @@
 
 In: a validated request, who asked, an optional idempotency key. Out: the update as it stands, written
 before this returns. Fails with `KeyReused` for a key that was used for something else, with
-`UnknownConnection`, and with `LedgerUnavailable`. Called by the gateway, the command line and the task
-`updates.enqueue`: one producer, four doors.
+`UnknownConnection`, and with `LedgerUnavailable`. Called by the desk, the task `updates.enqueue`
+and other programs in Python: one producer, four doors.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -42,11 +43,15 @@ def accept(
     origin: str,
     key: str | None = None,
     ring: Callable[[list[Due]], object] | None = None,
+    who: str | None = None,
 ) -> Row:
-    """Write the update behind the others of its order, and ring."""
+    """Write the update behind the others of its order, and ring. `who` asked, where it is an act that the
+    history is to tell.
+    """
     if request.connection not in r.sources:
         raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
-    row = updates.accept(r.ledger, asked(request, origin=origin, key=key), r.ledger.now())
+    meant = replace(asked(request, origin=origin, key=key), who=who)
+    row = updates.accept(r.ledger, meant, r.ledger.now())
     if row.state == "queued":
         (ring or ring_updates)([Due(row.connection, row.order_id)])
     return row

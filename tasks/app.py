@@ -1,6 +1,7 @@
 """The Celery application: its configuration, logging and what binds ids to log lines.
 
-`celery -A tasks worker|beat|flower` starts here. Tasks are in their own files; nothing is done here.
+`celery -A tasks worker|beat|flower` starts here; a wrong setting ends it with one sentence. Tasks are in
+their own files; nothing is done here.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import Any
+from typing import IO, Any
 
 import redis
 import structlog
 from celery import Celery, signals
+from click import ClickException, echo
 from kombu.transport import redis as transport
 
 import logs
@@ -65,11 +67,26 @@ class Channel(transport.Channel):
 
 transport.Transport.Channel = Channel
 
-app = Celery("orderbridge")
-try:
-    app.config_from_object("celeryconfig", force=True)
-except settings.SettingsError as exc:
-    raise SystemExit(f"orderbridge: {exc}") from None
+
+class WrongSetting(settings.SettingsError, ClickException):
+    """A setting is wrong, as the commands of Celery tell it: one sentence, and an exit code of 1."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        echo(f"orderbridge: {self.message}", err=True, file=file)
+
+
+class Application(Celery):
+    """Reads its settings when they are first needed: to import a task needs no broker, and ends nothing."""
+
+    def _load_config(self) -> Any:
+        try:
+            return super()._load_config()
+        except settings.SettingsError as exc:
+            raise WrongSetting(str(exc)) from None
+
+
+app = Application("orderbridge")
+app.config_from_object("celeryconfig")
 
 log = structlog.get_logger()
 

@@ -110,7 +110,7 @@ def _wake(r: Resources) -> None:
 @app.task(name="upkeep.purge", ignore_result=True, acks_late=True)
 def purge() -> None:
     """What ended longer ago than the retention setting: blank personal data of orders and updates, delete
-    their attempts and the hook calls; ids stay.
+    their attempts, the hook calls and the history; ids stay.
     """
     r = resources()
     r.ledger.forget_silent()
@@ -122,4 +122,5 @@ def purge() -> None:
         attempts=purging.attempts(r.ledger, before) + purging.update_attempts(r.ledger, before),
         hook_calls=purging.hook_calls(r.ledger, before),
         intake=purging.intake(r.ledger, before),
+        history=purging.history(r.ledger, before),
     )

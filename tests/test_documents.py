@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-import cli
+from cli.app import app
 from mapping.problems import codes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +18,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-PACKAGES = ("clients", "gateway", "ledger", "mapping", "run", "tasks")
+PACKAGES = ("cli", "clients", "desk", "gateway", "ledger", "mapping", "run", "tasks")
 NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 
@@ -120,7 +120,7 @@ COMMANDS = sorted({words for path in DOCUMENTS for words in commands_in(path.rea
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_in_the_documents_exists(words):
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(app)
     rest = list(words)
     while rest and rest[0] in getattr(command, "commands", {}):
         command = command.commands[rest.pop(0)]
@@ -143,7 +143,7 @@ NOT_IN_README = {"run"}
 
 def test_the_commands_of_people_are_all_in_the_readme():
     named = {words[0] for words in commands_in(README)}
-    assert set(typer.main.get_command(cli.app).commands) - NOT_IN_README <= named
+    assert set(typer.main.get_command(app).commands) - NOT_IN_README <= named
 
 
 def test_every_make_target_in_the_documents_exists():
@@ -193,7 +193,7 @@ def section(text, title):
 
 def test_every_log_event_is_explained_and_every_explained_one_exists():
     logged = set()
-    for path in [ROOT / "cli.py", *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))]:
+    for path in (p for name in PACKAGES for p in (ROOT / name).rglob("*.py")):
         logged |= set(
             re.findall(
                 r"\b_?log\.(?:debug|info|warning|error|critical|exception)\(\s*\"(\w+)\"",

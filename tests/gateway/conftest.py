@@ -13,12 +13,15 @@ import settings
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 
-# Celery's application reads its broker's address when it is imported; nothing here connects to it.
+# Celery's application reads its broker's address once, when it first needs it; nothing here connects there.
 with pytest.MonkeyPatch.context() as _patch:
     _patch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     settings.current.cache_clear()
     from gateway.app import create_app
+    from tasks.app import app
     from tasks.resources import Resources, load_profile
+
+    assert app.conf.broker_url
 settings.current.cache_clear()
 
 PAIR = {

@@ -140,7 +140,7 @@ def test_repeated_key_with_the_same_body_gets_the_same_answer_and_is_one_update(
 def test_repeat_says_the_same_also_when_the_update_has_moved_on(keyed):
     headers = {"Idempotency-Key": "k"}
     first = keyed.client.post(UPDATES, json=GOOD, headers=headers)
-    updates.cancel(keyed.ledger, int(first.json["id"]), NOW)
+    updates.cancel(keyed.ledger, int(first.json["id"]), NOW, who="olena")
 
     assert keyed.client.post(UPDATES, json=GOOD, headers=headers).json == first.json
     shown = keyed.client.get(f"{UPDATES}/{first.json['id']}").json

@@ -58,7 +58,7 @@ def waiting(seconds=60, **more):
 def put_in(ledger, pk, state):
     """Bring a received order into that state."""
     if state == "ignored":
-        orders.ignore(ledger, pk, NOW)
+        orders.ignore(ledger, pk, NOW, who="olena")
     elif state != "received":
         end(ledger, pk, {"waiting": waiting(), "created": CREATED, "held": HELD}[state])
 
@@ -459,11 +459,11 @@ def test_what_a_person_may_do(ledger, mend, after, allowed, state):
     (pk,) = store(ledger)
     put_in(ledger, pk, state)
     if state in allowed:
-        mend(ledger, pk, at(9))
+        mend(ledger, pk, at(9), who="olena")
         assert (row(ledger).state, row(ledger).next_try_at) == (after, at(9))
     else:
         with pytest.raises(NotPossible, match=f"Order 1 is {state}"):
-            mend(ledger, pk, at(9))
+            mend(ledger, pk, at(9), who="olena")
         assert row(ledger).state == state
 
 
@@ -472,8 +472,8 @@ def test_order_that_is_being_sent_is_left_alone(ledger, mend):
     (pk,) = store(ledger)
     orders.claim(ledger, pk, NOW, LEASE)
     with pytest.raises(NotPossible, match="being worked on"):
-        mend(ledger, pk, at(9))
-    mend(ledger, pk, at(LEASE + 1))
+        mend(ledger, pk, at(9), who="olena")
+    mend(ledger, pk, at(LEASE + 1), who="olena")
 
 
 @pytest.mark.parametrize(
@@ -483,7 +483,7 @@ def test_order_that_is_being_sent_is_left_alone(ledger, mend):
 def test_release_accepts_the_doubts_of_this_content_alone(ledger, mend, changed, accepted):
     (pk,) = store(ledger)
     end(ledger, pk, HELD)
-    mend(ledger, pk, NOW)
+    mend(ledger, pk, NOW, who="olena")
     if changed:
         store(ledger, order(content="b"))
     assert orders.claim(ledger, pk, NOW, LEASE).accepted is accepted
@@ -492,7 +492,7 @@ def test_release_accepts_the_doubts_of_this_content_alone(ledger, mend, changed,
 def test_retried_uncertain_order_stays_uncertain(ledger):
     (pk,) = store(ledger)
     end(ledger, pk, waiting(600, uncertain_since=NOW, lookups=1))
-    orders.retry(ledger, pk, at(9))
+    orders.retry(ledger, pk, at(9), who="olena")
     claim = orders.claim(ledger, pk, at(9), LEASE)
     assert (claim.uncertain_since, claim.lookups) == (NOW, 1)
 

@@ -22,7 +22,7 @@ from sqlalchemy import event
 from whole.filling import RETENTION_DAYS, TABLES, fill
 
 import settings
-from ledger import connections, orders, purging, tallies, updates, waking
+from ledger import connections, history, orders, purging, tallies, updates, waking
 from ledger.database import open_ledger
 from ledger.updates import Asked
 from mapping.updates import UpdateRequest
@@ -272,6 +272,7 @@ def work(bridge):
     for remote in (SHOP, BOX):
         connections.open_gate(bridge.r.ledger, remote)
     keep_house(bridge)
+    mend(bridge)
     bridge.run("upkeep.purge")
     watch(bridge)
 
@@ -323,6 +324,20 @@ def watch(bridge):
     updates.listing(ledger, order_id="f77")
     updates.listing(ledger, connection=SHOP, order_id="f77")
     orders.by_process(ledger, BOX, "p11")
+    history.of_order(ledger, SHOP, "f77")
+
+
+def mend(bridge):
+    """What people do, each act with its line in the history."""
+    ledger, now = bridge.r.ledger, bridge.r.ledger.now()
+    (held,) = orders.listing(ledger, now, state="held", limit=1)
+    orders.ignore(ledger, held.pk, now, who="olena")
+    orders.retry(ledger, held.pk, now, who="olena")
+    (parked,) = updates.listing(ledger, state="parked", limit=1)
+    updates.retry(ledger, parked.id, now, who="olena")
+    updates.cancel(ledger, parked.id, now, who="olena")
+    asked = Asked(SHOP, "f77", digest="d", origin="t", note="n", who="olena")
+    updates.accept(ledger, asked, now)
 
 
 def quick(bridge):
@@ -350,6 +365,8 @@ def quick(bridge):
         "attempts to purge": lambda: purging.attempts(ledger, before),
         "calls to purge": lambda: purging.update_attempts(ledger, before),
         "hooks to purge": lambda: purging.hook_calls(ledger, before),
+        "history to purge": lambda: purging.history(ledger, before),
+        "acts on an order": lambda: history.of_order(ledger, SHOP, "f77"),
         "out of shadow": lambda: waking.leave_shadow(ledger, now, 1),
         "tallies": lambda: tallies.refresh(ledger, now),
         "accept": accept,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from ledger import orders, purging, updates
+from ledger import history, orders, purging, updates
 from ledger.orders import Arrived, Outcome, Try
 from ledger.purging import ATTEMPTS, CHUNK, HOOKS, INTAKE, ORDERS, UPDATE_ATTEMPTS, UPDATES
 from ledger.updates import Asked, Call, Due, Fate
@@ -102,6 +102,17 @@ def test_purge_removes_old_scraps(ledger):
     orders.keep_aside(ledger, SHOP, [("b" * 32, "new")], at(10))
     assert purging.intake(ledger, at(5)) == 1
     assert value(ledger, INTAKE.c.raw) == "new"
+
+
+def test_purge_takes_acts_in_chunks_and_who_stays_as_long_as_the_row(ledger):
+    (pk,) = store(ledger, "1")
+    act = history.Act(NOW, "olena", "backfill_run", "connection", SHOP)
+    for _ in range(3):
+        history.write(ledger, act)
+    orders.retry(ledger, pk, at(10), who="petro")
+    assert purging.history(ledger, NOW) == 0
+    assert purging.history(ledger, at(5)) == 3
+    assert [act.who for act in history.of_order(ledger, SHOP, "1")] == ["petro"]
 
 
 def test_purged_order_that_comes_again_unchanged_stays_blank(ledger):

@@ -314,7 +314,7 @@ def test_what_is_not_known_as_created_is_looked_up_first(opened, backup, state):
     assert found.state == state
     # Behind the moment by which a call that the ledger has forgotten is over.
     assert found.uncertain_since >= began + BOUNDS.call - timedelta(seconds=1)
-    orders.retry(ledger, pk, ledger.now())
+    orders.retry(ledger, pk, ledger.now(), who="olena")
     again = claim(ledger, pk)
     assert (again.uncertain_since, again.lookups) == (found.uncertain_since, 1)
 

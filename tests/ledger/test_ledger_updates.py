@@ -204,7 +204,7 @@ def test_a_person_who_mends_while_a_drain_ends_opens_the_queue(two_processes, to
     updates.record(mine, queue, row, Fate("parked", (), ("order",), "update_illegal"), NOW)
     steps = (
         lambda: updates.rest(mine, queue, NOW),
-        lambda: updates.cancel(theirs, bad.id, NOW),
+        lambda: updates.cancel(theirs, bad.id, NOW, who="olena"),
     )
     together(lambda n: steps[n](), 2)
     assert updates.due(mine, SHOP, NOW, 10) == [DUE]
@@ -266,7 +266,7 @@ def park(ledger, *, left=(), parked=("note",)):
 def test_a_retried_update_is_due_with_what_was_parked(ledger):
     update_id = park(ledger)
     assert updates.due(ledger, SHOP, after(1), 10) == []
-    assert updates.retry(ledger, update_id, after(1)) == DUE
+    assert updates.retry(ledger, update_id, after(1), who="olena") == DUE
     row = updates.find(ledger, update_id)
     assert (row.state, row.parts_left, row.parts_parked) == ("queued", ("note",), ())
     assert (row.reason, row.fates) == (updates.RETRIED, [{"part": "x", "fate": "sent"}])
@@ -275,10 +275,10 @@ def test_a_retried_update_is_due_with_what_was_parked(ledger):
 
 def test_what_is_over_cannot_be_mended(ledger):
     update_id = park(ledger)
-    updates.cancel(ledger, update_id, NOW)
+    updates.cancel(ledger, update_id, NOW, who="olena")
     for change in (updates.retry, updates.cancel):
         with pytest.raises(NotPossible, match="cancelled"):
-            change(ledger, update_id, NOW)
+            change(ledger, update_id, NOW, who="olena")
 
 
 def test_a_parked_status_and_its_place(ledger):
@@ -287,7 +287,7 @@ def test_a_parked_status_and_its_place(ledger):
     assert updates.first_parked(ledger, SHOP, "1") is None
     update_id = park(ledger, left=("note",), parked=("delivery",))
     assert updates.first_parked(ledger, SHOP, "1") == 2
-    updates.cancel(ledger, update_id, NOW)
+    updates.cancel(ledger, update_id, NOW, who="olena")
     assert updates.first_parked(ledger, SHOP, "1") is None
 
 

@@ -17,7 +17,8 @@ from clients.limits import Rate, Slots
 from ledger.database import Ledger
 from ledger.migrate import upgrade
 
-# The app of tasks reads its settings when it is imported: a sandbox in an empty folder, without a broker.
+# The app of tasks reads its settings once, when it first needs them: a sandbox in an empty folder, without a
+# broker.
 SURROUNDINGS = {
     "ORDERBRIDGE_SANDBOX": "1",
     "ORDERBRIDGE_DATA": tempfile.mkdtemp(),
@@ -34,7 +35,9 @@ SURROUNDINGS = {
 _before = dict(os.environ)
 os.environ.update(SURROUNDINGS)
 try:
-    from tasks import memory, resources
+    from tasks import app, memory, resources
+
+    assert app.conf.broker_url
 finally:
     os.environ.clear()
     os.environ.update(_before)

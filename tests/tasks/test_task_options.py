@@ -11,7 +11,7 @@ from run.system import LANES
 
 @pytest.fixture(scope="module")
 def app():
-    # The app is configured when it is imported, and needs to know of a broker; it is not spoken to.
+    # The app reads its settings once, and needs to know of a broker; it is not spoken to.
     os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
     from tasks.app import app  # noqa: PLC0415  as above
 

@@ -213,7 +213,7 @@ def test_released_doubt_is_sent_and_a_lack_is_held_again(r, clock):
     doubtful, lacking = give(r, total="1.00"), give(r, "2", recipient={"phone": "none"})
     for pk in (doubtful, lacking):
         carry(r, pk)
-        orders.release(r.ledger, pk, clock.now)
+        orders.release(r.ledger, pk, clock.now, who="olena")
         carry(r, pk)
     assert (row(r).state, row(r, "2").state) == ("created", "held")
     assert len(box(r).sent()) == 1
@@ -317,7 +317,7 @@ def test_person_who_retries_makes_it_looked_up_and_not_sent(r, clock, asked_at):
     clock.go(2)
     carry(r, pk)
     clock.go(asked_at - 2)
-    orders.retry(r.ledger, pk, clock.now)
+    orders.retry(r.ledger, pk, clock.now, who="olena")
     carry(r, pk)
     assert (len(box(r).sent()), len(box(r).looked_up())) == (1, 2)
 
@@ -735,7 +735,7 @@ def test_order_that_alone_gets_no_answer_is_seen_by_a_person_within_a_day(
     assert len(sends) <= (verdicts.MOST_SENDS if others else 50)
     assert len(box(r).looked_up()) <= (40 if others else 140)
     assert gate(r).closed_by is None
-    orders.retry(r.ledger, pk, clock.now)
+    orders.retry(r.ledger, pk, clock.now, who="olena")
     box(r).processes["okl-poison"] = "900"
     carry(r, pk)
     assert row(r, "poison").target_id == "900"

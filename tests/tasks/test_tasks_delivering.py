@@ -345,7 +345,7 @@ def test_what_a_person_retries_is_sent_however_old(r, clock):
     update = ask(r, note="n", order_action="process", tracking_number="20450000000001")
     clock.go(49 * 3600)
     drain(r)
-    updates.retry(r.ledger, update, clock.now)
+    updates.retry(r.ledger, update, clock.now, who="olena")
     # Also when it takes more than one try, and when one of its parts is refused on the way.
     shop(r).script = [Rejected("no", status=400), Rejected("bad number", status=400)]
     shop(r).script += [errors.Unreachable("down")]
@@ -445,7 +445,7 @@ def test_a_queue_that_only_waits_behind_a_parked_status_costs_nothing(r, clock):
     drain(r)
     assert shop(r).sent[-1] == {"note": "n"}
     # and a person's word opens it.
-    updates.cancel(r.ledger, bad, clock.now)
+    updates.cancel(r.ledger, bad, clock.now, who="olena")
     drain(r)
     assert (state(r, bad)[0], state(r, later)[0]) == ("cancelled", "sent")
 
@@ -632,7 +632,7 @@ def test_nothing_overtakes_it_even_if_everything_is_woken(r, clock):
     first = ask(r, note="one")
     shop(r).script = [errors.Dropped("gone")]
     drain(r)
-    updates.cancel(r.ledger, first, clock.now)
+    updates.cancel(r.ledger, first, clock.now, who="olena")
     ask(r, note="two")
     waking.wake_updates(r.ledger, waking.Waking(SHOP, clock.now), 1)
     drain(r)
@@ -657,7 +657,7 @@ def test_after_a_lost_answer_nothing_is_certain(r, clock):
     lost = ask(r, order_action="complete")
     shop(r).script = [errors.Garbled("?")]
     drain(r)
-    updates.cancel(r.ledger, lost, clock.now)
+    updates.cancel(r.ledger, lost, clock.now, who="olena")
     ask(r, order_action="process")  # certain no more that it stands there
     clock.go(WAIT + 1)
     drain(r)
@@ -956,7 +956,7 @@ def test_a_retried_status_is_sent_though_we_think_it_illegal(r, clock):
     update = ask(r, order_action="process")
     drain(r)
     assert state(r, update) == ("parked", "update_illegal")
-    updates.retry(r.ledger, update, clock.now)
+    updates.retry(r.ledger, update, clock.now, who="olena")
     drain(r)
     assert statuses(r) == [{"order": "complete"}, {"order": "process"}]
     assert state(r, update) == ("sent", "")
@@ -964,7 +964,7 @@ def test_a_retried_status_is_sent_though_we_think_it_illegal(r, clock):
 
 def test_a_cancelled_one_is_not_sent(r, clock):
     update, other = ask(r, note="one"), ask(r, note="two")
-    updates.cancel(r.ledger, update, clock.now)
+    updates.cancel(r.ledger, update, clock.now, who="olena")
     drain(r)
     assert shop(r).sent == [{"note": "two"}]
     assert (state(r, update)[0], state(r, other)[0]) == ("cancelled", "sent")
@@ -977,7 +977,7 @@ def test_nobody_changes_what_is_being_sent(r, clock, change):
 
     def meddle():
         with pytest.raises(NotPossible, match="being sent"):
-            change(r.ledger, update, clock.now)
+            change(r.ledger, update, clock.now, who="olena")
         raised.append(True)
 
     shop(r).script = [meddle]
@@ -985,7 +985,7 @@ def test_nobody_changes_what_is_being_sent(r, clock, change):
     assert raised
     assert state(r, update) == ("sent", "")
     with pytest.raises(NotPossible, match="is sent"):
-        change(r.ledger, update, clock.now)
+        change(r.ledger, update, clock.now, who="olena")
 
 
 def test_a_person_mends_during_the_drain_and_it_is_rung_for(r, clock):
@@ -994,7 +994,7 @@ def test_a_person_mends_during_the_drain_and_it_is_rung_for(r, clock):
     ask(r, delivery_action="ship")
     drain(r)
     ask(r, note="n")
-    shop(r).script = [lambda: updates.cancel(r.ledger, bad, clock.now) and None]
+    shop(r).script = [lambda: updates.cancel(r.ledger, bad, clock.now, who="olena") and None]
     assert drain(r).wait == 0.0
     drain(r)
     assert statuses(r)[-1] == {"delivery": "ship"}

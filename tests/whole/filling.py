@@ -102,6 +102,15 @@ TABLES: dict[str, dict[str, str]] = {
         "process": "'okl-f' || n",
         "next_try_at": "CASE WHEN n > {all} * 95 / 100 THEN {ago:60.0} END",
     },
+    "history": {
+        "id": "n",
+        "at": "{ago:age}",
+        "who": "'olena'",
+        "what": "'order_retried'",
+        "about": "'order'",
+        "connection": "'okliving'",
+        "order_id": "'f' || n",
+    },
 }
 
 

@@ -10,85 +10,21 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from cli_orders import NOW, end, give
+from sqlalchemy import select
 from whole.system import Valkey
 
-import cli
 import settings
 from ledger import orders, purging
 from ledger.database import open_ledger
+from ledger.history import HISTORY
 from ledger.migrate import upgrade
-from ledger.orders import Arrived, Outcome, Try
 from simulator.crm import Crm
 from simulator.samples import many, reference_order
 from simulator.server import start
 from simulator.shop import Shop
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NO_BROKER = "redis://127.0.0.1:1/0"
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty data folder, with nothing else configured; what commands put there is taken back."""
-    before = dict(os.environ)
-    monkeypatch.setattr(settings.load, "__defaults__", (tmp_path / "no .env",))
-    monkeypatch.setattr(cli.logs, "configure", lambda: None)
-    for name in (
-        "REDIS_URL",
-        "ORDERBRIDGE_SANDBOX",
-        *settings.SHOP_VARIABLES,
-        *settings.BOX_VARIABLES,
-    ):
-        os.environ.pop(name, None)
-    os.environ["ORDERBRIDGE_DATA"] = str(tmp_path)
-    yield tmp_path
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.fixture
-def run(folder, monkeypatch, capfd):
-    """Run a command in this process: its exit code, stdout and stderr, the latter on one line."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["orderbridge", *arguments])
-        with open(
-            1, "w", encoding="utf-8", closefd=False
-        ) as stdout:  # as a real one: UTF-8, a file
-            monkeypatch.setattr(sys, "stdout", stdout)
-            try:
-                code = cli.main() or 0
-            except SystemExit as exc:
-                code = exc.code or 0
-        said = capfd.readouterr()
-        return code, said.out, " ".join(said.err.split())
-
-    return run
-
-
-@pytest.fixture
-def ledger(folder):
-    url = f"sqlite:///{folder / 'sandbox' / 'ledger.db'}"
-    upgrade(url, sandbox=True)
-    opened = open_ledger(url)
-    yield opened
-    opened.close()
-
-
-def give(ledger, order_id="1", connection="okliving", **changes):
-    raw = reference_order(id=order_id, **changes)
-    arrived = Arrived(order_id, f"okl-{order_id}", json.dumps(raw), "a" * 32, NOW)
-    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, lambda *_: True)
-    return pk
-
-
-def end(ledger, pk, state, excerpt="", reason=""):
-    claim = orders.claim(ledger, pk, NOW, 60)
-    problems = (
-        [{"code": reason, "level": "held", "field": "", "detail": excerpt}] if reason else None
-    )
-    outcome = Outcome(state, reason, problems, "77" if state == "created" else None)
-    orders.record(ledger, claim, outcome, Try("create", NOW, 5, "refused", 200, excerpt), NOW)
 
 
 # --- the ledger -------------------------------------------------------------------------------------
@@ -311,7 +247,7 @@ def test_preview_of_an_order_in_the_ledger_and_of_a_purged_one(run, ledger):
     pk = give(ledger)
     code, out, _ = run("preview", "1", "--json")
     assert (code, json.loads(out)["order_id"]) == (0, "1")
-    orders.ignore(ledger, pk, NOW)
+    orders.ignore(ledger, pk, NOW, who="olena")
     purging.orders(ledger, datetime(2030, 1, 1, tzinfo=UTC))
     code, _, err = run("preview", "1")
     assert (code, "purged" in err) == (3, True)
@@ -373,6 +309,36 @@ def test_fetch_stores_and_rings_and_a_second_one_finds_nothing_new(remotes):
     assert code == 0
     assert "0 new or changed" in " ".join(out.split())
     assert valkey.client.llen("create") == 150
+
+
+def test_who_sends_an_update_and_reads_past_days_stands_in_the_history(remotes):
+    environment, _ = remotes
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    in_process_of_its_own("fetch", "--json", **environment)
+    days = ("--from", day, "--to", day)
+    code, out, err = in_process_of_its_own(
+        "backfill", *days, "--as", "petro", "--json", **environment
+    )
+    assert code == 0, err
+    assert set(json.loads(out)) == {"pages", "orders", "stored", "known", "not_orders"}
+    (order,) = json.loads(
+        in_process_of_its_own("orders", "list", "--limit", "1", "--json", **environment)[1]
+    )
+    sent = ("update", order["order_id"], "--note", "On its way", "--as", "olena", "--json")
+    code, out, err = in_process_of_its_own(*sent, **environment)
+    assert code == 0, err
+    number = int(json.loads(out)["id"])
+    code, out, _ = in_process_of_its_own(
+        "orders", "show", order["order_id"], "--json", **environment
+    )
+    (act,) = json.loads(out)["history"]
+    assert (act["who"], act["what"], act["update_id"]) == ("olena", "update_accepted", number)
+    assert "On its way" not in json.dumps(act)
+    opened = open_ledger(f"sqlite:///{environment['ORDERBRIDGE_DATA']}/sandbox/ledger.db")
+    with opened.read() as db:
+        acts = db.execute(select(HISTORY.c.who, HISTORY.c.what, HISTORY.c.after)).all()
+    opened.close()
+    assert ("petro", "backfill_run", {"from": day, "to": day}) in acts
 
 
 def test_fetch_that_fails_ends_with_1_and_says_why(remotes):

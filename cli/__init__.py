@@ -1,0 +1,1 @@
+"""The command `orderbridge`: parses what people and scripts ask for, and prints what the desk answers."""

@@ -1,0 +1,104 @@
+"""How commands answer: exit codes, JSON for machines, tables and sentences for people, options they share.
+
+In: plain rows and sentences. Out: stdout for the answer, stderr for what is wrong. rich is imported by
+those who draw something with it. Used by all modules of cli.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# 0 done, 1 it failed, 2 the call or a setting is wrong, 3 there is nothing of that kind, 4 not possible in
+# the present state.
+FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Who does it, for the history.",
+        show_default="your login name",
+    ),
+]
+
+
+@cache
+def out() -> Console:
+    return _console(stderr=False)
+
+
+@cache
+def err() -> Console:
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def acting(name: str | None) -> str:
+    """Who acts: the name given, else the login's, else the number of the user."""
+    if name is not None and name.strip():
+        return name.strip()
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"user {os.getuid()}"
+
+
+def moment(value: datetime) -> str:
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def answer(machine: dict[str, Any], person: str, *, as_json: bool) -> None:
+    """One thing that was done."""
+    if as_json:
+        print_json(machine)
+    else:
+        out().print(person, markup=False)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, default=_json_default, ensure_ascii=False, indent=2) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it."""
+    return json.loads(json.dumps(value, default=_json_default))
+
+
+def _json_default(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal | timedelta | Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def stop(message: str, code: int) -> NoReturn:
+    """End the command with this sentence and code."""
+    complain(message)
+    raise typer.Exit(code)
+
+
+def complain(message: str) -> None:
+    from rich.markup import escape
+
+    err().print(f"[red]orderbridge:[/] {escape(message)}", highlight=False)

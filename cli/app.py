@@ -1,0 +1,73 @@
+"""The command `orderbridge`: what people and scripts do by hand.
+
+Tables for people, `--json` for machines (then stdout carries the JSON alone), errors in one sentence on
+stderr. Exit codes are in cli/answers.py. A new command is a function in the module of its topic, registered
+here and described in README.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+import logs
+from cli import checking, orders, previewing, reading, running, updates
+from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
+from desk.errors import Absent, DeskError, Failed, Impossible
+from ledger.database import LedgerUnavailable
+from ledger.identity import WrongLedger
+from settings import SettingsError
+
+CODES: tuple[tuple[type[DeskError], int], ...] = (
+    (Failed, FAILED),
+    (Absent, ABSENT),
+    (Impossible, IMPOSSIBLE),
+    (DeskError, WRONG),
+)
+
+app = typer.Typer(
+    help="Carries orders from the shop into the CRM, and what the CRM decides back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(running.run)
+app.command()(running.migrate)
+app.command()(running.gateway)
+app.command()(checking.check)
+app.command()(reading.fetch)
+app.command()(reading.backfill)
+app.command("update")(updates.send_update)
+app.command()(previewing.preview)
+app.add_typer(orders.app, name="orders")
+app.add_typer(updates.app, name="updates")
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """What a person has to correct. Asked for when something went wrong, and only then imported."""
+    from mapping.profile import ProfileError
+
+    return SettingsError, WrongLedger, ProfileError
+
+
+def main() -> None:
+    """The entry point: known trouble is one sentence, not a traceback."""
+    logs.configure()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A lone surrogate in an order's text is printed as the escape that it is in JSON.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except SystemExit:
+        raise
+    except DeskError as exc:
+        complain(str(exc))
+        sys.exit(next(code for kind, code in CODES if isinstance(exc, kind)))
+    except _mistakes() as exc:
+        complain(str(exc))
+        sys.exit(WRONG)
+    except LedgerUnavailable as exc:
+        complain(f"{exc} Is the database running? {exc.__cause__}")
+        sys.exit(FAILED)

@@ -1,0 +1,45 @@
+"""The command `check`: what is wrong with a connection, and how to mend it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import settings
+from cli.answers import FAILED, Json, out, print_json
+
+if TYPE_CHECKING:
+    from tasks.checking import Line
+
+
+def check(
+    *,
+    read_orders: Annotated[
+        bool,
+        typer.Option(
+            "--read-orders", help="Also read the shop's orders; in some shops that consumes them."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Test every configured connection, and say what is wrong and how to mend it."""
+    from tasks import checking, resources
+
+    found = checking.check(resources.build(settings.load()), read_orders=read_orders)
+    if as_json:
+        print_json([dataclasses.asdict(line) for line in found])
+    else:
+        _show(found)
+    raise typer.Exit(0 if all(line.good for line in found) else FAILED)
+
+
+def _show(found: list[Line]) -> None:
+    from rich.table import Table
+
+    table = Table("connection", "what", "result", "what to do", box=None, header_style="bold")
+    for line in found:
+        mark = "[green]good[/]" if line.good else "[red]bad[/]"
+        table.add_row(line.connection, line.what, f"{mark} {line.result}", line.mend)
+    out().print(table)

@@ -1,0 +1,83 @@
+"""The command `preview`: how an order would be sent, without sending it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import settings
+from cli import words
+from cli.answers import Json, out, plain, print_json
+from desk.opening import opened
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from desk.previewing import Preview
+
+
+def preview(
+    what: Annotated[str, typer.Argument(metavar="ID_OR_FILE", help="An order id, or a JSON file.")],
+    connection: Annotated[str, typer.Option(help="Whose mapping.")] = "okliving",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Map an order without sending it: source, recipient before and after, target, problems."""
+    from desk import previewing
+
+    chosen = settings.load()
+    found = previewing.preview(chosen, connection, _read_order(what, chosen))
+    if as_json:
+        print_json(_as_dict(found))
+    else:
+        _show(found)
+
+
+def _read_order(what: str, chosen: settings.Settings) -> object:
+    from desk import previewing
+
+    if Path(what).is_file():
+        return previewing.read_file(what)
+    with opened(chosen) as ledger:
+        return previewing.read_order(ledger, what)
+
+
+def _as_dict(found: Preview) -> dict[str, Any]:
+    return {
+        "order_id": found.order_id,
+        "external_id": found.external_id,
+        "held": found.held,
+        "reasons": found.reasons,
+        "problems": [problem.to_dict() for problem in found.problems],
+        "recipient": {"before": found.before, "after": found.after},
+        "target": found.target,
+        "source": found.source,
+    }
+
+
+def _show(found: Preview) -> None:
+    out().rule("what the shop sent")
+    out().print_json(data=plain(found.source))
+    out().rule("recipient")
+    out().print(_recipient_table(found.before or {}, found.after or {}))
+    out().rule(
+        "what OneBox would get" if not found.held else "what OneBox would get, were it not held"
+    )
+    out().print_json(data=plain(found.target))
+    for line in words.findings(found.problems, found.order_id or "?"):
+        out().print(line)
+    out().print("[red]It would be held.[/]" if found.held else "[green]It would be sent.[/]")
+
+
+def _recipient_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "before", "after", box=None, header_style="bold")
+    for name in {**before, **after}:
+        old, new = str(before.get(name) or ""), str(after.get(name) or "")
+        shown = escape(new)
+        table.add_row(name, escape(old), shown if old == new else f"[yellow]{shown}[/]")
+    return table

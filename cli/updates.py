@@ -1,0 +1,200 @@
+"""The commands `update` and `updates ...`: send an update, see those on their way, mend what is parked."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import settings
+from cli import words
+from cli.answers import WRONG, As, Json, acting, answer, err, moment, out, plain, print_json, stop
+from desk import updates
+from desk.opening import opened
+from desk.ringing import bells
+from mapping.statuses import ACTIONS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(
+    help="See updates on their way to the shop, and mend what is parked.", no_args_is_help=True
+)
+
+OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+UpdateId = Annotated[int, typer.Argument(help="The update's number.")]
+
+
+def send_update(  # noqa: PLR0913  one option for each thing that an update may say
+    order_id: OrderId,
+    ttn: Annotated[str | None, typer.Option(help="Tracking number.")] = None,
+    order: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(ACTIONS['order'])}.")
+    ] = None,
+    delivery: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(ACTIONS['delivery'])}.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="Comment; the customer may see it.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Repeated with the same key, it is one update.")
+    ] = None,
+    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    who: As = None,
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a tracking number that is not ours.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Change an order's tracking number or status in the shop, or send a comment on it."""
+    from tasks import resources
+
+    chosen = settings.load()
+    _ = chosen.broker  # before anything else is found wrong: without one nothing can be sent
+    request = updates.asked(
+        {
+            "order_id": order_id,
+            "tracking_number": ttn,
+            "order": order,
+            "delivery": delivery,
+            "note": note,
+            "key": key,
+            "connection": connection,
+            "replace": replace or None,
+        }
+    )
+    row = updates.send(
+        resources.build(chosen),
+        request,
+        who=acting(who),
+        origin="cli",
+        key=None if key is None else f"cli:{key}",
+    )
+    for warning in request.warnings:
+        err().print(f"[yellow]warning[/] {words.sentence(warning)}")
+    answer(
+        {"id": str(row.id), "order_id": row.order_id, "state": row.state},
+        f"Update {row.id} of order {row.order_id} is {row.state}.",
+        as_json=as_json,
+    )
+
+
+@app.command("list")
+def list_updates(
+    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(updates.STATES)}.")] = None,
+    order_id: Annotated[str | None, typer.Option("--order-id", help="Of one order only.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List updates, the newest first."""
+    if state is not None and state not in updates.STATES:
+        stop(f"--state must be one of {', '.join(updates.STATES)}.", WRONG)
+    with opened(settings.load()) as ledger:
+        rows = updates.listing(ledger, state=state, order_id=order_id, limit=limit)
+    if as_json:
+        print_json([as_dict(row) for row in rows])
+        return
+    out().print(table(rows) if rows else "No updates.")
+
+
+@app.command("show")
+def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
+    """Show one update: what was asked, what became of each part, and every call."""
+    with opened(settings.load()) as ledger:
+        shown = updates.show(ledger, update_id)
+    if as_json:
+        attempts = [dataclasses.asdict(call) for call in shown.calls]
+        print_json({**as_dict(shown.update), "attempts": attempts})
+        return
+    out().print(table([shown.update]))
+    _print_fates(shown.update)
+    if shown.calls:
+        out().print(_calls_table(shown.calls))
+
+
+@app.command("retry")
+def retry_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) -> None:
+    """Send a parked update after all, however old it is."""
+    chosen = settings.load()
+    with opened(chosen) as ledger:
+        row = updates.retry(ledger, update_id, who=acting(who), bells=bells(chosen.redis_url))
+    answer(as_dict(row), f"Update {update_id} will be sent.", as_json=as_json)
+
+
+@app.command("cancel")
+def cancel_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) -> None:
+    """Never send what of an update is not sent yet."""
+    chosen = settings.load()
+    with opened(chosen) as ledger:
+        row = updates.cancel(ledger, update_id, who=acting(who), bells=bells(chosen.redis_url))
+    answer(as_dict(row), f"Update {update_id} is cancelled.", as_json=as_json)
+
+
+def as_dict(row: updates.Row) -> dict[str, Any]:
+    """An update for machines."""
+    hidden = {"left", "parked", "apart"}
+    shown = {k: v for k, v in plain(dataclasses.asdict(row)).items() if k not in hidden}
+    return {**shown, "id": str(row.id), "left": row.parts_left, "parked": row.parts_parked}
+
+
+# --- for people -----------------------------------------------------------------------------------------
+
+
+def table(rows: list[updates.Row]) -> Table:
+    """Updates, a line each."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    heads = ("update", "order", "state", "accepted", "what", "why")
+    lines = Table(*heads, box=None, header_style="bold")
+    for row in rows:
+        meant = {
+            "TTN": row.tracking_number,
+            "order": row.order_action,
+            "delivery": row.delivery_action,
+            "note": row.note and "yes",
+        }
+        what = ", ".join(f"{name} {value}" for name, value in meant.items() if value)
+        lines.add_row(
+            str(row.id),
+            escape(row.order_id),
+            _coloured(row.state),
+            moment(row.accepted_at),
+            escape(what),
+            escape(words.why_update(row)),
+        )
+    return lines
+
+
+def _print_fates(row: updates.Row) -> None:
+    from rich.markup import escape
+
+    for fate in row.fates or []:
+        told = words.explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
+        out().print(f"{fate.get('part') or fate.get('field', '')}: {escape(told)}")
+
+
+def _calls_table(calls: list[updates.Call]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    lines = Table("called", "parts", "took", "status", "outcome", "answer", box=None)
+    for call in calls:
+        lines.add_row(
+            moment(call.started_at),
+            call.parts,
+            f"{call.duration_ms} ms",
+            str(call.status or ""),
+            call.outcome,
+            escape(call.excerpt),
+        )
+    return lines
+
+
+def _coloured(state: str) -> str:
+    colour = {"sent": "green", "parked": "red", "queued": "yellow", "refused": "red"}.get(
+        state, "dim"
+    )
+    return f"[{colour}]{state}[/]"

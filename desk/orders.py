@@ -1,0 +1,143 @@
+"""What a person may see of orders and do to them: list, show, retry, release, ignore.
+
+In: the open ledger, an order's id, its connection where several have that id, and who acts. Out: the ledger's
+rows. Fails with `Absent`, `Impossible` and `Wrong`, each with a sentence for the person, and with
+`LedgerUnavailable`. Called by cli and gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from desk.errors import Absent, Impossible, Wrong
+from desk.ringing import Bells
+from ledger import history, orders, updates
+from ledger.database import Ledger
+from ledger.history import Act
+from ledger.orders import OPEN, Due, NotPossible, Row, Try
+
+__all__ = ["OPEN", "STATES", "Row", "Try"]
+
+STATES = orders.STATES
+# Of an order's updates, the newest that are shown.
+MOST_UPDATES = 1000
+# What the ledger keeps of an order's id and of a connection's name.
+LONGEST_ID = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One order with all that is known of it: tries and acts the oldest first, updates the newest first."""
+
+    order: Row
+    attempts: list[Try]
+    updates: list[updates.Row]
+    history: list[Act]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows by an order's id: the order, its newest updates, or both."""
+
+    order: Row | None
+    updates: list[updates.Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """An order after an act. `rung` is whether the broker took the ring for it."""
+
+    order: Row
+    rung: bool
+
+
+class _Change(Protocol):
+    def __call__(self, ledger: Ledger, pk: int, now: datetime, *, who: str) -> None: ...
+
+
+def listing(ledger: Ledger, *, state: str | None = None, limit: int) -> list[Row]:
+    """Orders, the newest first."""
+    return orders.listing(ledger, ledger.now(), state=state, limit=limit)
+
+
+def find(ledger: Ledger, order_id: str, connection: str | None = None) -> Row:
+    """The one order with this id, of this connection where one is named."""
+    rows = [
+        row
+        for row in orders.listing(ledger, ledger.now(), order_id=order_id)
+        if connection is None or row.connection == connection
+    ]
+    if not rows:
+        raise Absent(f"No order {order_id} is in the ledger.")
+    if len(rows) > 1:
+        names = ", ".join(row.connection for row in rows)
+        raise Wrong(
+            f"Several connections have an order {order_id}: say which with --connection ({names})."
+        )
+    return rows[0]
+
+
+def show(ledger: Ledger, order_id: str, connection: str | None = None) -> Shown:
+    """One order with its tries, its updates and what people did to it."""
+    row = find(ledger, order_id, connection)
+    of = {"connection": row.connection, "order_id": row.order_id}
+    return Shown(
+        row,
+        orders.attempts(ledger, row.pk),
+        updates.listing(ledger, **of, limit=MOST_UPDATES),
+        history.of_order(ledger, **of),
+    )
+
+
+def known(ledger: Ledger, connection: str, order_id: str, most: int) -> Known:
+    """The order of this connection and its newest updates; updates may be known without their order."""
+    if not (_may_be_kept(order_id) and _may_be_kept(connection)):
+        raise Absent("There is no order with this id, and no update of one.")
+    found = orders.listing(ledger, ledger.now(), order_id=order_id)
+    order = next((row for row in found if row.connection == connection), None)
+    asked = updates.listing(ledger, connection=connection, order_id=order_id, limit=most)
+    if order is None and not asked:
+        raise Absent("There is no order with this id, and no update of one.")
+    return Known(order, asked)
+
+
+def retry(
+    ledger: Ledger, order_id: str, connection: str | None = None, *, who: str, bells: Bells
+) -> Mended:
+    """Try it now, whatever it waits for or is held for."""
+    row = _mend(ledger, order_id, connection, orders.retry, who)
+    return Mended(row, _rings(bells.orders, row))
+
+
+def release(
+    ledger: Ledger, order_id: str, connection: str | None = None, *, who: str, bells: Bells
+) -> Mended:
+    """Accept the doubts for which it is held, and send it."""
+    row = _mend(ledger, order_id, connection, orders.release, who)
+    return Mended(row, _rings(bells.orders, row))
+
+
+def ignore(ledger: Ledger, order_id: str, connection: str | None = None, *, who: str) -> Row:
+    """Never send it."""
+    return _mend(ledger, order_id, connection, orders.ignore, who)
+
+
+def _mend(ledger: Ledger, order_id: str, connection: str | None, change: _Change, who: str) -> Row:
+    row = find(ledger, order_id, connection)
+    try:
+        change(ledger, row.pk, ledger.now(), who=who)
+    except NotPossible as exc:
+        raise Impossible(str(exc)) from exc
+    return find(ledger, order_id, row.connection)
+
+
+def _rings(ring: Callable[[list[Due]], int], row: Row) -> bool:
+    return bool(ring([Due(row.pk, row.connection)]))
+
+
+def _may_be_kept(text: str) -> bool:
+    """Whether this may be an id in the ledger; PostgreSQL takes no NUL."""
+    return len(text) <= LONGEST_ID and text.isprintable()

@@ -1,0 +1,112 @@
+"""What a person, or a caller with a name, may see of updates and do to them: list, show, retry, cancel, send.
+
+In: the open ledger, an update's number, and who acts; to send, the resources of the process. Out: the
+ledger's rows. Fails with `Absent`, `Impossible` and `Wrong`, each with a sentence for the person, and with
+`LedgerUnavailable`. Called by cli and gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from desk.errors import Absent, Impossible, KeyTaken, Wrong
+from desk.ringing import Bells
+from ledger import updates
+from ledger.database import Ledger
+from ledger.orders import NotPossible
+from ledger.updates import Call, Due, KeyReused, Row
+
+if TYPE_CHECKING:
+    from mapping.updates import UpdateRequest
+    from tasks.resources import Resources
+
+__all__ = ["STATES", "Call", "Row"]
+
+STATES = updates.STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One update and every call that was made for it, the oldest first."""
+
+    update: Row
+    calls: list[Call]
+
+
+class _Change(Protocol):
+    def __call__(self, ledger: Ledger, update_id: int, now: datetime, *, who: str) -> Due: ...
+
+
+def listing(
+    ledger: Ledger, *, state: str | None = None, order_id: str | None = None, limit: int
+) -> list[Row]:
+    """Updates, the newest first."""
+    return updates.listing(ledger, state=state, order_id=order_id, limit=limit)
+
+
+def find(ledger: Ledger, update_id: int) -> Row:
+    row = updates.find(ledger, update_id)
+    if row is None:
+        raise Absent(f"No update {update_id} is in the ledger.")
+    return row
+
+
+def show(ledger: Ledger, update_id: int) -> Shown:
+    """One update: what was asked, what became of each part, and every call."""
+    return Shown(find(ledger, update_id), updates.calls(ledger, update_id))
+
+
+def retry(ledger: Ledger, update_id: int, *, who: str, bells: Bells) -> Row:
+    """Send what is parked after all, however old it is."""
+    return _mend(ledger, update_id, updates.retry, who, bells)
+
+
+def cancel(ledger: Ledger, update_id: int, *, who: str, bells: Bells) -> Row:
+    """Never send what is not sent yet."""
+    return _mend(ledger, update_id, updates.cancel, who, bells)
+
+
+def _mend(ledger: Ledger, update_id: int, change: _Change, who: str, bells: Bells) -> Row:
+    find(ledger, update_id)
+    try:
+        due = change(ledger, update_id, ledger.now(), who=who)
+    except NotPossible as exc:
+        raise Impossible(str(exc)) from exc
+    bells.updates([due])
+    return find(ledger, update_id)
+
+
+def asked(fields: Mapping[str, object]) -> UpdateRequest:
+    """An update in the flat form of the command line, checked."""
+    from mapping.updates import from_flat  # noqa: PLC0415  its schemas, which only who sends needs
+
+    request, errors = from_flat(fields)
+    if request is None:
+        told = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
+        raise Wrong(f"The update is refused. {told}", errors)
+    return request
+
+
+def send(
+    r: Resources,
+    request: UpdateRequest,
+    *,
+    who: str,
+    origin: str,
+    key: str | None = None,
+    ring: Callable[[list[Due]], object] | None = None,
+) -> Row:
+    """Write the update behind the others of its order, and ring. Raises KeyTaken, and Wrong for a shop that
+    nobody configured.
+    """
+    from tasks import accepting  # noqa: PLC0415  Celery, as above
+
+    try:
+        return accepting.accept(r, request, origin=origin, key=key, ring=ring, who=who)
+    except KeyReused as exc:
+        raise KeyTaken(str(exc)) from exc
+    except accepting.UnknownConnection as exc:
+        raise Wrong(str(exc), {"connection": [str(exc)]}) from exc

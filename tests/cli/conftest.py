@@ -1,0 +1,61 @@
+"""Commands in this process, over an empty data folder and a migrated ledger."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+import settings
+from cli import app as cli
+from ledger.database import open_ledger
+from ledger.migrate import upgrade
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty data folder, with nothing else configured; what commands put there is taken back."""
+    before = dict(os.environ)
+    monkeypatch.setattr(settings.load, "__defaults__", (tmp_path / "no .env",))
+    monkeypatch.setattr(cli.logs, "configure", lambda: None)
+    for name in (
+        "REDIS_URL",
+        "ORDERBRIDGE_SANDBOX",
+        *settings.SHOP_VARIABLES,
+        *settings.BOX_VARIABLES,
+    ):
+        os.environ.pop(name, None)
+    os.environ["ORDERBRIDGE_DATA"] = str(tmp_path)
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def run(folder, monkeypatch, capfd):
+    """Run a command in this process: its exit code, stdout and stderr, the latter on one line."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["orderbridge", *arguments])
+        with open(
+            1, "w", encoding="utf-8", closefd=False
+        ) as stdout:  # as a real one: UTF-8, a file
+            monkeypatch.setattr(sys, "stdout", stdout)
+            try:
+                code = cli.main() or 0
+            except SystemExit as exc:
+                code = exc.code or 0
+        said = capfd.readouterr()
+        return code, said.out, " ".join(said.err.split())
+
+    return run
+
+
+@pytest.fixture
+def ledger(folder):
+    url = f"sqlite:///{folder / 'sandbox' / 'ledger.db'}"
+    upgrade(url, sandbox=True)
+    opened = open_ledger(url)
+    yield opened
+    opened.close()
