@@ -55,8 +55,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
 UpdateId = Annotated[int, typer.Argument(help="The update's number.")]
 Connection = Annotated[
-    str | None, typer.Option(help="Which shop; needed when several have this id.")
+    str | None,
+    typer.Option(
+        help="Which connection; left out: the only one that fits, else the default pair's."
+    ),
 ]
+
+Of = Annotated[str | None, typer.Option("--connection", help="Of one connection only.")]
 
 out = Console()
 err = Console(stderr=True)
@@ -104,6 +109,7 @@ def gateway(
 
 @app.command()
 def check(
+    connection: Connection = None,
     *,
     read_orders: Annotated[
         bool,
@@ -113,11 +119,13 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Test every configured connection, and say what is wrong and how to mend it."""
+    """Test every configured connection, or this one, and say what is wrong and how to mend it."""
     _demand_broker()
     from tasks import checking, resources  # noqa: PLC0415  needs a broker, which others do not
 
-    found = checking.check(resources.build(settings.load()), read_orders=read_orders)
+    chosen = settings.load()
+    names = None if connection is None else [chosen.connection(connection).name]
+    found = checking.check(resources.build(chosen), names, read_orders=read_orders)
     if as_json:
         _print_json([dataclasses.asdict(line) for line in found])
     else:
@@ -131,7 +139,7 @@ def check(
 
 @app.command()
 def fetch(
-    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    connection: Connection = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -139,9 +147,7 @@ def fetch(
     _demand_broker()
     from tasks import polling  # noqa: PLC0415  needs a broker, which others do not
 
-    polled = _poll(
-        connection, lambda r, ring: polling.poll_after(r, connection, ring, patience=30.0)
-    )
+    polled = _poll(connection, lambda r, n, ring: polling.poll_after(r, n, ring, patience=30.0))
     _answer(
         _counts(polled),
         f"{polled.orders} orders on {polled.pages} pages: {polled.stored} new or changed, "
@@ -156,7 +162,7 @@ def backfill(
     end: Annotated[
         datetime, typer.Option("--to", help="Last day, included.", formats=["%Y-%m-%d"])
     ],
-    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    connection: Connection = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -178,8 +184,8 @@ def backfill(
         bar = progress.add_task("Reading past orders", total=days)
         total = _poll(
             connection,
-            lambda r, ring: polling.backfill(
-                r, connection, ring, start.date(), end.date(), on_day=lambda: progress.advance(bar)
+            lambda r, name, ring: polling.backfill(
+                r, name, ring, start.date(), end.date(), on_day=lambda: progress.advance(bar)
             ),
         )
     _answer(
@@ -189,15 +195,15 @@ def backfill(
     )
 
 
-def _poll(connection: str, work: Callable[[Any, Any], Any]) -> Any:
+def _poll(connection: str | None, work: Callable[[Any, str, Any], Any]) -> Any:
     from tasks import polling, resources  # noqa: PLC0415  needs a broker, which others do not
     from tasks.doorbell import ring  # noqa: PLC0415  as above
 
-    r = resources.build(settings.load())
-    if connection not in r.sources:
-        _stop(f"There is no shop called {connection!r}.", WRONG)
+    chosen = settings.load()
+    name = chosen.source(connection)
+    r = resources.build(chosen)
     try:
-        return work(r, ring)
+        return work(r, name, ring)
     except (polling.PollFailed, polling.PollRunning) as exc:
         _stop(str(exc), FAILED)
 
@@ -225,6 +231,7 @@ def orders_default(context: typer.Context) -> None:
 def list_orders(
     state: Annotated[str | None, typer.Option(help=f"One of {', '.join(orders.STATES)}.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    connection: Of = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -232,7 +239,7 @@ def list_orders(
     if state is not None and state not in orders.STATES:
         _stop(f"--state must be one of {', '.join(orders.STATES)}.", WRONG)
     with _ledger() as (ledger, _):
-        rows = orders.listing(ledger, _now(), state=state, limit=limit)
+        rows = orders.listing(ledger, _now(), state=state, connection=connection, limit=limit)
     if as_json:
         _print_json([_as_dict(row) for row in rows])
         return
@@ -352,7 +359,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
     key: Annotated[
         str | None, typer.Option(help="Repeated with the same key, it is one update.")
     ] = None,
-    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    connection: Connection = None,
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a tracking number that is not ours.")
@@ -401,6 +408,7 @@ def list_updates(
     state: Annotated[str | None, typer.Option(help=f"One of {', '.join(updates.STATES)}.")] = None,
     order_id: Annotated[str | None, typer.Option("--order-id", help="Of one order only.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    connection: Of = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -408,7 +416,9 @@ def list_updates(
     if state is not None and state not in updates.STATES:
         _stop(f"--state must be one of {', '.join(updates.STATES)}.", WRONG)
     with _ledger() as (ledger, _):
-        rows = updates.listing(ledger, state=state, order_id=order_id, limit=limit)
+        rows = updates.listing(
+            ledger, state=state, connection=connection, order_id=order_id, limit=limit
+        )
     if as_json:
         _print_json([_update_as_dict(row) for row in rows])
         return
@@ -525,13 +535,13 @@ def _update_as_dict(row: updates.Row) -> dict[str, Any]:
 @app.command()
 def preview(
     what: Annotated[str, typer.Argument(metavar="ID_OR_FILE", help="An order id, or a JSON file.")],
-    connection: Annotated[str, typer.Option(help="Whose mapping.")] = "okliving",
+    connection: Connection = None,
     *,
     as_json: Json = False,
 ) -> None:
     """Map an order without sending it: source, recipient before and after, target, problems."""
     chosen = settings.load()
-    raw = _read_order(what, chosen)
+    raw, connection = _read_order(what, chosen, connection)
     mapped = _profile(chosen, connection).map(raw)
     report: dict[str, Any] = {
         "order_id": mapped.order_id,
@@ -561,25 +571,29 @@ def preview(
     out.print("[red]It would be held.[/]" if mapped.held else "[green]It would be sent.[/]")
 
 
-def _read_order(what: str, chosen: settings.Settings) -> object:
+def _read_order(
+    what: str, chosen: settings.Settings, connection: str | None
+) -> tuple[object, str | None]:
+    """The order and whose it is."""
     path = Path(what)
     if path.is_file():
         try:
-            return from_text(path.read_text())
+            return from_text(path.read_text()), connection
         except (ValueError, OSError, RecursionError) as exc:
             _stop(f"{what} cannot be read as JSON: {exc}", WRONG)
     with _ledger(chosen) as (ledger, _):
-        source = orders.source(ledger, _find(ledger, what, None).pk)
+        row = _find(ledger, what, connection)
+        source = orders.source(ledger, row.pk)
     if not source:
         _stop(f"Order {what} was purged: its data is not kept any more.", ABSENT)
-    return from_text(source)
+    return from_text(source), row.connection
 
 
-def _profile(chosen: settings.Settings, connection: str) -> profile.Profile:
-    if chosen.shops:
+def _profile(chosen: settings.Settings, connection: str | None) -> profile.Profile:
+    if chosen.connections:
         from tasks.resources import load_profile  # noqa: PLC0415  needs a broker, which others do not
 
-        return load_profile(chosen, connection)
+        return load_profile(chosen, chosen.source(connection))
     parameters = {"workflow_id": "1", "status_id": "1", "source_id": None}
     return profile.load(chosen.profile, parameters=parameters)
 
@@ -613,20 +627,16 @@ class _ledger:  # noqa: N801  reads as the with-statement it is
 
 
 def _find(ledger: Ledger, order_id: str, connection: str | None) -> orders.Row:
-    rows = [
-        row
-        for row in orders.listing(ledger, _now(), order_id=order_id)
-        if connection is None or row.connection == connection
-    ]
+    rows = orders.listing(ledger, _now(), order_id=order_id, connection=connection)
     if not rows:
         _stop(f"No order {order_id} is in the ledger.", ABSENT)
-    if len(rows) > 1:
-        names = ", ".join(row.connection for row in rows)
-        _stop(
-            f"Several connections have an order {order_id}: say which with --connection ({names}).",
-            WRONG,
-        )
-    return rows[0]
+    names = [row.connection for row in rows]
+    try:
+        meant = settings.default_of(names)
+    except settings.SettingsError:
+        told = f"Several connections have an order {order_id}: say which with --connection"
+        _stop(f"{told} ({', '.join(names)}).", WRONG)
+    return next(row for row in rows if row.connection == meant)
 
 
 def _why(row: orders.Row) -> str:

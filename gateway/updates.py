@@ -26,11 +26,11 @@ from ledger import orders, updates
 from ledger.updates import KeyReused, Row
 from mapping.problems import explain
 from mapping.updates import UpdateRequest, UpdateSchema, read_update
+from settings import SettingsError, default_of
 from tasks.accepting import UnknownConnection, accept
 from tasks.resources import Resources
 
 PREFIX = "/api/v1"
-DEFAULT_CONNECTION = "okliving"
 # Of an order's updates, the newest that are shown.
 SHOWN = 50
 # What the ledger keeps of a key.
@@ -65,8 +65,8 @@ ACCEPT_LANGUAGE = {
 WHICH = {
     "in": "query",
     "name": "connection",
-    "description": "Which shop.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 64, "default": DEFAULT_CONNECTION},
+    "description": "Which shop; left out: the only one that has the order, else that of the default pair.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 64},
 }
 MEANINGS = {
     400: "The body is no JSON.",
@@ -147,15 +147,14 @@ def show_update(update_id: int) -> dict[str, Any]:
 @blueprint.route("/orders/<path:order_id>")
 @blueprint.doc(parameters=[WHICH, ACCEPT_LANGUAGE])
 @blueprint.response(200, ShownOrderSchema)
-@_refuses(401, 404, 429, 503)
+@_refuses(401, 404, 422, 429, 503)
 def show_order(order_id: str) -> dict[str, Any]:
     """How an order stands.
 
     Its state and why, its id in the CRM, and its newest updates.
     """
     r = _resources()
-    connection = request.args.get("connection", DEFAULT_CONNECTION)
-    found, asked = _find_order(r, connection, order_id)
+    connection, found, asked = _find_order(r, request.args.get("connection"), order_id)
     if found is None and not asked:
         raise Refusal(404, "There is no order with this id, and no update of one.")
     codes = _codes(found.reason) if found is not None else []
@@ -215,13 +214,30 @@ def _sound_id(text: str) -> bool:
 
 
 def _find_order(
-    r: Resources, connection: str, order_id: str
-) -> tuple[orders.Row | None, list[Row]]:
-    if not (_sound_id(order_id) and _sound_id(connection)):
-        return None, []
-    found = orders.listing(r.ledger, datetime.now(UTC), order_id=order_id)
+    r: Resources, connection: str | None, order_id: str
+) -> tuple[str, orders.Row | None, list[Row]]:
+    """Which connection's order it is, the order and its updates, as far as there are any."""
+    if not (_sound_id(order_id) and _sound_id(connection or "")):
+        return connection or "", None, []
+    found = orders.listing(r.ledger, datetime.now(UTC), order_id=order_id, connection=connection)
+    if connection is None:
+        connection = _meant(r, order_id, found)
     asked = updates.listing(r.ledger, connection=connection, order_id=order_id, limit=SHOWN)
-    return next((row for row in found if row.connection == connection), None), asked
+    return connection, next((row for row in found if row.connection == connection), None), asked
+
+
+def _meant(r: Resources, order_id: str, found: list[orders.Row]) -> str:
+    """The only connection that has an order with this id, or an update of one; else the default pair's."""
+    names = list(dict.fromkeys(row.connection for row in found))
+    if not names:
+        asked = updates.listing(r.ledger, order_id=order_id, limit=SHOWN)
+        names = list(dict.fromkeys(row.connection for row in asked))
+    try:
+        return default_of(names) if names else ""
+    except SettingsError as exc:
+        raise Refusal(
+            422, "Say which connection is meant.", errors={"connection": [str(exc)]}
+        ) from exc
 
 
 # --- showing ------------------------------------------------------------------------------------------

@@ -534,12 +534,14 @@ class _ProfileSchema(_Strict):
     updates = fields.Nested(_UpdatesSchema, load_default=lambda: _UpdatesSchema().load({}))
 
 
-def load(path: Path, parameters: Mapping[str, Any] | None = None) -> Profile:
+def load(
+    path: Path, parameters: Mapping[str, Any] | None = None, prefix: str | None = None
+) -> Profile:
     """Load and check a profile file.
 
     `parameters` are what the settings give to `{parameter: name}`: workflow_id, status_id,
-    source_id; one that is absent or None leaves its field out. Raises ProfileError, which names
-    the file and the key.
+    source_id; one that is absent or None leaves its field out. `prefix` is the connection's, in
+    place of the file's. Raises ProfileError, which names the file and the key.
     """
     try:
         read = read_yaml(path)
@@ -549,6 +551,8 @@ def load(path: Path, parameters: Mapping[str, Any] | None = None) -> Profile:
         raise ProfileError(f"{path}: a profile is a table of name, source, order, target")
     try:
         data: Any = _ProfileSchema().load(read)
+        if prefix is not None:
+            data["source"]["external_id_prefix"] = prefix
         return _profile(data, parameters or {})
     except ValidationError as error:
         raise ProfileError(f"{path}: {'; '.join(_places(error.messages))}") from error

@@ -1,8 +1,9 @@
 """Takes an update from any door into the ledger, and rings for its order's queue.
 
 In: a validated request, who asked, an optional idempotency key. Out: the update as it stands, written
-before this returns. Fails with `KeyReused` for a key that was used for something else, with
-`UnknownConnection`, and with `LedgerUnavailable`. Called by the gateway, the command line and the task
+before this returns. A request that names no connection means the only source, else the default pair's.
+Fails with `KeyReused` for a key that was used for something else, with `UnknownConnection`, and with
+`LedgerUnavailable`. Called by the gateway, the command line and the task
 `updates.enqueue`: one producer, four doors.
 """
 
@@ -10,16 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 import structlog
 
-from ledger import hooks, orders, updates
+from ledger import hooks, updates
 from ledger.updates import Asked, Due, Row
 from mapping.updates import UpdateRequest, digest, from_flat
+from settings import SettingsError
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
+from tasks.sender import whose
 
 # What the ledger keeps of a key, and of the id of an order.
 LONGEST_KEY = 200
@@ -30,7 +34,7 @@ log = structlog.get_logger()
 
 
 class UnknownConnection(Exception):  # noqa: N818  it says what is, as the errors of clients do
-    """No shop has this name."""
+    """No source has this name, or it must be said which one is meant."""
 
 
 def accept(
@@ -42,8 +46,7 @@ def accept(
     ring: Callable[[list[Due]], object] | None = None,
 ) -> Row:
     """Write the update behind the others of its order, and ring."""
-    if request.connection not in r.sources:
-        raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
+    request = replace(request, connection=_source_of(r, request.connection))
     row = updates.accept(r.ledger, asked(request, origin=origin, key=key), r.ledger.now())
     if row.state == "queued":
         (ring or ring_updates)([Due(row.connection, row.order_id)])
@@ -55,24 +58,41 @@ def accept_flat(
 ) -> Row | None:
     """As `accept`, for a door that cannot answer: what is refused is kept for a person to see."""
     request, errors = from_flat(fields)
-    if request is not None and request.connection in r.sources:
+    if request is not None:
         own = request.key or key
         try:
             return accept(r, request, origin=origin, key=own and f"{origin}:{own}")
         except updates.KeyReused:
             errors = {"key": ["This key was used before, for another update."]}
-    elif request is not None:
-        errors = {"connection": [f"There is no shop connection called {request.connection!r}."]}
+        except UnknownConnection as exc:
+            errors = {"connection": [str(exc)]}
     told = [
         {"code": "update_invalid", "level": "held", "field": field, "detail": " ".join(texts)}
         for field, texts in errors.items()
     ]
     order_id = _shown(fields.get("order_id", ""))
-    connection = _shown(fields.get("connection", request.connection if request else "okliving"))
+    connection = _shown(_named(r, fields.get("connection")))
     refused = Asked(connection, order_id, digest="", origin=origin)
     update_id = updates.refuse(r.ledger, refused, "update_invalid", told, r.ledger.now())
     log.warning("update_refused", update_id=update_id, fields=sorted(errors))
     return None
+
+
+def _source_of(r: Resources, named: str | None) -> str:
+    try:
+        return r.settings.source(named)
+    except SettingsError as exc:
+        raise UnknownConnection(str(exc)) from exc
+
+
+def _named(r: Resources, given: object) -> object:
+    """Where a refused update is kept: under the connection that it named or meant, if any."""
+    if given is not None:
+        return given
+    try:
+        return _source_of(r, None)
+    except UnknownConnection:
+        return ""
 
 
 def _kept(key: str) -> str:
@@ -90,7 +110,7 @@ def _shown(value: object) -> str:
 def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Asked:
     """The request in the ledger's words."""
     return Asked(
-        connection=request.connection,
+        connection=request.connection or "",
         order_id=request.order_id,
         digest=digest(request),
         origin=origin,
@@ -106,16 +126,16 @@ def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Ask
 
 def take_hook(
     r: Resources,
-    connection: str,
+    target: str,
     fields: dict[str, Any],
     ring: Callable[[int], object] | None = None,
 ) -> int:
-    """Keep a call of the OneBox hook as it came, and ring for a worker unless one is at its process
+    """Keep a call of this target's hook as it came, and ring for a worker unless one is at its process
     already; returns its key.
     """
     fields = storable(fields)
-    process = _process_of(r, connection, fields)
-    hook_id, rings = hooks.keep(r.ledger, connection, process, fields, r.ledger.now())
+    process = _process_of(r, target, fields)
+    hook_id, rings = hooks.keep(r.ledger, target, process, fields, r.ledger.now())
     if rings:
         (ring or ring_hook)(hook_id)
     return hook_id
@@ -130,13 +150,9 @@ def _clean(value: Any) -> Any:
     return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
 
 
-def _process_of(r: Resources, connection: str, fields: dict[str, Any]) -> str:
+def _process_of(r: Resources, target: str, fields: dict[str, Any]) -> str:
     """Whom a hook call speaks of, in a word that all calls of this process share; empty for nobody."""
-    profile = r.profiles.get(connection)
-    if profile is None:
-        return ""
-    target = r.settings.shop(connection).target
-    said = profile.hook_update(fields, lambda number: orders.by_process(r.ledger, target, number))
-    if said.order_id is not None:
-        return profile.external_id(said.order_id)
+    source, said = whose(r, target, fields)
+    if source is not None and said.order_id is not None:
+        return r.profiles[source].external_id(said.order_id)
     return said.external_id or (f"#{said.process_id}" if said.process_id else "")

@@ -52,9 +52,13 @@ def _reconcile(r: Resources, target: Target) -> int:
 
 def _read(r: Resources, target: Target, connection: str, rows: list[Watched]) -> int | None:
     """How many updates reading these processes made; None when the box is not to be asked further."""
+    profile = r.profiles.get(connection)
+    if profile is None:
+        # Nobody is left to be told; it is looked at again as rarely as what does not change.
+        hearing.unchanged(r.ledger, rows, r.ledger.now(), frozenset())
+        return 0
     if not reading.may_read(target):
         return None
-    profile = r.profiles[connection]
     holder = f"{RECONCILE}:{uuid.uuid4().hex}"
     with reading.place(target, holder, RECONCILE, ring_parked) as has_place:
         if not has_place:
@@ -78,7 +82,7 @@ def _read(r: Resources, target: Target, connection: str, rows: list[Watched]) ->
             r.ledger.now(),
             through=through,
             read=True,
-            begin=partial(_has_no_calls, process=row.process),
+            begin=partial(_has_no_calls, target=target, process=row.process),
         )
         if heard is not None:
             follow_up(row.process, heard)
@@ -87,6 +91,10 @@ def _read(r: Resources, target: Target, connection: str, rows: list[Watched]) ->
     return produced
 
 
-def _has_no_calls(db: Connection, process: Process) -> bool:
-    """What the hook said earlier is heard before what is read now: its worker reads the process anew."""
-    return not hooks.are_open(db, process.connection, process.external_id)
+def _has_no_calls(db: Connection, target: Target, process: Process) -> bool:
+    """What the hook said earlier is heard before what is read now: its worker reads the process anew.
+    An earlier version kept its calls under the name of the source.
+    """
+    return not any(
+        hooks.are_open(db, name, process.external_id) for name in (target.name, process.connection)
+    )
