@@ -92,6 +92,13 @@ class Settings:
         named = {one.target for one in self.connections.values()}
         return tuple(name for name in self.connections if name in named)
 
+    @property
+    def routes(self) -> dict[str, str]:
+        """The target of every source."""
+        return {
+            name: one.target for name, one in self.connections.items() if one.target is not None
+        }
+
     def connection(self, name: str) -> Connection:
         """Raises SettingsError for a name that no connection has."""
         if name not in self.connections:

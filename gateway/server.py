@@ -9,7 +9,9 @@ import structlog
 from granian.constants import Interfaces
 from granian.server import Server
 
+from connectors import kinds
 from gateway.keys import is_loopback
+from ledger.routes import check_routes
 from settings import Settings, SettingsError
 
 # Requests worked on at the same time. More of them share a commit, and wait longer for the interpreter: 8
@@ -22,7 +24,9 @@ log = structlog.get_logger()
 
 
 def serve(chosen: Settings, host: str, port: int) -> None:
-    """Serve until told to stop. Raises SettingsError for an open address without keys."""
+    """Serve until told to stop. Raises SettingsError for an open address without keys, and RouteChanged."""
+    kinds.check(chosen)
+    check_routes(chosen.database_url, chosen.routes)
     if not chosen.api_keys:
         if not is_loopback(host):
             raise SettingsError(

@@ -24,10 +24,12 @@ from rich.live import Live
 from rich.text import Text
 
 import settings as configuration
+from connectors import kinds
 from ledger.connections import cursors
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 from ledger.orders import overview
+from ledger.routes import check_routes
 from run import broker
 from run.ports import Ports, accepts
 from run.private import kept_secret, write_private
@@ -99,6 +101,7 @@ def run(*, screen: bool = True) -> int:
     stop = _Stop()
     with _data_folder(configuration.data_root()):
         configured = configuration.load()
+        kinds.check(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:
@@ -201,6 +204,8 @@ class _System:
         self._record()
         # From here on all processes, this one too, see the same settings.
         self._settings = configuration.load()
+        kinds.check(self._settings)
+        check_routes(self._settings.database_url, self._settings.routes)
         self._start_own(gateway, flower)
         self._print_places()
 
