@@ -25,6 +25,7 @@ from rich.table import Table
 
 import logs
 import settings
+from default_pair import default_of
 from ledger import orders, updates
 from ledger.database import Ledger, LedgerUnavailable, open_ledger
 from ledger.identity import WrongLedger, identify
@@ -632,7 +633,7 @@ def _find(ledger: Ledger, order_id: str, connection: str | None) -> orders.Row:
         _stop(f"No order {order_id} is in the ledger.", ABSENT)
     names = [row.connection for row in rows]
     try:
-        meant = settings.default_of(names)
+        meant = default_of(names)
     except settings.SettingsError:
         told = f"Several connections have an order {order_id}: say which with --connection"
         _stop(f"{told} ({', '.join(names)}).", WRONG)

@@ -153,6 +153,17 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
+def demand_loopback(one: Connection) -> None:
+    """A connection of a sandbox stays on this machine. Raises SettingsError."""
+    url = one.own.get("url", "")
+    if isinstance(url, str) and url and not is_loopback(url):
+        raise SettingsError(
+            f"This is a sandbox (ORDERBRIDGE_SANDBOX is set, or `sandbox` in the connections file), but "
+            f"the address of {one.name} leads off this machine. Simulated and real systems are never "
+            "mixed: unset that to work with the real ones."
+        )
+
+
 def _mode(entry: Entry, text: str) -> Mode:
     if text not in MODES:
         raise SettingsError(

@@ -73,9 +73,11 @@ class Entry:
 
     def filled(self) -> dict[str, Text]:
         """The values with what `${...}` stands for."""
-        return {key: self._filled(key, value) for key, value in self.values.items()}
+        return {key: self.value(key) for key in self.values}
 
-    def _filled(self, key: str, value: Text) -> Text:
+    def value(self, key: str) -> Text:
+        """One of them. Raises SettingsError, as `filled` does, for what is not there."""
+        value = self.values[key]
         if isinstance(value, tuple):
             return tuple(self._text(key, part) for part in value)
         return self._text(key, value)

@@ -1,7 +1,7 @@
 """The shop and the CRM that the environment's variables make without a connections file.
 
 In: which of its variables are set. Out: two entries, as a connections file would have them. Fails with
-`SettingsError` for a half-filled pair. Called by settings.
+`SettingsError` for a half-filled pair. Called by settings, and by who must know what is meant by default.
 """
 
 from __future__ import annotations
@@ -60,6 +60,18 @@ def entries(configured: Sequence[str]) -> tuple[Entry, ...]:
     shop = _entry(SOURCE)
     goes = {"target": TARGET, "external_id_prefix": PREFIX}
     return replace(shop, values={**shop.values, **goes}), _entry(TARGET)
+
+
+def default_of(names: Sequence[str]) -> str:
+    """Which of these connections is meant where none is named: the only one, else the default pair's.
+    Raises SettingsError with the choices.
+    """
+    if len(names) == 1:
+        return names[0]
+    if SOURCE in names:
+        return SOURCE
+    choices = ", ".join(names) or "none: start the sandbox with `make run`"
+    raise SettingsError(f"Say which connection is meant: {choices}.")
 
 
 def _entry(name: str) -> Entry:

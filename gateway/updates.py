@@ -18,6 +18,7 @@ from typing import Any
 from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
 
+from default_pair import default_of
 from gateway import words
 from gateway.body import read_json
 from gateway.errors import ErrorSchema, Refusal
@@ -26,7 +27,7 @@ from ledger import orders, updates
 from ledger.updates import KeyReused, Row
 from mapping.problems import explain
 from mapping.updates import UpdateRequest, UpdateSchema, read_update
-from settings import SettingsError, default_of
+from settings import SettingsError
 from tasks.accepting import UnknownConnection, accept
 from tasks.resources import Resources
 

@@ -89,7 +89,7 @@ def _variable(entry: Entry, key: str) -> str | None:
 def _value(entry: Entry, kind: Kind, key: str, name: str, data: Path) -> str:
     """What the file says, else what is made up here."""
     if key in entry.values and _variable(entry, key) is None:
-        value = entry.filled()[key]
+        value = entry.value(key)
         return value if isinstance(value, str) else ",".join(value)
     if kind.keys[key].metadata.get("secret"):
         return kept_secret(data / f"{name}-{key.replace('_', '-')}")

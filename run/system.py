@@ -255,7 +255,11 @@ class _System:
     def _choose_sandbox(self) -> None:
         self._choose("ORDERBRIDGE_SANDBOX", "1")
         self._choose("FETCH_INTERVAL", os.environ.get("FETCH_INTERVAL") or SANDBOX_INTERVAL)
-        if not os.environ.get("ORDERBRIDGE_CONNECTIONS"):
+        named = os.environ.get("ORDERBRIDGE_CONNECTIONS")
+        if named:
+            # For commands in a second terminal, from wherever they are called.
+            self._choose("ORDERBRIDGE_CONNECTIONS", str(configuration.ROOT / named))
+        else:
             kept = os.environ.get("ONEBOX_HOOK_SECRETS")
             self._choose("ONEBOX_HOOK_SECRETS", kept or kept_secret(self._data / "hook-secret"))
 
