@@ -244,10 +244,11 @@ def list_orders(
     if as_json:
         _print_json([_as_dict(row) for row in rows])
         return
+    several = len({row.connection for row in rows}) > 1
     table = Table("order", "state", "OneBox", "received", "why", box=None, header_style="bold")
     for row in rows:
         table.add_row(
-            escape(row.order_id),
+            escape(f"{row.connection} {row.order_id}" if several else row.order_id),
             _coloured(row),
             row.target_id or "",
             _moment(row.received_at),

@@ -25,14 +25,14 @@ log = structlog.get_logger()
 
 def serve(chosen: Settings, host: str, port: int) -> None:
     """Serve until told to stop. Raises SettingsError for an open address without keys, and RouteChanged."""
-    kinds.check(chosen)
-    check_routes(chosen.database_url, chosen.routes)
     if not chosen.api_keys:
         if not is_loopback(host):
             raise SettingsError(
                 f"The gateway may listen on {host} only with keys: set ORDERBRIDGE_API_KEYS to name:key."
             )
         log.warning("gateway_open_to_local_callers", reason="no ORDERBRIDGE_API_KEYS are set")
+    kinds.check(chosen)
+    check_routes(chosen.database_url, chosen.routes)
     Server(
         "gateway.wsgi:app",
         address=host,

@@ -418,13 +418,16 @@ def _mode(settings: Settings) -> str:
 
 def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     ledger = open_ledger(settings.database_url)
+    names = kinds.read_names(settings)
+    has_several = len(settings.source_names) > 1
 
     def read() -> Snapshot:
         seen = overview(ledger, utc_now(), latest=latest)
-        polls = [cursor.polled_at for cursor in cursors(ledger) if cursor.polled_at]
+        polled = {cursor.connection: cursor.polled_at for cursor in cursors(ledger)}
+        polls = {name: polled.get(name) for name in names}
         orders = [
             LatestOrder(
-                order_id=row.order_id,
+                order_id=f"{row.connection} {row.order_id}" if has_several else row.order_id,
                 state=row.state,
                 # The codes read as words and fit a column; `orders show` has the sentences.
                 reason=row.reason.replace("_", " "),
@@ -434,7 +437,8 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             )
             for row in seen.latest
         ]
-        return Snapshot(seen.counts, orders, max(polls, default=None), seen.counted_at)
+        last = max(filter(None, polls.values()), default=None)
+        return Snapshot(seen.counts, orders, last, seen.counted_at, polls if len(polls) > 1 else {})
 
     return read
 
