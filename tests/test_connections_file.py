@@ -127,9 +127,11 @@ def test_no_secret_is_shown(load):
 
 MISTAKES = [
     # What is replaced, by what, the line it is told of, and what is said.
-    ("kind: onebox", "kind: one-box", 21, "kind of box: there is no kind one-box. Did you mean onebox?"),
+    ("kind: onebox", "kind: one-box", 21,
+     "kind of box: there is no kind one-box. Did you mean onebox?"),
     ("    kind: okliving\n    url: https://north", "    url: https://north", 2, "kind of north is missing"),
-    ("client_id: 007", "clientid: 007", 17, "clientid of south is no key of okliving. Did you mean client_id?"),
+    ("client_id: 007", "clientid: 007", 17,
+     "clientid of south is no key of okliving. Did you mean client_id?"),
     ("timeout: 7", "time_out: 7", 30, "time_out of box is no key of onebox. Did you mean timeout?"),
     ("    login: bridge\n", "", 21, "login of box is missing."),
     ("login: bridge", "login: ~", 23, "login of box is missing."),
