@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import time
 
 import httpx
 import pytest
-from whole.system import Pair, Pairs, free_port
+from whole.system import ROOT, Pair, Pairs, free_port, wait_until
 
 from ledger import connections
 from ledger.orders import ORDERS
@@ -174,3 +179,32 @@ def test_a_changed_target_is_refused_while_orders_of_the_old_one_are_open(
 def _rows(system):
     with system.ledger.read() as db:
         return db.execute(ORDERS.select()).all()
+
+
+def test_the_sandbox_runs_the_example_with_a_simulator_for_each_connection(tmp_path):
+    surroundings = {
+        **os.environ,
+        "ORDERBRIDGE_DATA": str(tmp_path),
+        "ORDERBRIDGE_CONNECTIONS": "docs/examples/two-shops.yaml",
+        "FETCH_INTERVAL": "2",
+    }
+    log = tmp_path / "run.log"
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "run", "--plain"],
+            cwd=ROOT,
+            env=surroundings,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        for pair in ("north", "south"):
+            wait_until(
+                lambda pair=pair: re.search(rf"order {pair} \d+  created", log.read_text()),
+                what=log.read_text,
+            )
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode == 0, log.read_text()
+    assert (tmp_path / "sandbox-two-shops" / "ledger.db").is_file()
