@@ -6,8 +6,10 @@ The measurements behind the reasons stand in docs/decisions/. Our own settings a
 import socket
 
 import settings as orderbridge
+from connectors import kinds
 
 _settings = orderbridge.current()
+kinds.check(_settings)
 
 broker_url = _settings.broker
 broker_connection_retry_on_startup = True  # a worker may start before its broker
@@ -73,7 +75,7 @@ beat_schedule = {
         # A poll that waited past its interval is dropped: the next tick reads the same window.
         "options": {"expires": max(1, _settings.fetch_interval * 0.9)},
     }
-    for name in _settings.shops
+    for name in kinds.read_names(_settings)
 } | {
     "sweep": {
         "task": "upkeep.sweep",

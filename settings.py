@@ -1,127 +1,70 @@
 """Every environment variable of orderbridge, read once, typed, and refused by name when wrong.
 
 In: the process environment, then `.env` in the project's root, then `run.env` in the data folder
-(what `orderbridge run` chose: ports, the sandbox's credentials). Out: a frozen `Settings`. Fails
-with `SettingsError`, which names the variable and what to do. Called by everything that starts.
-A new setting is added here, in docs/configuration.md and nowhere else.
+(what `orderbridge run` chose: ports, the sandbox's credentials), and the connections file if one is named.
+Out: a frozen `Settings`. Fails with `SettingsError`, which names the variable, or file, line and key, and
+what to do. Called by everything that starts. A new setting is added here, in docs/configuration.md and
+nowhere else; one of a kind of system in connectors/.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Literal, cast
-from urllib.parse import urlsplit
+from typing import cast
 
 from dotenv import dotenv_values
 from environs import Env, EnvError
 
+import connections_file
+import default_pair
+from connection import (
+    EVERYTHING,
+    MODES,
+    PROFILES,
+    Connection,
+    Defaults,
+    Mode,
+    connect,
+    demand_loopback,
+    start_from,
+)
+from connections_file import Entry, File, SettingsError, suggestion
+
 ROOT = Path(__file__).resolve().parent
-EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
-PROFILES = ROOT / "mapping" / "profiles"
 # Both sides of the default pair in one file, as it once was.
 SINGLE_PROFILE = PROFILES / "okliving-onebox.yaml"
-# What makes an order's id of the default pair its key in the CRM. Never change it: the box would take
-# every order for a new one.
-PAIR_PREFIX = "okl-"
 
-# A secret that stands in a URL: long enough not to be guessed, and nothing that would end its part there.
-SHORTEST_SECRET = 16
-_SECRET = re.compile(r"[^\s/?#%]+")
-
-Mode = Literal["shadow", "live"]
-
-SHOP_VARIABLES = ("OKLIVING_URL", "OKLIVING_CLIENT_ID", "OKLIVING_CLIENT_SECRET")
-BOX_VARIABLES = (
-    "ONEBOX_URL",
-    "ONEBOX_LOGIN",
-    "ONEBOX_PASSWORD",
-    "ONEBOX_WORKFLOW_ID",
-    "ONEBOX_STATUS_ID",
-)
-
-
-# Seconds between two turns, times the three that a try may wait for, and a little apart (clients/limits).
-SLOW_TURNS = 3.2
-
-
-class SettingsError(Exception):
-    """A setting is wrong or missing; the message names it and says how to mend it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """A source connection. `rate` is calls a second and `concurrency` calls in flight over all
-    workers, reads included, 0 = no limit; `timeout` is in seconds for one call.
-    """
-
-    name: str
-    target: str
-    url: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    timeout: float = 30.0
-    rate: float = 10.0
-    concurrency: int = 8
-    login_style: Literal["form", "json"] = "form"
-
-    @property
-    def lease(self) -> float:
-        """Seconds that one worker reads a shop or owns an order's updates: design, "A task's life"."""
-        return 2 * self.timeout + 10
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A target connection. `rate` is calls a second and `concurrency` calls in flight over all
-    workers, 0 = no limit; `timeout` is in seconds for one call.
-    """
-
-    name: str
-    url: str
-    login: str
-    password: str = field(repr=False)
-    workflow_id: str
-    status_id: str
-    source_id: str | None = None
-    timeout: float = 30.0
-    rate: float = 5.0
-    concurrency: int = 4
-    password_form: Literal["raw", "md5", "auto"] = "auto"  # noqa: S105  the form, no password
-    body_shape: Literal["object", "array"] = "object"
-
-    @property
-    def lease(self) -> float:
-        """Seconds that one worker owns an order: design, "A task's life". Where the rate is slow, the
-        turns of a try's later calls come on top.
-        """
-        return 2 * self.timeout + 10 + (SLOW_TURNS / self.rate if 0 < self.rate < 1 else 0)
+# What others take from here, wherever it is made.
+__all__ = [
+    "EVERYTHING",
+    "Connection",
+    "Entry",
+    "Settings",
+    "SettingsError",
+    "current",
+    "load",
+    "suggestion",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that a process knows of its surroundings. Intervals and waits are in seconds."""
+    """All that a process knows of its surroundings. Intervals and waits are in seconds. `unfilled` are the
+    connections of a sandbox of which simulators are still to be started.
+    """
 
     sandbox: bool
-    mode: Mode
     data: Path
     database_url: str = field(repr=False)
     redis_url: str | None = field(repr=False)
-    shops: dict[str, Shop]
-    boxes: dict[str, Box]
-    source_profile: Path
-    target_profile: Path
+    connections: dict[str, Connection]
+    unfilled: tuple[Entry, ...]
     fetch_interval: int
     sweep_interval: int
-    poll_overlap: int
-    poll_lag: int
-    start_from: datetime | None
     uncertain_wait: float
     visibility_timeout: int
     retention_days: int
@@ -129,9 +72,6 @@ class Settings:
     secret_key: str | None = field(repr=False)
     api_keys: dict[str, str] = field(repr=False)
     gateway_rate: int
-    hook_secrets: tuple[str, ...] = field(repr=False)
-    hook_hmac_key: str | None = field(repr=False)
-    hook_addresses: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
     @property
     def broker(self) -> str:
@@ -143,18 +83,48 @@ class Settings:
             )
         return self.redis_url
 
-    def shop(self, name: str) -> Shop:
-        return cast("Shop", _named(self.shops, name, "shop"))
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The connections that bring orders."""
+        return tuple(name for name, one in self.connections.items() if one.target is not None)
 
-    def box(self, name: str) -> Box:
-        return cast("Box", _named(self.boxes, name, "CRM"))
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The connections that receive orders."""
+        named = {one.target for one in self.connections.values()}
+        return tuple(name for name in self.connections if name in named)
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """The target of every source."""
+        return {
+            name: one.target for name, one in self.connections.items() if one.target is not None
+        }
+
+    def connection(self, name: str) -> Connection:
+        """Raises SettingsError for a name that no connection has."""
+        if name not in self.connections:
+            raise SettingsError(
+                f"There is no connection called {name!r}. {_known(name, tuple(self.connections))}"
+            )
+        return self.connections[name]
+
+    def source(self, name: str | None = None) -> str:
+        """The name of the source that is meant: this one, else the only one, else the default pair's.
+        Raises SettingsError, with the choices, when that is none.
+        """
+        names = self.source_names
+        if name is not None:
+            if name not in names:
+                raise SettingsError(
+                    f"There is no connection called {name!r} that brings orders. {_known(name, names)}"
+                )
+            return name
+        return default_pair.default_of(names)
 
 
-def _named(connections: dict[str, Shop] | dict[str, Box], name: str, kind: str) -> Shop | Box:
-    if name not in connections:
-        known = ", ".join(connections) or "none: start the sandbox with `make run`"
-        raise SettingsError(f"There is no {kind} connection called {name!r} (known: {known}).")
-    return connections[name]
+def _known(name: str, names: tuple[str, ...]) -> str:
+    return suggestion(name, names) if names else "There is none: start the sandbox with `make run`."
 
 
 def data_root() -> Path:
@@ -193,40 +163,22 @@ def _add(found: Mapping[str, str | None]) -> None:
 
 def _read(env: Env) -> Settings:
     _refuse_single_profile(env)
-    pair = SHOP_VARIABLES + BOX_VARIABLES
     recorded = dotenv_values(run_file()) if run_file().is_file() else {}
-    configured = [name for name in pair if env.str(name, "")]
-    sandbox = env.bool("ORDERBRIDGE_SANDBOX", default=False) or not configured
+    sandbox = _written(env).sandbox
     if sandbox or not recorded.get("ORDERBRIDGE_SANDBOX"):
         _add(recorded)
-        configured = [name for name in pair if env.str(name, "")]
-    missing = [name for name in pair if name not in configured]
-    if configured and missing:
-        raise SettingsError(
-            f"The configuration is half filled in: {', '.join(missing)} is missing. Set it in the "
-            f"environment or in .env; or unset {', '.join(configured)} to run the sandbox."
-        )
-    data = data_root() / "sandbox" if sandbox else data_root()
-    shops = {"okliving": _shop(env)} if configured else {}
-    boxes = {"onebox": _box(env)} if configured else {}
-    if sandbox:
-        for url in [*(s.url for s in shops.values()), *(b.url for b in boxes.values())]:
-            _require_loopback(url)
+    found = _written(env)
+    data = data_root() / _sandbox_folder(env) if found.sandbox else data_root()
+    connections, unfilled = _connections(env, found)
     return Settings(
-        sandbox=sandbox,
-        mode="live" if sandbox else _mode(env),
+        sandbox=found.sandbox,
         data=data,
         database_url=_database_url(env.str("DATABASE_URL", ""), data),
         redis_url=env.str("REDIS_URL", "") or None,
-        shops=shops,
-        boxes=boxes,
-        source_profile=_profile(env, "OKLIVING_PROFILE", "okliving.yaml"),
-        target_profile=_profile(env, "ONEBOX_PROFILE", "onebox.yaml"),
+        connections=connections,
+        unfilled=unfilled,
         fetch_interval=_at_least(env, "FETCH_INTERVAL", 60, 1),
         sweep_interval=_at_least(env, "SWEEP_INTERVAL", 60, 1),
-        poll_overlap=_at_least(env, "POLL_OVERLAP", 600, 0),
-        poll_lag=_at_least(env, "POLL_LAG", 0, 0),
-        start_from=_start_from(env.str("ORDERBRIDGE_START_FROM", "") or "all"),
         uncertain_wait=_seconds(env, "UNCERTAIN_WAIT", 120),
         visibility_timeout=_at_least(env, "VISIBILITY_TIMEOUT", 600, 1),
         retention_days=_at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
@@ -234,81 +186,68 @@ def _read(env: Env) -> Settings:
         secret_key=env.str("ORDERBRIDGE_SECRET_KEY", "") or None,
         api_keys=_api_keys(env.str("ORDERBRIDGE_API_KEYS", "")),
         gateway_rate=_at_least(env, "GATEWAY_RATE", 2000, 0),
-        hook_secrets=_hook_secrets(env.str("ONEBOX_HOOK_SECRETS", "")),
-        hook_hmac_key=env.str("ONEBOX_HOOK_HMAC_KEY", "") or None,
-        hook_addresses=_networks(env.str("ONEBOX_HOOK_ADDRESSES", "")),
     )
 
 
-def _shop(env: Env) -> Shop:
-    return Shop(
-        name="okliving",
-        target="onebox",
-        url=_url(env, "OKLIVING_URL"),
-        client_id=env.str("OKLIVING_CLIENT_ID"),
-        client_secret=env.str("OKLIVING_CLIENT_SECRET"),
-        timeout=_seconds(env, "OKLIVING_TIMEOUT", 30, least=0.1),
-        rate=_seconds(env, "OKLIVING_RATE", 10),
-        concurrency=_at_least(env, "OKLIVING_CONCURRENCY", 8, 0),
-        login_style=cast(
-            "Literal['form', 'json']", _one_of(env, "OKLIVING_LOGIN_STYLE", "form", "json")
-        ),
-    )
+# --- the connections ----------------------------------------------------------------------------------
 
 
-def _box(env: Env) -> Box:
-    return Box(
-        name="onebox",
-        url=_url(env, "ONEBOX_URL"),
-        login=env.str("ONEBOX_LOGIN"),
-        password=env.str("ONEBOX_PASSWORD"),
-        workflow_id=env.str("ONEBOX_WORKFLOW_ID"),
-        status_id=env.str("ONEBOX_STATUS_ID"),
-        source_id=env.str("ONEBOX_SOURCE_ID", "") or None,
-        timeout=_seconds(env, "ONEBOX_TIMEOUT", 30, least=0.1),
-        rate=_seconds(env, "ONEBOX_RATE", 5),
-        concurrency=_at_least(env, "ONEBOX_CONCURRENCY", 4, 0),
-        password_form=cast(
-            "Literal['raw', 'md5', 'auto']",
-            _one_of(env, "ONEBOX_PASSWORD_FORM", "auto", "raw", "md5"),
-        ),
-        body_shape=cast(
-            "Literal['object', 'array']", _one_of(env, "ONEBOX_BODY_SHAPE", "object", "array")
-        ),
-    )
-
-
-def _url(env: Env, name: str) -> str:
-    text = env.str(name).rstrip("/")
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(f"{name} must be a URL such as https://www.example.com.")
-    if parts.scheme == "http" and not _is_loopback(text):
-        raise SettingsError(f"{name} must begin with https:// (http is for this machine only).")
-    return text
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
-
-
-def _require_loopback(url: str) -> None:
-    if not _is_loopback(url):
+def _written(env: Env) -> File:
+    """The connections as they are written down: in the file, or as the default pair's variables."""
+    sandbox = env.bool("ORDERBRIDGE_SANDBOX", default=False)
+    configured = [name for name in default_pair.VARIABLES if env.str(name, "")]
+    named = env.str("ORDERBRIDGE_CONNECTIONS", "")
+    if not named:
+        return File(sandbox or not configured, default_pair.entries(configured))
+    found = connections_file.read(ROOT / named)
+    referred = {name for e in found.entries for names in e.variables().values() for name in names}
+    both = [name for name in configured if name not in referred]
+    if both:
         raise SettingsError(
-            "ORDERBRIDGE_SANDBOX is set, but an address leads off this machine. Simulated and real "
-            "systems are never mixed: unset ORDERBRIDGE_SANDBOX to work with the real ones."
+            f"ORDERBRIDGE_CONNECTIONS is set, so the connections of {named} count, and {', '.join(both)} "
+            "would not. Remove these variables, or refer to them in the file."
         )
+    return File(found.sandbox or sandbox, found.entries)
+
+
+def _connections(env: Env, found: File) -> tuple[dict[str, Connection], tuple[Entry, ...]]:
+    """All connections; in a sandbox whose simulators were not started none, but what is to be started."""
+    defaults = Defaults(
+        mode="live" if found.sandbox else _mode(env),
+        start_from=start_from(
+            "ORDERBRIDGE_START_FROM", env.str("ORDERBRIDGE_START_FROM", "") or "all"
+        ),
+        poll_overlap=_at_least(env, "POLL_OVERLAP", 600, 0),
+        poll_lag=_at_least(env, "POLL_LAG", 0, 0),
+    )
+    unfilled = tuple(
+        entry
+        for entry in found.entries
+        if any(not env.str(name, "") for names in entry.variables().values() for name in names)
+    )
+    if found.sandbox and unfilled:
+        return {}, found.entries
+    made = connect(found.entries, defaults)
+    if found.sandbox:
+        for one in made.values():
+            demand_loopback(one)
+    return made, ()
+
+
+def _sandbox_folder(env: Env) -> str:
+    """A sandbox of its own for each connections file: their ledgers never meet."""
+    named = env.str("ORDERBRIDGE_CONNECTIONS", "")
+    return f"sandbox-{Path(named).stem}" if named else "sandbox"
+
+
+# --- single values ------------------------------------------------------------------------------------
 
 
 def _mode(env: Env) -> Mode:
-    return cast("Mode", _one_of(env, "ORDERBRIDGE_MODE", "shadow", "live"))
-
-
-def _one_of(env: Env, name: str, default: str, *others: str) -> str:
-    value = env.str(name, "") or default
-    if value not in {default, *others}:
-        raise SettingsError(f"{name} must be one of {', '.join((default, *others))}.")
-    return value
+    value = env.str("ORDERBRIDGE_MODE", "") or MODES[0]
+    if value not in MODES:
+        raise SettingsError(f"ORDERBRIDGE_MODE must be one of {', '.join(MODES)}.")
+    return cast("Mode", value)
 
 
 def _at_least(env: Env, name: str, default: int, least: int) -> int:
@@ -318,10 +257,10 @@ def _at_least(env: Env, name: str, default: int, least: int) -> int:
     return value
 
 
-def _seconds(env: Env, name: str, default: float, least: float = 0.0) -> float:
+def _seconds(env: Env, name: str, default: float) -> float:
     value = env.float(name) if env.str(name, "") else default
-    if not least <= value < float("inf"):
-        raise SettingsError(f"{name} must be a number, {least:g} or more.")
+    if not 0 <= value < float("inf"):
+        raise SettingsError(f"{name} must be a number, 0 or more.")
     return value
 
 
@@ -334,16 +273,6 @@ def _database_url(text: str, data: Path) -> str:
     if text.startswith(("postgresql+psycopg://", "sqlite:///")):
         return text
     raise SettingsError("DATABASE_URL must begin with postgresql:// or sqlite:///.")
-
-
-def _profile(env: Env, variable: str, shipped: str) -> Path:
-    named = env.str(variable, "") or shipped
-    path = next((p for p in (PROFILES / named, ROOT / named) if p.is_file()), None)
-    if path is None:
-        raise SettingsError(
-            f"{variable} names a file that is there neither below {PROFILES} nor below {ROOT}: {named}."
-        )
-    return path
 
 
 def _refuse_single_profile(env: Env) -> None:
@@ -366,21 +295,6 @@ def _refuse_single_profile(env: Env) -> None:
         )
 
 
-def _start_from(text: str) -> datetime | None:
-    """`now` is None: the first poll's own clock."""
-    if text == "now":
-        return None
-    if text == "all":
-        return EVERYTHING
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(
-            "ORDERBRIDGE_START_FROM must be `all`, `now` or a date such as 2026-11-21."
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _api_keys(text: str) -> dict[str, str]:
     keys: dict[str, str] = {}
     for pair in _listed(text):
@@ -389,25 +303,6 @@ def _api_keys(text: str) -> dict[str, str]:
             raise SettingsError("ORDERBRIDGE_API_KEYS must be name:key pairs, comma separated.")
         keys[name] = key
     return keys
-
-
-def _hook_secrets(text: str) -> tuple[str, ...]:
-    listed = _listed(text)
-    if any(len(secret) < SHORTEST_SECRET or not _SECRET.fullmatch(secret) for secret in listed):
-        raise SettingsError(
-            f"ONEBOX_HOOK_SECRETS must be secrets of {SHORTEST_SECRET} characters or more, comma separated, "
-            "without blanks and / ? # %: they stand in a URL."
-        )
-    return listed
-
-
-def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(part) for part in _listed(text))
-    except ValueError:
-        raise SettingsError(
-            "ONEBOX_HOOK_ADDRESSES must be addresses or networks such as 203.0.113.0/24, comma separated."
-        ) from None
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Connection = Annotated[
+    str | None,
+    typer.Option(
+        help="Which connection; left out: the only one that fits, else the default pair's."
+    ),
+]
+Of = Annotated[str | None, typer.Option("--connection", help="Of one connection only.")]
 As = Annotated[
     str | None,
     typer.Option(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import settings
-from cli.answers import FAILED, Json, out, print_json
+from cli.answers import FAILED, Connection, Json, out, print_json
 
 if TYPE_CHECKING:
     from tasks.checking import Line
 
 
 def check(
+    connection: Connection = None,
     *,
     read_orders: Annotated[
         bool,
@@ -24,10 +25,12 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Test every configured connection, and say what is wrong and how to mend it."""
+    """Test every configured connection, or this one, and say what is wrong and how to mend it."""
     from tasks import checking, resources
 
-    found = checking.check(resources.build(settings.load()), read_orders=read_orders)
+    chosen = settings.load()
+    names = None if connection is None else [chosen.connection(connection).name]
+    found = checking.check(resources.build(chosen), names, read_orders=read_orders)
     if as_json:
         print_json([dataclasses.asdict(line) for line in found])
     else:

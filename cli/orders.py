@@ -9,7 +9,20 @@ import typer
 
 import settings
 from cli import words
-from cli.answers import WRONG, As, Json, acting, answer, moment, out, plain, print_json, stop
+from cli.answers import (
+    WRONG,
+    As,
+    Connection,
+    Json,
+    Of,
+    acting,
+    answer,
+    moment,
+    out,
+    plain,
+    print_json,
+    stop,
+)
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
 from desk import orders
@@ -26,9 +39,6 @@ app = typer.Typer(
 )
 
 OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
-Connection = Annotated[
-    str | None, typer.Option(help="Which shop; needed when several have this id.")
-]
 
 
 @app.callback()
@@ -41,6 +51,7 @@ def orders_default(context: typer.Context) -> None:
 def list_orders(
     state: Annotated[str | None, typer.Option(help=f"One of {', '.join(orders.STATES)}.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    connection: Of = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -48,7 +59,7 @@ def list_orders(
     if state is not None and state not in orders.STATES:
         stop(f"--state must be one of {', '.join(orders.STATES)}.", WRONG)
     with opened(settings.load()) as ledger:
-        rows = orders.listing(ledger, state=state, limit=limit)
+        rows = orders.listing(ledger, state=state, connection=connection, limit=limit)
     if as_json:
         print_json([_as_dict(row) for row in rows])
     elif rows:
@@ -133,9 +144,10 @@ def _table(rows: list[orders.Row]) -> Table:
     from rich.table import Table
 
     table = Table("order", "state", "OneBox", "received", "why", box=None, header_style="bold")
+    several = len({row.connection for row in rows}) > 1
     for row in rows:
         table.add_row(
-            escape(row.order_id),
+            escape(f"{row.connection} {row.order_id}" if several else row.order_id),
             _coloured(row),
             row.target_id or "",
             moment(row.received_at),

@@ -9,7 +9,7 @@ import typer
 
 import settings
 from cli import words
-from cli.answers import Json, out, plain, print_json
+from cli.answers import Connection, Json, out, plain, print_json
 from desk.opening import opened
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def preview(
     what: Annotated[str, typer.Argument(metavar="ID_OR_FILE", help="An order id, or a JSON file.")],
-    connection: Annotated[str, typer.Option(help="Whose mapping.")] = "okliving",
+    connection: Connection = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -28,20 +28,24 @@ def preview(
     from desk import previewing
 
     chosen = settings.load()
-    found = previewing.preview(chosen, connection, _read_order(what, chosen))
+    source, connection = _read_order(what, chosen, connection)
+    found = previewing.preview(chosen, connection, source)
     if as_json:
         print_json(_as_dict(found))
     else:
         _show(found)
 
 
-def _read_order(what: str, chosen: settings.Settings) -> object:
+def _read_order(
+    what: str, chosen: settings.Settings, connection: str | None
+) -> tuple[object, str | None]:
+    """The order and whose it is."""
     from desk import previewing
 
     if Path(what).is_file():
-        return previewing.read_file(what)
+        return previewing.read_file(what), connection
     with opened(chosen) as ledger:
-        return previewing.read_order(ledger, what)
+        return previewing.read_order(ledger, what, connection)
 
 
 def _as_dict(found: Preview) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import settings
-from cli.answers import WRONG, As, Json, acting, answer, err, stop
+from cli.answers import WRONG, As, Connection, Json, acting, answer, err, stop
 
 if TYPE_CHECKING:
     from tasks.storing import Polled
 
 
 def fetch(
-    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    connection: Connection = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -23,7 +23,9 @@ def fetch(
     from desk import reading
     from tasks import resources
 
-    polled = reading.fetch(resources.build(settings.load()), connection)
+    chosen = settings.load()
+    name = chosen.source(connection)
+    polled = reading.fetch(resources.build(chosen), name)
     answer(
         _counts(polled),
         f"{polled.orders} orders on {polled.pages} pages: {polled.stored} new or changed, "
@@ -37,7 +39,7 @@ def backfill(
     end: Annotated[
         datetime, typer.Option("--to", help="Last day, included.", formats=["%Y-%m-%d"])
     ],
-    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    connection: Connection = None,
     who: As = None,
     *,
     as_json: Json = False,
@@ -50,7 +52,9 @@ def backfill(
 
     if end < start:
         stop("--to is before --from.", WRONG)
-    r = resources.build(settings.load())
+    chosen = settings.load()
+    name = chosen.source(connection)
+    r = resources.build(chosen)
     days = (end - start).days + 1
     with Progress(
         TextColumn("{task.description}"),
@@ -63,7 +67,7 @@ def backfill(
         bar = progress.add_task("Reading past orders", total=days)
         total = reading.backfill(
             r,
-            connection,
+            name,
             start.date(),
             end.date(),
             who=acting(who),

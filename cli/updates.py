@@ -9,7 +9,21 @@ import typer
 
 import settings
 from cli import words
-from cli.answers import WRONG, As, Json, acting, answer, err, moment, out, plain, print_json, stop
+from cli.answers import (
+    WRONG,
+    As,
+    Connection,
+    Json,
+    Of,
+    acting,
+    answer,
+    err,
+    moment,
+    out,
+    plain,
+    print_json,
+    stop,
+)
 from desk import updates
 from desk.opening import opened
 from desk.ringing import bells
@@ -39,7 +53,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
     key: Annotated[
         str | None, typer.Option(help="Repeated with the same key, it is one update.")
     ] = None,
-    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    connection: Connection = None,
     who: As = None,
     *,
     replace: Annotated[
@@ -85,6 +99,7 @@ def list_updates(
     state: Annotated[str | None, typer.Option(help=f"One of {', '.join(updates.STATES)}.")] = None,
     order_id: Annotated[str | None, typer.Option("--order-id", help="Of one order only.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    connection: Of = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -92,7 +107,9 @@ def list_updates(
     if state is not None and state not in updates.STATES:
         stop(f"--state must be one of {', '.join(updates.STATES)}.", WRONG)
     with opened(settings.load()) as ledger:
-        rows = updates.listing(ledger, state=state, order_id=order_id, limit=limit)
+        rows = updates.listing(
+            ledger, state=state, connection=connection, order_id=order_id, limit=limit
+        )
     if as_json:
         print_json([as_dict(row) for row in rows])
         return

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from default_pair import default_of
 from desk.errors import Absent, Impossible, Wrong
 from desk.ringing import Bells
 from ledger import history, orders, updates
 from ledger.database import Ledger
 from ledger.history import Act
 from ledger.orders import OPEN, Due, NotPossible, Row, Try
+from settings import SettingsError
 
 __all__ = ["OPEN", "STATES", "Row", "Try"]
 
@@ -58,26 +60,28 @@ class _Change(Protocol):
     def __call__(self, ledger: Ledger, pk: int, now: datetime, *, who: str) -> None: ...
 
 
-def listing(ledger: Ledger, *, state: str | None = None, limit: int) -> list[Row]:
+def listing(
+    ledger: Ledger, *, state: str | None = None, connection: str | None = None, limit: int
+) -> list[Row]:
     """Orders, the newest first."""
-    return orders.listing(ledger, ledger.now(), state=state, limit=limit)
+    return orders.listing(ledger, ledger.now(), state=state, connection=connection, limit=limit)
 
 
 def find(ledger: Ledger, order_id: str, connection: str | None = None) -> Row:
-    """The one order with this id, of this connection where one is named."""
-    rows = [
-        row
-        for row in orders.listing(ledger, ledger.now(), order_id=order_id)
-        if connection is None or row.connection == connection
-    ]
+    """The one order with this id: of this connection, else of the only one that fits, else the default
+    pair's.
+    """
+    rows = orders.listing(ledger, ledger.now(), order_id=order_id, connection=connection)
     if not rows:
         raise Absent(f"No order {order_id} is in the ledger.")
-    if len(rows) > 1:
-        names = ", ".join(row.connection for row in rows)
+    names = [row.connection for row in rows]
+    try:
+        meant = default_of(names)
+    except SettingsError:
         raise Wrong(
-            f"Several connections have an order {order_id}: say which with --connection ({names})."
-        )
-    return rows[0]
+            f"Several connections have an order {order_id}: say which with --connection ({', '.join(names)})."
+        ) from None
+    return next(row for row in rows if row.connection == meant)
 
 
 def show(ledger: Ledger, order_id: str, connection: str | None = None) -> Shown:
@@ -92,16 +96,31 @@ def show(ledger: Ledger, order_id: str, connection: str | None = None) -> Shown:
     )
 
 
-def known(ledger: Ledger, connection: str, order_id: str, most: int) -> Known:
-    """The order of this connection and its newest updates; updates may be known without their order."""
-    if not (_may_be_kept(order_id) and _may_be_kept(connection)):
+def known(ledger: Ledger, connection: str | None, order_id: str, most: int) -> tuple[str, Known]:
+    """Which connection's order is meant, as in `find`, the order and its newest updates; updates may be known
+    without their order.
+    """
+    if not (_may_be_kept(order_id) and _may_be_kept(connection or "")):
         raise Absent("There is no order with this id, and no update of one.")
-    found = orders.listing(ledger, ledger.now(), order_id=order_id)
+    found = orders.listing(ledger, ledger.now(), order_id=order_id, connection=connection)
+    if connection is None:
+        connection = _meant(ledger, order_id, found, most)
     order = next((row for row in found if row.connection == connection), None)
     asked = updates.listing(ledger, connection=connection, order_id=order_id, limit=most)
     if order is None and not asked:
         raise Absent("There is no order with this id, and no update of one.")
-    return Known(order, asked)
+    return connection, Known(order, asked)
+
+
+def _meant(ledger: Ledger, order_id: str, found: list[Row], most: int) -> str:
+    names = list(dict.fromkeys(row.connection for row in found))
+    if not names:
+        asked = updates.listing(ledger, order_id=order_id, limit=most)
+        names = list(dict.fromkeys(row.connection for row in asked))
+    try:
+        return default_of(names) if names else ""
+    except SettingsError as exc:
+        raise Wrong(str(exc)) from None
 
 
 def retry(

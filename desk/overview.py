@@ -17,19 +17,18 @@ from ledger.orders import Row
 @dataclass(frozen=True, slots=True)
 class Glance:
     """Orders by state as of `counted_at`, those that changed last, the age of the oldest that is due, and
-    when a source was last read.
+    when each source was last read.
     """
 
     counts: dict[str, int]
     counted_at: datetime | None
     latest: list[Row]
     oldest_due_at: datetime | None
-    polled_at: datetime | None
+    polls: dict[str, datetime | None]
 
 
 def glance(ledger: Ledger, latest: int) -> Glance:
     """What there is to see now, with so many of the orders that changed last."""
     seen = orders.overview(ledger, ledger.now(), latest=latest)
-    polls = [cursor.polled_at for cursor in connections.cursors(ledger) if cursor.polled_at]
-    last = max(polls, default=None)
-    return Glance(seen.counts, seen.counted_at, seen.latest, seen.oldest_due_at, last)
+    polls = {cursor.connection: cursor.polled_at for cursor in connections.cursors(ledger)}
+    return Glance(seen.counts, seen.counted_at, seen.latest, seen.oldest_due_at, polls)

@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import default_pair
+from connection import PROFILES
+from connectors import kinds
 from desk import orders as desk_orders
 from desk.errors import Absent, Wrong
 from ledger import orders
@@ -18,7 +21,7 @@ from ledger.database import Ledger
 from mapping import profile
 from mapping.problems import Problem
 from mapping.source import from_text
-from settings import PAIR_PREFIX, Settings
+from settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Preview:
     source: object
 
 
-def preview(chosen: Settings, connection: str, source: object) -> Preview:
+def preview(chosen: Settings, connection: str | None, source: object) -> Preview:
     """Map what a source sent, without sending it."""
     mapped = _profile(chosen, connection).map(source)
     return Preview(
@@ -60,22 +63,23 @@ def read_file(name: str) -> object:
         raise Wrong(f"{name} cannot be read as JSON: {exc}") from exc
 
 
-def read_order(ledger: Ledger, order_id: str) -> object:
-    """An order of the ledger as its source sent it."""
-    text = orders.source(ledger, desk_orders.find(ledger, order_id).pk)
+def read_order(ledger: Ledger, order_id: str, connection: str | None) -> tuple[object, str]:
+    """An order of the ledger as its source sent it, and whose it is."""
+    row = desk_orders.find(ledger, order_id, connection)
+    text = orders.source(ledger, row.pk)
     if not text:
         raise Absent(f"Order {order_id} was purged: its data is not kept any more.")
-    return from_text(text)
+    return from_text(text), row.connection
 
 
-def _profile(chosen: Settings, connection: str) -> profile.Profile:
-    if chosen.shops:
+def _profile(chosen: Settings, connection: str | None) -> profile.Profile:
+    if chosen.connections:
         from tasks.resources import load_profile  # noqa: PLC0415  Celery, which no sandbox file needs
 
-        return load_profile(chosen, connection)
+        return load_profile(chosen, chosen.source(connection))
     parameters = {"workflow_id": "1", "status_id": "1", "source_id": None}
     return profile.join(
-        profile.load_source(chosen.source_profile),
-        profile.load_target(chosen.target_profile, parameters),
-        PAIR_PREFIX,
+        profile.load_source(PROFILES / kinds.KINDS[default_pair.SOURCE].profile),
+        profile.load_target(PROFILES / kinds.KINDS[default_pair.TARGET].profile, parameters),
+        default_pair.PREFIX,
     )

@@ -41,10 +41,17 @@ class _Change(Protocol):
 
 
 def listing(
-    ledger: Ledger, *, state: str | None = None, order_id: str | None = None, limit: int
+    ledger: Ledger,
+    *,
+    state: str | None = None,
+    connection: str | None = None,
+    order_id: str | None = None,
+    limit: int,
 ) -> list[Row]:
     """Updates, the newest first."""
-    return updates.listing(ledger, state=state, order_id=order_id, limit=limit)
+    return updates.listing(
+        ledger, state=state, connection=connection, order_id=order_id, limit=limit
+    )
 
 
 def find(ledger: Ledger, update_id: int) -> Row:

@@ -1,8 +1,9 @@
 """The door for OneBox process actions: `POST /hooks/onebox/{secret}`, a doorbell.
 
 In: a form or JSON with a process's fields. Out: 200 as soon as the call is in the ledger, raw; a worker acts
-on it. The secret is in the path (several are valid, for rotation); a signature and an address list may be
-demanded too. A wrong secret is answered like any unknown address. Source: docs/onebox-action.md.
+on it. The secret in the path says which box calls (several are valid, for rotation); a signature and an
+address list may be demanded too. A wrong secret is answered like any unknown address. Raises SettingsError
+for a secret that two boxes share. Source: docs/onebox-action.md.
 """
 
 from __future__ import annotations
@@ -10,21 +11,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from connectors import kinds
+from connectors.onebox_settings import OneBoxSettings
 from gateway.body import read_fields
 from gateway.doors import Door
 from gateway.errors import SENTENCES, Refusal
 from gateway.keys import Keyring
-from mapping.hook import HookResult
-from settings import Settings
+from settings import SettingsError
 from tasks.accepting import take_hook
 from tasks.resources import Resources
+from tasks.sender import says_nothing
 
-# The hook serves the default pair; a second one gets an address of its own when it comes.
-CONNECTION = "okliving"
+KIND = "onebox"
 CALLER = "onebox-hook"
 
 
@@ -35,7 +38,12 @@ LARGEST = 64 * 1024
 def door(r: Resources) -> Door:
     """The door of the hook, over these settings."""
     blueprint = Blueprint("hook", __name__)
-    keyring = Keyring({str(place): secret for place, secret in enumerate(r.settings.hook_secrets)})
+    boxes: dict[str, OneBoxSettings] = {
+        name: kinds.own_settings(one)
+        for name, one in r.settings.connections.items()
+        if one.kind == KIND
+    }
+    keyring, owners = _keyring(r, boxes)
 
     def admit() -> str:
         if keyring.owner((request.view_args or {})["secret"]) is None:
@@ -43,11 +51,12 @@ def door(r: Resources) -> Door:
         return CALLER
 
     @blueprint.post("/hooks/onebox/<secret>")
-    def take_in(secret: str) -> Response:  # noqa: ARG001  looked at before
+    def take_in(secret: str) -> Response:
+        box = owners[keyring.owner(secret) or ""]
         # After the rate was counted: who knows the secret may not make us compute for nothing either.
-        _demand_address(r.settings)
-        _demand_signature(r.settings)
-        return jsonify(_taken(current_app.config["RESOURCES"], read_fields()))
+        _demand_address(boxes[box])
+        _demand_signature(boxes[box])
+        return jsonify(_taken(current_app.config["RESOURCES"], box, read_fields()))
 
     return Door(
         blueprint=blueprint,
@@ -58,34 +67,41 @@ def door(r: Resources) -> Door:
     )
 
 
-def _taken(r: Resources, fields: dict[str, str]) -> dict[str, Any]:
+def _keyring(r: Resources, boxes: Mapping[str, OneBoxSettings]) -> tuple[Keyring, dict[str, str]]:
+    """All secrets by a name each, and whose they are."""
+    secrets: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for box, own in boxes.items():
+        for place, secret in enumerate(own.hook_secrets):
+            if secret in secrets.values():
+                raise SettingsError(
+                    f"{r.settings.connections[box].where('hook_secrets')}: a secret is there twice. Each "
+                    "box needs secrets of its own, since they say which one calls."
+                )
+            secrets[f"{box} {place}"], owners[f"{box} {place}"] = secret, box
+    return Keyring(secrets), owners
+
+
+def _taken(r: Resources, box: str, fields: dict[str, str]) -> dict[str, Any]:
     if not fields:
         raise Refusal(400, "The call has no fields.")
-    take_hook(r, CONNECTION, dict(fields), current_app.config["BELL"].ring_hook)
-    profile = r.profiles.get(CONNECTION)
-    if profile is not None and _says_nothing(profile.hook_update(fields)):
+    take_hook(r, box, dict(fields), current_app.config["BELL"].ring_hook)
+    if says_nothing(r, fields):
         return {"accepted": True, "result": "nothing to do"}
     return {"accepted": True}
 
 
-def _says_nothing(found: HookResult) -> bool:
-    """Whether no worker can make anything of it. One with the CRM's process id alone can look that up."""
-    if found.nothing_to_do == "no_order":
-        return found.process_id is None
-    return found.nothing_to_do is not None
-
-
-def _demand_address(chosen: Settings) -> None:
+def _demand_address(chosen: OneBoxSettings) -> None:
     if not chosen.hook_addresses:
         return
     caller = ipaddress.ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104  no address at all is in no list
     if isinstance(caller, ipaddress.IPv6Address) and caller.ipv4_mapped is not None:
         caller = caller.ipv4_mapped
     if not any(caller in network for network in chosen.hook_addresses):
-        raise Refusal(403, "This address may not call the hook (ONEBOX_HOOK_ADDRESSES).")
+        raise Refusal(403, "This address may not call the hook (hook_addresses of the box).")
 
 
-def _demand_signature(chosen: Settings) -> None:
+def _demand_signature(chosen: OneBoxSettings) -> None:
     if chosen.hook_hmac_key is None:
         return
     # Read before the form is: the signature is over the bytes as they came.

@@ -9,7 +9,9 @@ import structlog
 from granian.constants import Interfaces
 from granian.server import Server
 
+from connectors import kinds
 from gateway.keys import is_loopback
+from ledger.routes import check_routes
 from settings import Settings, SettingsError
 
 # Requests worked on at the same time. More of them share a commit, and wait longer for the interpreter: 8
@@ -22,13 +24,15 @@ log = structlog.get_logger()
 
 
 def serve(chosen: Settings, host: str, port: int) -> None:
-    """Serve until told to stop. Raises SettingsError for an open address without keys."""
+    """Serve until told to stop. Raises SettingsError for an open address without keys, and RouteChanged."""
     if not chosen.api_keys:
         if not is_loopback(host):
             raise SettingsError(
                 f"The gateway may listen on {host} only with keys: set ORDERBRIDGE_API_KEYS to name:key."
             )
         log.warning("gateway_open_to_local_callers", reason="no ORDERBRIDGE_API_KEYS are set")
+    kinds.check(chosen)
+    check_routes(chosen.database_url, chosen.routes)
     Server(
         "gateway.wsgi:app",
         address=host,

@@ -32,7 +32,6 @@ from mapping.updates import UpdateRequest, UpdateSchema, read_update
 from tasks.resources import Resources
 
 PREFIX = "/api/v1"
-DEFAULT_CONNECTION = "okliving"
 # Bytes: many times the longest update.
 LARGEST = 64 * 1024
 # Of an order's updates, the newest that are shown.
@@ -70,8 +69,8 @@ ACCEPT_LANGUAGE = {
 WHICH = {
     "in": "query",
     "name": "connection",
-    "description": "Which shop.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 64, "default": DEFAULT_CONNECTION},
+    "description": "Which shop; left out: the only one that has the order, else that of the default pair.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 64},
 }
 MEANINGS = {
     400: "The body is no JSON.",
@@ -162,14 +161,19 @@ def show_update(update_id: int) -> dict[str, Any]:
 @blueprint.route("/orders/<path:order_id>")
 @blueprint.doc(parameters=[WHICH, ACCEPT_LANGUAGE])
 @blueprint.response(200, ShownOrderSchema)
-@_refuses(401, 404, 429, 503)
+@_refuses(401, 404, 422, 429, 503)
 def show_order(order_id: str) -> dict[str, Any]:
     """How an order stands.
 
     Its state and why, its id in the CRM, and its newest updates.
     """
-    connection = request.args.get("connection", DEFAULT_CONNECTION)
-    known = desk_orders.known(_resources().ledger, connection, order_id, SHOWN)
+    given = request.args.get("connection")
+    try:
+        connection, known = desk_orders.known(_resources().ledger, given, order_id, SHOWN)
+    except Wrong as exc:
+        raise Refusal(
+            422, "Say which connection is meant.", errors={"connection": [str(exc)]}
+        ) from exc
     found = known.order
     codes = _codes(found.reason) if found is not None else []
     return {

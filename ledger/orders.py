@@ -848,10 +848,13 @@ def listing(
     *,
     state: str | None = None,
     order_id: str | None = None,
+    connection: str | None = None,
     limit: int | None = None,
 ) -> list[Row]:
     """Orders, the newest first."""
     query = select(ORDERS).order_by(ORDERS.c.id.desc())
+    if connection is not None:
+        query = query.where(ORDERS.c.connection == connection)
     if state is not None:
         query = query.where(ORDERS.c.state == state)
     if order_id is not None:
@@ -888,10 +891,12 @@ def snapshot(ledger: Ledger, connection: str, order_id: str) -> tuple[str, datet
     return None if row is None else (row.source, row.shop_updated_at)
 
 
-def by_process(ledger: Ledger, target: str, target_id: str) -> str | None:
-    """The shop's id of the order that this process of the target is, or None."""
+def by_process(ledger: Ledger, target: str, target_id: str, connection: str) -> str | None:
+    """The id of the order of this connection that this process of the target is, or None."""
     query = select(ORDERS.c.order_id).where(
-        ORDERS.c.target == target, ORDERS.c.target_id == target_id
+        ORDERS.c.target == target,
+        ORDERS.c.target_id == target_id,
+        ORDERS.c.connection == connection,
     )
     with ledger.read() as db:
         return cast("str | None", db.execute(query).scalars().first())
@@ -904,6 +909,17 @@ def are_coming(ledger: Ledger, target: str) -> bool:
 
 
 _COMING = select(ORDERS.c.id).where(text(IS_OPEN), ORDERS.c.target == bindparam("target")).limit(1)
+
+
+def is_in(ledger: Ledger, target: str, connection: str, order_id: str) -> bool:
+    """Whether this order of this connection belongs to this target."""
+    query = select(ORDERS.c.id).where(
+        ORDERS.c.connection == connection,
+        ORDERS.c.order_id == order_id,
+        ORDERS.c.target == target,
+    )
+    with ledger.read() as db:
+        return db.execute(query).first() is not None
 
 
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:

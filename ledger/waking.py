@@ -9,7 +9,7 @@ nothing. Raises `LedgerUnavailable`. Called by tasks/upkeep.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -167,11 +167,27 @@ def _wake(ledger: Ledger, waking: Waking, chunks: int, rows: _Rows) -> bool:
     return False
 
 
-_SHADOWED = select(ORDERS.c.id).where(text(IS_IN_SHADOW)).order_by(ORDERS.c.id).limit(CHUNK)
+_SHADOWED = (
+    select(ORDERS.c.id)
+    .where(
+        text(IS_IN_SHADOW),
+        ORDERS.c.connection.in_(bindparam("sources", expanding=True)),
+        ORDERS.c.target.in_(bindparam("targets", expanding=True)),
+    )
+    .order_by(ORDERS.c.id)
+    .limit(CHUNK)
+)
 
 
-def leave_shadow(ledger: Ledger, now: datetime, chunks: int) -> int:
-    """Make due what shadow mode mapped and did not send; returns how many orders that are."""
+def leave_shadow(
+    ledger: Ledger, sources: Sequence[str], targets: Sequence[str], now: datetime, chunks: int
+) -> int:
+    """Make due what shadow mode mapped and did not send, of these sources to these targets; returns how
+    many orders that are.
+    """
+    if not sources or not targets:
+        return 0
+    of = {"sources": list(sources), "targets": list(targets)}
     statement = (
         update(ORDERS)
         .where(ORDERS.c.id.in_(bindparam("keys", expanding=True)), text(IS_IN_SHADOW))
@@ -180,7 +196,7 @@ def leave_shadow(ledger: Ledger, now: datetime, chunks: int) -> int:
     total = 0
     for _ in range(chunks):
         with ledger.read() as db:
-            keys = list(db.execute(_SHADOWED).scalars())
+            keys = list(db.execute(_SHADOWED, of).scalars())
         if not keys:
             break
 

@@ -83,7 +83,7 @@ class UpdateRequest:
     delivery: str | None = None
     note: str | None = None
     replace: bool = False
-    connection: str = "okliving"
+    connection: str | None = None
     key: str | None = None
     warnings: tuple[Problem, ...] = ()
 
@@ -202,8 +202,9 @@ class UpdateSchema(_Strict):
     connection = _Trimmed(
         CONNECTION,
         "1 to 64 digits, Latin letters, dots, dashes and underscores.",
-        load_default="okliving",
-        metadata={"description": "Which shop."},
+        metadata={
+            "description": "Which shop; left out: the only one, else that of the default pair."
+        },
     )
 
     @validates_schema(skip_on_field_errors=True)
@@ -287,6 +288,8 @@ def body(request: UpdateRequest) -> dict[str, object]:
 
 
 def digest(request: UpdateRequest) -> str:
-    """Give 32 hex digits that are equal when two updates ask for the same, whatever their keys."""
+    """Give 32 hex digits that are equal when two updates ask for the same, whatever their keys. The
+    update says which connection it is for.
+    """
     asked = [request.connection, request.replace, body(request)]
     return blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest()

@@ -44,7 +44,9 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class LatestOrder:
-    """An order on the screen; `target_id` is its id in the CRM, times are aware."""
+    """An order on the screen. `order_id` is what it is called there, with its connection where there are
+    several; `target_id` is its id in the CRM, times are aware.
+    """
 
     order_id: str
     state: str
@@ -57,13 +59,14 @@ class LatestOrder:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The ledger at one moment: orders by state as of `counted_at` (None: now), the latest changed first,
-    the last good poll.
+    the last good poll, and that of each source where there are several.
     """
 
     counts: Mapping[str, int]
     latest: Sequence[LatestOrder]
     last_poll: datetime | None
     counted_at: datetime | None = None
+    polls: Mapping[str, datetime | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,8 @@ def _title(title: str, view: View, now: datetime) -> Text:
     text.append("orderbridge", style="bold").append(f" · {title} · ")
     if view.snapshot is None:
         return text.append("the ledger cannot be read", style="bold red")
-    text.append(f"last poll: {age(view.snapshot.last_poll, now)}")
+    polls = [f"{name} {age(at, now)}" for name, at in view.snapshot.polls.items()]
+    text.append(f"last poll: {', '.join(polls) or age(view.snapshot.last_poll, now)}")
     counted_at = view.snapshot.counted_at
     if counted_at is not None and now - counted_at > COUNTED_NOW:
         text.append(f" · orders counted {age(counted_at, now)}", style="dim")

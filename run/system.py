@@ -24,13 +24,16 @@ from rich.live import Live
 from rich.text import Text
 
 import settings as configuration
+from connectors import kinds
 from desk.overview import glance
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
+from ledger.routes import check_routes
 from run import broker
 from run.ports import Ports, accepts
 from run.private import kept_secret, write_private
 from run.processes import Process, Supervisor
+from run.sandbox import Double, doubles
 from run.screen import MOST_ORDERS, LatestOrder, Lines, Snapshot, Watch, frame, utc_now
 
 if TYPE_CHECKING:
@@ -42,11 +45,6 @@ if TYPE_CHECKING:
 GATEWAY_PORT = 8000
 FLOWER_PORT = 5555
 FLOWER_USER = "orderbridge"
-# The simulated shop's and box's own names; their secrets are generated.
-CLIENT_ID = "sandbox"
-LOGIN = "sandbox"
-WORKFLOW_ID = "1"
-STATUS_ID = "1"
 # Seconds between polls in the sandbox, where orders come every few seconds.
 SANDBOX_INTERVAL = "10"
 
@@ -73,7 +71,11 @@ DOUBLE = 0.5
 MODES = {
     "shadow": "SHADOW: orders are read and mapped, nothing is written to the real systems",
     "live": "LIVE: orders are created in the real CRM",
+    "live and shadow": "LIVE and SHADOW: `mode` of each connection says where orders are created",
 }
+
+
+SANDBOX = "SANDBOX: simulated systems, nothing leaves this machine"
 
 
 class RunError(Exception):
@@ -99,6 +101,7 @@ def run(*, screen: bool = True) -> int:
     stop = _Stop()
     with _data_folder(configuration.data_root()):
         configured = configuration.load()
+        kinds.check(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:
@@ -181,11 +184,11 @@ class _System:
         self._ports = Ports()
         self._supervisor = Supervisor()
         self._places: list[Place] = []
+        self._doubles: list[Double] = []
         self._chosen: dict[str, str] = {"ORDERBRIDGE_RUN_PID": str(os.getpid())}
 
     def start(self) -> None:
         """Start everything, each part as soon as what it needs is there."""
-        simulated = self._settings.sandbox and not self._settings.shops
         self._say(f"Starting orderbridge, data in {_short(self._data)} ...")
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._settings.redis_url is None:
@@ -194,14 +197,15 @@ class _System:
             self._places.append(Place("broker", _without_password(self._settings.redis_url)))
         if self._settings.sandbox:
             self._choose_sandbox()
-        if simulated:
-            self._start_simulators()
+        self._start_simulators()
         upgrade(self._settings.database_url, sandbox=self._settings.sandbox)
         self._wait_for_remotes()
         gateway, flower = self._choose_doors()
         self._record()
         # From here on all processes, this one too, see the same settings.
         self._settings = configuration.load()
+        kinds.check(self._settings)
+        check_routes(self._settings.database_url, self._settings.routes)
         self._start_own(gateway, flower)
         self._print_places()
 
@@ -251,43 +255,27 @@ class _System:
     def _choose_sandbox(self) -> None:
         self._choose("ORDERBRIDGE_SANDBOX", "1")
         self._choose("FETCH_INTERVAL", os.environ.get("FETCH_INTERVAL") or SANDBOX_INTERVAL)
-        secret = os.environ.get("ONEBOX_HOOK_SECRETS") or kept_secret(self._data / "hook-secret")
-        self._choose("ONEBOX_HOOK_SECRETS", secret)
+        named = os.environ.get("ORDERBRIDGE_CONNECTIONS")
+        if named:
+            # For commands in a second terminal, from wherever they are called.
+            self._choose("ORDERBRIDGE_CONNECTIONS", str(configuration.ROOT / named))
+        else:
+            kept = os.environ.get("ONEBOX_HOOK_SECRETS")
+            self._choose("ONEBOX_HOOK_SECRETS", kept or kept_secret(self._data / "hook-secret"))
 
     def _start_simulators(self) -> None:
-        client_secret = kept_secret(self._data / "shop-secret")
-        password = kept_secret(self._data / "crm-password")
-        shop, crm = self._ports.take(), self._ports.take()
-        self._start_simulator(
-            "shop",
-            shop,
-            ("--trickle", "5", "--history", "12", "--client-id", CLIENT_ID),
-            {"SIM_CLIENT_SECRET": client_secret},
-        )
-        self._start_simulator(
-            "crm",
-            crm,
-            ("--login", LOGIN, "--workflow-id", WORKFLOW_ID, "--status-id", STATUS_ID),
-            {"SIM_PASSWORD": password},
-        )
-        self._choose("OKLIVING_URL", f"http://127.0.0.1:{shop}")
-        self._choose("OKLIVING_CLIENT_ID", CLIENT_ID)
-        self._choose("OKLIVING_CLIENT_SECRET", client_secret)
-        self._choose("ONEBOX_URL", f"http://127.0.0.1:{crm}")
-        self._choose("ONEBOX_LOGIN", LOGIN)
-        self._choose("ONEBOX_PASSWORD", password)
-        self._choose("ONEBOX_WORKFLOW_ID", WORKFLOW_ID)
-        self._choose("ONEBOX_STATUS_ID", STATUS_ID)
-        self._places += [
-            Place("shop", f"http://127.0.0.1:{shop}", "simulated, a new order every 5 s"),
-            Place("CRM", f"http://127.0.0.1:{crm}", "simulated"),
-        ]
-
-    def _start_simulator(
-        self, name: str, port: int, flags: tuple[str, ...], secret: Mapping[str, str]
-    ) -> None:
-        where = ("--port", str(port), "--data", str(self._data / name))
-        self._start(name, REMOTES, ("-m", "simulator", name, *where, *flags), env=secret)
+        """A stand-in for each connection of a sandbox, with what its variables are to say."""
+        for double in doubles(self._settings.unfilled, self._data, self._ports):
+            self._start(
+                double.name,
+                REMOTES,
+                ("-m", "simulator", *double.arguments),
+                env=double.secrets,
+            )
+            self._doubles.append(double)
+            for name, value in double.variables.items():
+                self._choose(name, value)
+            self._places.append(Place(double.name, double.url, double.note))
 
     def _start_own(self, gateway: int, flower: int) -> None:
         app = ("-m", "celery", "-A", "tasks")
@@ -372,10 +360,9 @@ class _System:
         if "REDIS_URL" in self._chosen:
             address = self._chosen["REDIS_URL"]
             self._wait(broker.NAME, lambda: broker.answers(address))
-        for name, variable in (("shop", "OKLIVING_URL"), ("crm", "ONEBOX_URL")):
-            if variable in self._chosen:
-                port = urlsplit(self._chosen[variable]).port or 0
-                self._wait(name, lambda port=port: accepts(port))  # type: ignore[misc]
+        for double in self._doubles:
+            port = urlsplit(double.url).port or 0
+            self._wait(double.name, lambda port=port: accepts(port))  # type: ignore[misc]
 
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -387,7 +374,7 @@ class _System:
             time.sleep(TICK)
 
     def _show_live(self, watch: Watch) -> None:
-        title = "SANDBOX" if self._settings.sandbox else self._settings.mode.upper()
+        title = "SANDBOX" if self._settings.sandbox else _mode(self._settings).upper()
         console = self._console
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as display:
             drawn = 0.0
@@ -412,8 +399,7 @@ class _System:
             time.sleep(LOOK)
 
     def _print_places(self) -> None:
-        mode = "SANDBOX: simulated shop and CRM, nothing leaves this machine"
-        self._say(mode if self._settings.sandbox else MODES[self._settings.mode])
+        self._say(SANDBOX if self._settings.sandbox else MODES[_mode(self._settings)])
         for place in self._places:
             self._say(f"  {place.name:<9} {place.address:<24}  {place.note}".rstrip())
         self._say(f"  {'logs':<9} {_short(self._data / 'log')}/")
@@ -425,14 +411,22 @@ class _System:
             self._console.print(Text(sentence), soft_wrap=True)
 
 
+def _mode(settings: Settings) -> str:
+    """The mode of all connections, or all modes that there are."""
+    return " and ".join(sorted({one.mode for one in settings.connections.values()}))
+
+
 def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     ledger = open_ledger(settings.database_url)
+    names = kinds.read_names(settings)
+    has_several = len(settings.source_names) > 1
 
     def read() -> Snapshot:
         seen = glance(ledger, latest)
+        polls = {name: seen.polls.get(name) for name in names}
         orders = [
             LatestOrder(
-                order_id=row.order_id,
+                order_id=f"{row.connection} {row.order_id}" if has_several else row.order_id,
                 state=row.state,
                 # The codes read as words and fit a column; `orders show` has the sentences.
                 reason=row.reason.replace("_", " "),
@@ -442,7 +436,8 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             )
             for row in seen.latest
         ]
-        return Snapshot(seen.counts, orders, seen.polled_at, seen.counted_at)
+        last = max(filter(None, polls.values()), default=None)
+        return Snapshot(seen.counts, orders, last, seen.counted_at, polls if len(polls) > 1 else {})
 
     return read
 

@@ -1,9 +1,10 @@
 """Takes an update from any door into the ledger, and rings for its order's queue.
 
 In: a validated request, who asked, an optional idempotency key. Out: the update as it stands, written
-before this returns. Fails with `KeyReused` for a key that was used for something else, with
-`UnknownConnection`, and with `LedgerUnavailable`. Called by the desk, the task `updates.enqueue`
-and other programs in Python: one producer, four doors.
+before this returns. A request that names no connection means the only source, else the default pair's.
+Fails with `KeyReused` for a key that was used for something else, with `UnknownConnection`, and with
+`LedgerUnavailable`. Called by the desk, the task `updates.enqueue` and other programs in Python: one
+producer, four doors.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any
 
 import structlog
 
-from ledger import hooks, orders, updates
+from ledger import hooks, updates
 from ledger.updates import Asked, Due, Refusal, Row
 from mapping.updates import UpdateRequest, digest, from_flat
+from settings import SettingsError
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
+from tasks.sender import whose
 
 # What the ledger keeps of a key, and of the id of an order.
 LONGEST_KEY = 200
@@ -33,7 +36,7 @@ log = structlog.get_logger()
 
 
 class UnknownConnection(Exception):  # noqa: N818  it says what is, as the errors of clients do
-    """No shop has this name."""
+    """No source has this name, or it must be said which one is meant."""
 
 
 def accept(
@@ -48,8 +51,7 @@ def accept(
     """Write the update behind the others of its order, and ring. `who` asked, where it is an act that the
     history is to tell.
     """
-    if request.connection not in r.sources:
-        raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
+    request = replace(request, connection=_source_of(r, request.connection))
     meant = replace(asked(request, origin=origin, key=key), who=who)
     row = updates.accept(r.ledger, meant, r.ledger.now())
     if row.state == "queued":
@@ -62,15 +64,15 @@ def accept_flat(
 ) -> Row | None:
     """As `accept`, for a door that cannot answer: what is refused is kept for a person to see."""
     request, errors = from_flat(fields)
-    if request is not None and request.connection in r.sources:
+    if request is not None:
         own = request.key or key
         try:
             return accept(r, request, origin=origin, key=own and f"{origin}:{own}")
         except updates.KeyReused:
             errors = {"key": ["This key was used before, for another update."]}
-    elif request is not None:
-        errors = {"connection": [f"There is no shop connection called {request.connection!r}."]}
-    connection = fields.get("connection", request.connection if request else "okliving")
+        except UnknownConnection as exc:
+            errors = {"connection": [str(exc)]}
+    connection = _named(r, fields.get("connection"))
     refused = refusal(connection, fields.get("order_id", ""), errors, origin=origin)
     update_id = updates.refuse(r.ledger, refused, r.ledger.now())
     log.warning("update_refused", update_id=update_id, fields=sorted(errors))
@@ -89,6 +91,23 @@ def refusal(
     return Refusal(asked, "update_invalid", told)
 
 
+def _source_of(r: Resources, named: str | None) -> str:
+    try:
+        return r.settings.source(named)
+    except SettingsError as exc:
+        raise UnknownConnection(str(exc)) from exc
+
+
+def _named(r: Resources, given: object) -> object:
+    """Where a refused update is kept: under the connection that it named or meant, if any."""
+    if given is not None:
+        return given
+    try:
+        return _source_of(r, None)
+    except UnknownConnection:
+        return ""
+
+
 def _kept(key: str) -> str:
     """The key as the ledger keeps it: one that is too long by its hash."""
     if len(key) <= LONGEST_KEY:
@@ -104,7 +123,7 @@ def _shown(value: object) -> str:
 def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Asked:
     """The request in the ledger's words."""
     return Asked(
-        connection=request.connection,
+        connection=request.connection or "",
         order_id=request.order_id,
         digest=digest(request),
         origin=origin,
@@ -120,17 +139,17 @@ def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Ask
 
 def take_hook(
     r: Resources,
-    connection: str,
+    target: str,
     fields: dict[str, Any],
     ring: Callable[[int], object] | None = None,
 ) -> int:
-    """Keep a call of the OneBox hook as it came, and ring for a worker unless one is at its process
+    """Keep a call of this target's hook as it came, and ring for a worker unless one is at its process
     already; returns its key.
     """
     fields = storable(fields)
-    process, number = _process_of(r, connection, fields)
+    process, number = _process_of(r, target, fields)
     hook_id, rings = hooks.keep(
-        r.ledger, connection, process, fields, r.ledger.now(), once_called=number
+        r.ledger, target, process, fields, r.ledger.now(), once_called=number
     )
     if rings:
         (ring or ring_hook)(hook_id)
@@ -146,16 +165,12 @@ def _clean(value: Any) -> Any:
     return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
 
 
-def _process_of(r: Resources, connection: str, fields: dict[str, Any]) -> tuple[str, str]:
+def _process_of(r: Resources, target: str, fields: dict[str, Any]) -> tuple[str, str]:
     """Whom a hook call speaks of, in a word that all calls of this process share; empty for nobody. And the
     word for a process of whose order nothing is known yet.
     """
-    profile = r.profiles.get(connection)
-    if profile is None:
-        return "", ""
-    target = r.settings.shop(connection).target
-    said = profile.hook_update(fields, lambda number: orders.by_process(r.ledger, target, number))
+    source, said = whose(r, target, fields)
     number = f"{NUMBER}{said.process_id}" if said.process_id else ""
-    if said.order_id is not None:
-        return profile.external_id(said.order_id), number
+    if source is not None and said.order_id is not None:
+        return r.profiles[source].external_id(said.order_id), number
     return said.external_id or number, number

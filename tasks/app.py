@@ -19,8 +19,10 @@ from kombu.transport import redis as transport
 
 import logs
 import settings
+from connectors import kinds
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.identity import WrongLedger, identify
+from ledger.routes import demand_same_routes
 
 
 class QoS(transport.QoS):
@@ -115,12 +117,15 @@ class AckGuard(logging.Handler):
 
 @signals.worker_init.connect
 def refuse_the_wrong_ledger(**_: Any) -> None:
-    """A worker that would write into a ledger of the other world does not start."""
+    """A worker that would write into a ledger of the other world does not start, nor one that would leave
+    orders behind whose target has changed.
+    """
     chosen = settings.current()
     ledger = open_ledger(chosen.database_url)
     try:
         identify(ledger, sandbox=chosen.sandbox)
         ledger.measure_clock()
+        demand_same_routes(ledger, chosen.routes)
     except (WrongLedger, LedgerUnavailable) as exc:
         raise SystemExit(f"orderbridge: {exc}") from None
     finally:
@@ -130,7 +135,7 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
 @signals.beat_init.connect
 def poll_at_start(**_: Any) -> None:
     """The first poll does not wait for the first tick."""
-    for name in settings.current().shops:
+    for name in kinds.read_names(settings.current()):
         app.send_task("orders.fetch", kwargs={"connection": name}, queue="fetch", expires=60)
 
 

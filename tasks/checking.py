@@ -6,7 +6,7 @@ any remote; reads the shop's orders only when asked to, since in some shops read
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -35,14 +35,17 @@ class Line:
     mend: str = ""
 
 
-def check(r: Resources, *, read_orders: bool = False) -> list[Line]:
-    """All tests of all connections."""
+def check(
+    r: Resources, names: Sequence[str] | None = None, *, read_orders: bool = False
+) -> list[Line]:
+    """All tests of all connections, or of these."""
+    asked = r.settings.connections if names is None else names
     lines = [_clock(r)]
-    for source in r.sources.values():
+    for source in (remote for name, remote in r.sources.items() if name in asked):
         lines.append(_test(source.name, "log in", source.client.login))
         if read_orders:
             lines.append(_test(source.name, "read orders", partial(_read_orders, r, source)))
-    for target in r.targets.values():
+    for target in (remote for name, remote in r.targets.items() if name in asked):
         lines.append(_test(target.name, "log in", target.client.login))
         lines.append(_test(target.name, "workflow and stage", partial(_workflow, target)))
     return lines
@@ -88,14 +91,14 @@ def _workflow(target: Target) -> str:
         w for w in listed if str(w.get("id", w.get("workflowid"))) == target.settings.workflow_id
     ]
     if listed and not ours:
-        known = ", ".join(str(w.get("id", w.get("workflowid"))) for w in listed)
-        raise Misconfigured(
-            f"ONEBOX_WORKFLOW_ID {target.settings.workflow_id} is none of: {known}."
-        )
+        known = [str(w.get("id", w.get("workflowid"))) for w in listed]
+        raise _none_of(target, "workflow_id", target.settings.workflow_id, known)
     stages = [s for w in ours for s in w.get("statuses", []) or [] if isinstance(s, dict)]
     stage_ids = [str(stage.get("id", stage.get("statusid"))) for stage in stages]
     if stage_ids and target.settings.status_id not in stage_ids:
-        raise Misconfigured(
-            f"ONEBOX_STATUS_ID {target.settings.status_id} is none of: {', '.join(stage_ids)}."
-        )
+        raise _none_of(target, "status_id", target.settings.status_id, stage_ids)
     return f"{len(listed)} workflows"
+
+
+def _none_of(target: Target, key: str, given: str, known: Sequence[str]) -> Misconfigured:
+    return Misconfigured(f"{target.connection.where(key)} {given} is none of: {', '.join(known)}.")

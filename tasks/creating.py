@@ -56,10 +56,13 @@ def create(
     r: Resources, pk: int, connection: str, task_id: str | None = None, target_name: str = ""
 ) -> Step:
     """One try at one order; returns at once when there is nothing to do or no way open."""
-    target = r.targets.get(target_name or r.settings.shop(connection).target)
+    if connection not in r.sources:
+        log.error("connection_not_configured", connection=connection)
+        return Step()
+    target = r.targets.get(target_name or r.target_name(connection))
     if target is None:
         return _hold_astray(r, pk, task_id)
-    if r.settings.mode == "shadow":
+    if not r.is_live(connection, target.name):
         return _with_claim(r, target, pk, task_id)
     admission = target.gate.admit()
     if admission is Admission.CLOSED:
@@ -166,7 +169,7 @@ class _Attempt(Verdicts):
     def make(self) -> Step:
         mapped = self._profile().map(from_text(self._claim.source))
         process = self._process(mapped)
-        shadow = self._r.settings.mode == "shadow"
+        shadow = not self._r.is_live(self._claim.connection, self._target.name)
         if shadow and process is not None:
             return self._wait("shadow", SHADOW_WAIT, mapped, None, counts=False)
         try:

@@ -89,8 +89,11 @@ class _Stop(Exception):  # noqa: N818  it ends a drain, nothing is wrong
 
 def deliver(r: Resources, due: Due, task_id: str | None = None) -> Step:
     """Drain one order's queue as far as it goes."""
-    source = r.sources[due.connection]
-    if r.settings.mode == "shadow" or source.gate.admit() is Admission.CLOSED:
+    source = r.sources.get(due.connection)
+    if source is None:
+        log.error("connection_not_configured", connection=due.connection)
+        return Step()
+    if source.connection.mode == "shadow" or source.gate.admit() is Admission.CLOSED:
         return Step()
     holder = f"{due.connection}:{due.order_id}:{task_id}"
     try:

@@ -29,6 +29,7 @@ from tasks import reading, retry
 from tasks.accepting import NUMBER, asked, refusal, storable
 from tasks.doorbell import ring_hook, ring_parked, ring_updates
 from tasks.resources import Resources, Target
+from tasks.sender import whose
 
 # After so many reads that failed, or so long, what the hook said counts alone.
 MOST_READS = 3
@@ -52,7 +53,10 @@ def act(r: Resources, hook_id: int) -> float | None:
     waiting = hooks.find(r.ledger, hook_id)
     if waiting is None:
         return None
-    target = r.target_of(waiting.connection)
+    target = _target_of(r, waiting.connection)
+    if target is None:
+        log.error("connection_not_configured", connection=waiting.connection)
+        return None
     if not reading.may_read(target):
         return _work(r, target, waiting, may_read=False)
     holder = f"hook:{hook_id}:{uuid.uuid4().hex}"
@@ -62,6 +66,13 @@ def act(r: Resources, hook_id: int) -> float | None:
     if r.ledger.now() - waiting.received_at > LONGEST_WAIT:
         return _work(r, target, waiting, may_read=False)
     return None
+
+
+def _target_of(r: Resources, connection: str) -> Target | None:
+    """The target whose call it is. An earlier version kept calls under the name of the source."""
+    if connection in r.targets:
+        return r.targets[connection]
+    return r.target_of(connection) if connection in r.sources else None
 
 
 def _work(r: Resources, target: Target, waiting: Waiting, *, may_read: bool) -> float | None:
@@ -97,10 +108,9 @@ def _try_again(r: Resources, claim: Claim, wait: float, *, counted: bool) -> flo
 def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -> float | None:
     """Hear what these calls say; seconds until the next try when the box could not be read yet."""
     calls = [replace(call, fields=storable(call.fields)) for call in claim.calls]
-    profile = r.profiles[claim.connection]
     is_new = claim.process.startswith(NUMBER)
     coming = is_new and orders.are_coming(r.ledger, target.name)
-    process, outcomes = _process_of(r, target, profile, claim, calls)
+    process, outcomes = _process_of(r, target, calls)
     if process is not None and is_new:
         first = hooks.rename(r.ledger, claim, process.external_id, r.ledger.now())
         if first is not None:
@@ -114,6 +124,7 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
         hooks.finish(r.ledger, claim, outcomes, r.ledger.now())
         _log_done(outcomes)
         return None
+    profile = r.profiles[process.connection]
     told = [profile.updates.hook.said(call.fields) for call in calls]
     said: Said | None = None
     if may_read:
@@ -131,22 +142,20 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
     if (said is None and reading.needs_names(target, profile, told)) or (nameless and young):
         # A stage that only the box can name: alone these words mean nothing, and would be lost.
         return _try_again(r, claim, UNNAMED_WAIT, counted=False)
-    _hear(r, profile, process, claim, calls, said)
+    _hear(r, target, process, claim, calls, said)
     return None
 
 
 def _process_of(
-    r: Resources, target: Target, profile: Profile, claim: Claim, calls: Sequence[Call]
+    r: Resources, target: Target, calls: Sequence[Call]
 ) -> tuple[Process | None, dict[int, str]]:
-    """Whom the calls speak of; None with the outcome of each when that is no order of this shop."""
+    """Whom the calls speak of; None with the outcome of each when that is no source's order."""
     outcomes: dict[int, str] = {}
     for call in calls:
-        said = profile.hook_update(
-            call.fields, lambda number: orders.by_process(r.ledger, target.name, number)
-        )
-        if said.order_id is not None:
-            external_id = profile.external_id(said.order_id)
-            return Process(claim.connection, said.order_id, external_id), {}
+        source, said = whose(r, target.name, call.fields)
+        if source is not None and said.order_id is not None:
+            external_id = r.profiles[source].external_id(said.order_id)
+            return Process(source, said.order_id, external_id), {}
         outcomes[call.id] = said.nothing_to_do or "no_order"
     return None, outcomes
 
@@ -161,14 +170,13 @@ def _read(
 
 def _hear(
     r: Resources,
-    profile: Profile,
+    target: Target,
     process: Process,
     claim: Claim,
     calls: Sequence[Call],
     read: Said | None,
 ) -> None:
-    target = r.target_of(process.connection)
-    names = reading.stage_names(target)
+    profile, names = r.profiles[process.connection], reading.stage_names(target)
     told: list[Said | Remark | Refusal] = []
     outcomes: dict[int, str] = {}
     for call in calls:

@@ -102,7 +102,7 @@ def poll(
         log.warning("list_never_stood_still", connection=connection, orders=polled.orders)
         connections.fail_poll(r.ledger, held, clock(), text)
         raise PollFailed(f"{connection}: {text}")
-    watermark = held.watermark if window else next_watermark(r, held, polled, asked.end)
+    watermark = held.watermark if window else next_watermark(source, held, polled, asked.end)
     ended = connections.end_poll(r.ledger, held, clock(), watermark, whole=window is None)
     _require_turn(ended, connection)
     r.ledger.close_gap()
@@ -143,7 +143,7 @@ class _Reading:
         watermark would be safe: what is older than that can only lose orders while it is read.
         """
         now, profile = self.clock(), self.r.profiles[self.source.name]
-        usual = timedelta(seconds=self.r.settings.poll_overlap)
+        usual = timedelta(seconds=self.source.connection.poll_overlap)
         return Walk(
             self.page,
             profile.limit,
@@ -192,7 +192,7 @@ class _Reading:
         """Moves the cursor as far as the list was read for certain; its end is moved with the poll's own."""
 
         def move(moment: datetime) -> None:
-            watermark = next_watermark(self.r, self.held, self.polled, moment)
+            watermark = next_watermark(self.source, self.held, self.polled, moment)
             before = self.held.watermark
             if moment >= asked.end or watermark is None or (before and watermark <= before):
                 return
@@ -282,11 +282,12 @@ def backfill(
 
 def next_window(r: Resources, connection: str, held: Poll, now: datetime) -> Window:
     """From the watermark, less the overlap, to the clock, less the lag."""
-    end = now - timedelta(seconds=r.settings.poll_lag)
+    asked = r.sources[connection].connection
+    end = now - timedelta(seconds=asked.poll_lag)
     if held.watermark is None:
-        return Window(min(r.settings.start_from or held.start_at, end), end)
+        return Window(min(asked.start_from or held.start_at, end), end)
     zone = r.profiles[connection].zone
-    back = overlap(held.watermark, now, zone, timedelta(seconds=r.settings.poll_overlap))
+    back = overlap(held.watermark, now, zone, timedelta(seconds=asked.poll_overlap))
     return Window(max(held.watermark - back, EVERYTHING), end)
 
 
@@ -309,12 +310,12 @@ def _clocks_change(start: datetime, end: datetime, zone: ZoneInfo) -> bool:
 
 
 def next_watermark(
-    r: Resources, held: Poll, polled: Polled, certain_to: datetime
+    source: Source, held: Poll, polled: Polled, certain_to: datetime
 ) -> datetime | None:
     """The newest stamp seen, no earlier than before, and never later than what was read for certain, which
     is the poll's clock less the lag at most.
     """
     seen = [moment for moment in (held.watermark, polled.newest) if moment is not None]
     if not seen:
-        return certain_to if r.settings.start_from is None else None
+        return certain_to if source.connection.start_from is None else None
     return min(max(seen), certain_to)

@@ -106,6 +106,9 @@ def _read(
     r: Resources, target: Target, connection: str, rows: list[Watched]
 ) -> dict[str, Said] | None:
     """What these processes say; None when the box is not to be asked. Raises NotRead."""
+    if connection not in r.profiles:
+        # Nobody is left to be told; they are looked at again as rarely as what does not change.
+        return {}
     if not reading.may_read(target):
         return None
     holder = f"{RECONCILE}:{uuid.uuid4().hex}"

@@ -1,4 +1,5 @@
-"""What a task needs, built once per process: the ledger, Redis, the profile, clients and their gates.
+"""What a task needs, built once per process: the ledger, Redis, and of each connection its client, its gates
+and its mapping, all under the connection's name.
 
 In: the settings. Out: one `Resources`, shared by all threads. Built on first use, so after a fork.
 Fails as its parts do, on first use. Called by tasks, the command line and the gateway.
@@ -18,6 +19,10 @@ from clients.limits import Rate, Slots
 from clients.okliving import OkLiving
 from clients.onebox import OneBox
 from clients.tokens import cipher_for
+from connection import Connection
+from connectors import kinds
+from connectors.okliving_settings import OkLivingSettings
+from connectors.onebox_settings import OneBoxSettings
 from ledger.database import Ledger, open_ledger
 from ledger.identity import identify
 from ledger.tides import Bounds
@@ -40,13 +45,17 @@ MOST_READS = 2
 class Source:
     """A shop, with what guards it: calls that change something there, and those that only read."""
 
-    name: str
+    connection: Connection
     client: OkLiving
-    settings: settings.Shop
+    settings: OkLivingSettings
     gate: Gate
     read_gate: Gate
     slots: Slots
     rate: Rate
+
+    @property
+    def name(self) -> str:
+        return self.connection.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +64,18 @@ class Target:
     places to the rest.
     """
 
-    name: str
+    connection: Connection
     client: OneBox
-    settings: settings.Box
+    settings: OneBoxSettings
     gate: Gate
     read_gate: Gate
     slots: Slots
     read_slots: Slots
     rate: Rate
+
+    @property
+    def name(self) -> str:
+        return self.connection.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +99,22 @@ class Resources:
         return max(MOST_WAITING - self.redis.llen(queue) - parked, LEAST_ROOM)
 
     def target_of(self, connection: str) -> Target:
-        return self.targets[self.settings.shop(connection).target]
+        return self.targets[self.target_name(connection)]
+
+    def target_name(self, connection: str) -> str:
+        """Where the orders of this source go."""
+        return self.settings.connection(connection).target or ""
+
+    def is_live(self, connection: str, target: str) -> bool:
+        """Whether orders of this source may be written to this target: neither is in shadow mode."""
+        source, box = self.sources.get(connection), self.targets.get(target)
+        return all(one is not None and one.connection.mode == "live" for one in (source, box))
 
     def profile_of(self, connection: str, target: str) -> Profile:
-        """The mapping of a shop's orders for this target: for another one than it has today, made when it
-        is first needed.
+        """The mapping of a source's orders for this target: for another one than it has today, made when
+        it is first needed.
         """
-        if target == self.settings.shop(connection).target:
+        if target == self.target_name(connection):
             return self.profiles[connection]
         name = f"{connection} to {target}"
         if name not in self.profiles:
@@ -127,6 +149,7 @@ def _resources() -> Resources:
 
 def build(chosen: settings.Settings) -> Resources:
     """Open everything that `chosen` names; raises WrongLedger when the ledger is of the other world."""
+    kinds.check(chosen)
     store = redis.Redis.from_url(
         chosen.broker,
         socket_timeout=5,
@@ -136,14 +159,18 @@ def build(chosen: settings.Settings) -> Resources:
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
     ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
+    named = chosen.connections
     return Resources(
         settings=chosen,
         ledger=ledger,
         ledger_id=ledger_id,
         redis=store,
-        sources={name: _source(shop, store, chosen, ledger) for name, shop in chosen.shops.items()},
-        targets={name: _target(box, store, chosen, ledger) for name, box in chosen.boxes.items()},
-        profiles={name: load_profile(chosen, name) for name in chosen.shops},
+        sources={name: _source(named[name], store, chosen, ledger) for name in chosen.source_names},
+        targets={
+            name: _target(named[name], store, chosen, ledger)
+            for name in kinds.receiving_names(chosen)
+        },
+        profiles={name: load_profile(chosen, name) for name in chosen.source_names},
     )
 
 
@@ -156,75 +183,78 @@ def _impatient(chosen: settings.Settings) -> redis.Redis:
 
 def bounds(chosen: settings.Settings) -> Bounds:
     """What a ledger that went back must reckon with: no call outlives the longest lease."""
-    leases = [shop.lease for shop in chosen.shops.values()]
-    leases += [box.lease for box in chosen.boxes.values()]
+    leases = [kinds.own_settings(one).lease for one in chosen.connections.values()]
     return Bounds(
-        sources=tuple(chosen.shops),
-        call=timedelta(seconds=max(leases)),
+        sources=kinds.read_names(chosen),
+        call=timedelta(seconds=max(leases, default=0.0)),
         effect=timedelta(seconds=chosen.uncertain_wait),
     )
 
 
 def load_profile(chosen: settings.Settings, connection: str, target: str = "") -> Profile:
-    """The mapping of one shop, with the ids that its CRM, or another `target`, gave us."""
-    box = chosen.box(target or chosen.shop(connection).target)
+    """The mapping of one source, with the ids that its target, or another `target`, gave us."""
+    source = chosen.connection(connection)
+    goes_to = chosen.connection(target or source.target or "")
+    box: OneBoxSettings = kinds.own_settings(goes_to)
     parameters = {
         "workflow_id": box.workflow_id,
         "status_id": box.status_id,
         "source_id": box.source_id,
     }
     return profile.join(
-        profile.load_source(chosen.source_profile),
-        profile.load_target(chosen.target_profile, parameters),
-        settings.PAIR_PREFIX,
+        profile.load_source(kinds.profile_of(source)),
+        profile.load_target(kinds.profile_of(goes_to), parameters),
+        source.prefix,
     )
 
 
 def _source(
-    shop: settings.Shop, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
+    one: Connection, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
 ) -> Source:
+    own: OkLivingSettings = kinds.own_settings(one)
     client = OkLiving(
-        shop.url,
-        shop.client_id,
-        shop.client_secret,
+        own.url,
+        own.client_id,
+        own.client_secret,
         redis=store,
-        cipher=cipher_for(chosen.secret_key, shop.client_secret),
-        name=shop.name,
-        timeout=shop.timeout,
-        login_style=shop.login_style,
+        cipher=cipher_for(chosen.secret_key, own.client_secret),
+        name=one.name,
+        timeout=own.timeout,
+        login_style=own.login_style,
     )
     return Source(
-        name=shop.name,
+        connection=one,
         client=client,
-        settings=shop,
-        gate=Gate(ledger, shop.name),
-        read_gate=Gate(ledger, shop.name, "read"),
-        slots=Slots(store, shop.name, shop.concurrency, shop.lease),
-        rate=Rate(store, shop.name, shop.rate),
+        settings=own,
+        gate=Gate(ledger, one.name),
+        read_gate=Gate(ledger, one.name, "read"),
+        slots=Slots(store, one.name, own.concurrency, own.lease),
+        rate=Rate(store, one.name, own.rate),
     )
 
 
 def _target(
-    box: settings.Box, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
+    one: Connection, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
 ) -> Target:
+    own: OneBoxSettings = kinds.own_settings(one)
     client = OneBox(
-        box.url,
-        box.login,
-        box.password,
+        own.url,
+        own.login,
+        own.password,
         redis=store,
-        cipher=cipher_for(chosen.secret_key, box.password),
-        name=box.name,
-        timeout=box.timeout,
-        password_form=box.password_form,
-        body_shape=box.body_shape,
+        cipher=cipher_for(chosen.secret_key, own.password),
+        name=one.name,
+        timeout=own.timeout,
+        password_form=own.password_form,
+        body_shape=own.body_shape,
     )
     return Target(
-        name=box.name,
+        connection=one,
         client=client,
-        settings=box,
-        gate=Gate(ledger, box.name),
-        read_gate=Gate(ledger, box.name, "read"),
-        slots=Slots(store, box.name, box.concurrency, box.lease),
-        read_slots=Slots(store, f"{box.name}:read", MOST_READS, box.lease),
-        rate=Rate(store, box.name, box.rate),
+        settings=own,
+        gate=Gate(ledger, one.name),
+        read_gate=Gate(ledger, one.name, "read"),
+        slots=Slots(store, one.name, own.concurrency, own.lease),
+        read_slots=Slots(store, f"{one.name}:read", MOST_READS, own.lease),
+        rate=Rate(store, one.name, own.rate),
     )

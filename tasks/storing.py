@@ -146,7 +146,7 @@ def _store_these(
     return orders.store(
         r.ledger,
         source.name,
-        source.settings.target,
+        source.connection.target or "",
         arrived,
         now,
         lambda before, after: _differs(profile, before, after),

@@ -6,6 +6,7 @@ to run twice and costs little when there is nothing to do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
@@ -38,8 +39,7 @@ def sweep(grace: float = GRACE) -> None:
     nobody works on, the oldest first.
     """
     r = resources()
-    if r.settings.mode == "live":
-        waking.leave_shadow(r.ledger, r.ledger.now(), MOST_CHUNKS)
+    waking.leave_shadow(r.ledger, _live(r.sources), _live(r.targets), r.ledger.now(), MOST_CHUNKS)
     _wake(r)
     for target in r.targets.values():
         rung = _sweep(r, target, grace)
@@ -54,8 +54,16 @@ def sweep(grace: float = GRACE) -> None:
         ring_hook(hook_id)
 
 
+def _live(remotes: Mapping[str, Source | Target]) -> list[str]:
+    """Those that may be written to."""
+    return [name for name, remote in remotes.items() if remote.connection.mode == "live"]
+
+
 def _sweep_updates(r: Resources, source: Source, grace: float) -> int:
-    if r.settings.mode != "live" or connections.gate(r.ledger, source.name).closed_by is not None:
+    if (
+        source.connection.mode != "live"
+        or connections.gate(r.ledger, source.name).closed_by is not None
+    ):
         return 0
     most = r.room("updates")
     return ring_updates(updates.due(r.ledger, source.name, r.ledger.now(), most, grace))

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from test_documents import names_read_by
 
-import settings
+import default_pair
 from run.system import LANES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,8 +87,7 @@ def test_every_password_and_both_remote_systems_are_required():
         "FLOWER_BASIC_AUTH",
         "FLOWER_COOKIE_SECRET",
         "ORDERBRIDGE_API_KEYS",
-        *settings.SHOP_VARIABLES,
-        *settings.BOX_VARIABLES,
+        *default_pair.VARIABLES,
     } == REQUIRED
 
 
@@ -193,7 +192,7 @@ def test_every_role_gets_every_setting(name):
     given = set(SERVICES[name]["environment"])
     # The image sets the data folder; a deployment is never the sandbox.
     elsewhere = {"ORDERBRIDGE_DATA", "ORDERBRIDGE_SANDBOX"}
-    assert names_read_by("settings.py") - elsewhere <= given
+    assert (names_read_by("settings.py") | names_read_by("default_pair.py")) - elsewhere <= given
     assert "ORDERBRIDGE_DATA=" in DOCKERFILE
     assert SERVICES[name]["environment"]["ORDERBRIDGE_SUPERVISED"] == "1"
 

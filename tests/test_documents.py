@@ -11,6 +11,8 @@ import pytest
 import typer
 
 from cli.app import app
+from connection import COMMON
+from connectors import kinds
 from mapping.problems import codes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +20,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-PACKAGES = ("cli", "clients", "desk", "gateway", "ledger", "mapping", "run", "tasks")
+PACKAGES = ("cli", "clients", "connectors", "desk", "gateway", "ledger", "mapping", "run", "tasks")
 NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 
@@ -64,6 +66,7 @@ def documented(text):
 
 READ = (
     names_read_by("settings.py")
+    | names_read_by("default_pair.py")
     | names_read_by("flowerconfig.py")
     | names_looked_up_in("run")
     | names_looked_up_in("gateway")
@@ -98,6 +101,41 @@ def numbers_in_settings():
 def test_configuration_gives_the_default_of_every_number(name, default):
     (cells,) = [cells for cells in rows(CONFIGURATION) if f"`{name}`" in cells[0]]
     assert cells[2] == f"{default:g}"
+
+
+def own_keys():
+    """(kind, key, field) of every kind of connection."""
+    for kind in kinds.KINDS.values():
+        for key, field in kind.keys.items():
+            yield kind.name, key, field
+
+
+def table_of(kind):
+    return {
+        name: cells
+        for cells in rows(section(CONFIGURATION, f"Keys of a connection to {kind}"))
+        for name in coded(cells[0])
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "field"), [pytest.param(*own, id=f"{own[0]}-{own[1]}") for own in own_keys()]
+)
+def test_configuration_says_what_each_key_of_a_kind_is_and_its_default(kind, key, field):
+    cells = table_of(kind)[key]
+    if field.required:
+        assert cells[1].startswith("**needed**")
+    elif isinstance(field.load_default, int | float):
+        assert cells[2] == f"{field.load_default:g}"
+    elif isinstance(field.load_default, str):
+        assert cells[2] == f"`{field.load_default}`"
+
+
+def test_configuration_names_no_key_that_no_kind_has():
+    for kind in kinds.KINDS.values():
+        assert set(table_of(kind.name)) == set(kind.keys)
+    common = section(CONFIGURATION, "Keys of every connection")
+    assert {name for cells in rows(common) for name in coded(cells[0])} == set(COMMON)
 
 
 # --- commands ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 import settings
+from connectors import kinds
 from settings import SettingsError
 
 REAL = {
@@ -35,16 +36,23 @@ def load(tmp_path):
         if recorded is not None:
             lines = "".join(f"{name}='{value}'\n" for name, value in recorded.items())
             (tmp_path / "run.env").write_text(lines)
-        return settings.load(tmp_path / ".env")
+        chosen = settings.load(tmp_path / ".env")
+        kinds.check(chosen)
+        return chosen
 
     yield load
     os.environ.clear()
     os.environ.update(before)
 
 
+def own(chosen, name):
+    return kinds.own_settings(chosen.connection(name))
+
+
 def test_nothing_configured_is_the_sandbox(load, tmp_path):
     chosen = load({})
-    assert (chosen.sandbox, chosen.mode, chosen.shops, chosen.boxes) == (True, "live", {}, {})
+    assert (chosen.sandbox, chosen.connections) == (True, {})
+    assert [entry.name for entry in chosen.unfilled] == ["okliving", "onebox"]
     assert chosen.data == tmp_path / "sandbox"
     assert chosen.database_url == f"sqlite:///{tmp_path}/sandbox/ledger.db"
     with pytest.raises(SettingsError, match="REDIS_URL is not set"):
@@ -53,14 +61,17 @@ def test_nothing_configured_is_the_sandbox(load, tmp_path):
 
 def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_path):
     chosen = load(REAL)
-    assert (chosen.sandbox, chosen.mode, chosen.data) == (False, "shadow", tmp_path)
-    shop, box = chosen.shop("okliving"), chosen.box("onebox")
-    assert (shop.target, shop.timeout, shop.login_style) == ("onebox", 30, "form")
+    assert (chosen.sandbox, chosen.data, chosen.unfilled) == (False, tmp_path, ())
+    assert (chosen.source_names, chosen.target_names) == (("okliving",), ("onebox",))
+    source = chosen.connection("okliving")
+    assert (source.target, source.prefix, source.mode) == ("onebox", "okl-", "shadow")
+    shop, box = own(chosen, "okliving"), own(chosen, "onebox")
+    assert (shop.timeout, shop.rate, shop.concurrency, shop.login_style) == (30, 10, 8, "form")
     assert (box.rate, box.concurrency, box.timeout, box.lease) == (5, 4, 30, 70)
     assert (box.password_form, box.body_shape, box.source_id) == ("auto", "object", None)
-    assert (chosen.fetch_interval, chosen.sweep_interval, chosen.poll_overlap) == (60, 60, 600)
-    assert (chosen.uncertain_wait, chosen.poll_lag) == (120, 0)
-    assert chosen.start_from == settings.EVERYTHING
+    assert (chosen.fetch_interval, chosen.sweep_interval, source.poll_overlap) == (60, 60, 600)
+    assert (chosen.uncertain_wait, source.poll_lag) == (120, 0)
+    assert source.start_from == settings.EVERYTHING
 
 
 def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_path):
@@ -98,10 +109,16 @@ def test_a_profile_of_one_file_is_refused_with_the_steps(load, tmp_path, monkeyp
 
 
 def test_unknown_connection_is_named_with_the_known_ones(load):
-    with pytest.raises(SettingsError, match=r"no shop connection called 'x' \(known: okliving\)"):
-        load(REAL).shop("x")
+    with pytest.raises(
+        SettingsError, match=r"no connection called 'x'. There is: okliving, onebox"
+    ):
+        load(REAL).connection("x")
+    with pytest.raises(
+        SettingsError, match=r"'okl-living' that brings orders. Did you mean okliving\?"
+    ):
+        load(REAL).source("okl-living")
     with pytest.raises(SettingsError, match="make run"):
-        load({}).box("onebox")
+        load({}).connection("onebox")
 
 
 @pytest.mark.parametrize("missing", list(REAL))
@@ -178,7 +195,8 @@ def test_empty_value_is_no_value(load, name):
     ],
 )
 def test_start_from(load, given, read):
-    assert load({"ORDERBRIDGE_START_FROM": given}).start_from == read
+    chosen = load(REAL | {"ORDERBRIDGE_START_FROM": given})
+    assert chosen.connection("okliving").start_from == read
 
 
 @pytest.mark.parametrize(
@@ -199,7 +217,7 @@ def test_urls_lose_their_last_slash_and_keys_are_read_by_name(load):
     chosen = load(
         REAL | {"ONEBOX_URL": "https://box.example.com/", "ORDERBRIDGE_API_KEYS": "a:1, b:2:3,"}
     )
-    assert chosen.box("onebox").url == "https://box.example.com"
+    assert own(chosen, "onebox").url == "https://box.example.com"
     assert chosen.api_keys == {"a": "1", "b": "2:3"}
 
 
@@ -207,9 +225,9 @@ def test_environment_wins_over_dotenv_and_dotenv_over_the_record_of_a_run(load):
     chosen = load(
         REAL | {"FETCH_INTERVAL": "1"},
         dotenv="FETCH_INTERVAL=2\nSWEEP_INTERVAL=2\n",
-        recorded={"FETCH_INTERVAL": "3", "SWEEP_INTERVAL": "3", "POLL_OVERLAP": "3"},
+        recorded={"FETCH_INTERVAL": "3", "SWEEP_INTERVAL": "3", "UNCERTAIN_WAIT": "3"},
     )
-    assert (chosen.fetch_interval, chosen.sweep_interval, chosen.poll_overlap) == (1, 2, 3)
+    assert (chosen.fetch_interval, chosen.sweep_interval, chosen.uncertain_wait) == (1, 2, 3)
 
 
 def test_set_to_nothing_is_as_good_as_not_set(load):
@@ -223,7 +241,7 @@ def test_set_to_nothing_is_as_good_as_not_set(load):
 def test_dotenv_takes_a_dollar_as_it_is(load):
     dotenv = "".join(f"{name}={value}\n" for name, value in REAL.items())
     chosen = load({}, dotenv=dotenv.replace("box-password", "'pa$$HOME'"))
-    assert chosen.box("onebox").password == "pa$$HOME"
+    assert own(chosen, "onebox").password == "pa$$HOME"
 
 
 SANDBOX_RUN = LOCAL | {"ORDERBRIDGE_SANDBOX": "1", "REDIS_URL": "redis://127.0.0.1:9/0"}
@@ -231,16 +249,16 @@ SANDBOX_RUN = LOCAL | {"ORDERBRIDGE_SANDBOX": "1", "REDIS_URL": "redis://127.0.0
 
 def test_second_terminal_finds_the_running_sandbox(load, tmp_path):
     chosen = load({}, recorded=SANDBOX_RUN)
-    assert (chosen.sandbox, chosen.mode, chosen.data) == (True, "live", tmp_path / "sandbox")
+    assert (chosen.sandbox, chosen.data) == (True, tmp_path / "sandbox")
     assert chosen.broker == "redis://127.0.0.1:9/0"
-    assert chosen.shop("okliving").url == "http://127.0.0.1:1"
+    assert own(chosen, "okliving").url == "http://127.0.0.1:1"
 
 
 def test_record_of_a_sandbox_is_nothing_to_real_systems(load, tmp_path):
     chosen = load(REAL, recorded=SANDBOX_RUN)
-    assert (chosen.sandbox, chosen.mode, chosen.data) == (False, "shadow", tmp_path)
+    assert (chosen.sandbox, chosen.data) == (False, tmp_path)
     assert chosen.redis_url is None
-    assert chosen.shop("okliving").url == REAL["OKLIVING_URL"]
+    assert own(chosen, "okliving").url == REAL["OKLIVING_URL"]
 
 
 def test_second_terminal_finds_the_broker_of_a_run_with_real_systems(load):
@@ -257,7 +275,8 @@ def test_sandbox_never_reaches_off_this_machine(load, name):
 
 
 def test_sandbox_is_always_live(load):
-    assert load(LOCAL | {"ORDERBRIDGE_SANDBOX": "1", "ORDERBRIDGE_MODE": "shadow"}).mode == "live"
+    chosen = load(LOCAL | {"ORDERBRIDGE_SANDBOX": "1", "ORDERBRIDGE_MODE": "shadow"})
+    assert {one.mode for one in chosen.connections.values()} == {"live"}
 
 
 def test_secrets_are_not_shown(load):
@@ -271,4 +290,6 @@ def test_secrets_are_not_shown(load):
         "ONEBOX_HOOK_SECRETS": "hidden-7-long-enough",
         "ONEBOX_HOOK_HMAC_KEY": "hidden-8",
     }
-    assert "hidden" not in repr(load(REAL | hidden))
+    chosen = load(REAL | hidden)
+    assert "hidden" not in repr(chosen)
+    assert "hidden" not in repr([own(chosen, name) for name in chosen.connections])

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import default_pair
 import settings
 from cli import app as cli
 from ledger.database import open_ledger
@@ -22,8 +23,7 @@ def folder(tmp_path, monkeypatch):
     for name in (
         "REDIS_URL",
         "ORDERBRIDGE_SANDBOX",
-        *settings.SHOP_VARIABLES,
-        *settings.BOX_VARIABLES,
+        *default_pair.VARIABLES,
     ):
         os.environ.pop(name, None)
     os.environ["ORDERBRIDGE_DATA"] = str(tmp_path)

@@ -14,6 +14,7 @@ from cli_orders import NOW, end, give
 from sqlalchemy import select
 from whole.system import Valkey
 
+import default_pair
 import settings
 from ledger import orders, purging
 from ledger.database import open_ledger
@@ -142,11 +143,24 @@ def test_unknown_order_is_said_so(run, ledger, command):
 
 
 def test_order_id_of_two_shops_must_name_the_shop(run, ledger):
-    give(ledger), give(ledger, connection="second")
+    give(ledger, connection="third"), give(ledger, connection="second")
     code, _, err = run("orders", "show", "1")
     assert code == 2
-    assert "--connection (second, okliving)" in err
+    assert "--connection (second, third)" in err
     assert run("orders", "show", "1", "--connection", "second")[0] == 0
+    assert "No order 1" in run("orders", "show", "1", "--connection", "fourth")[2]
+
+
+def test_order_id_of_two_shops_means_the_default_pairs_where_none_is_named(run, ledger):
+    give(ledger), give(ledger, connection="second")
+    assert json.loads(run("orders", "show", "1", "--json")[1])["connection"] == "okliving"
+
+
+def test_lists_may_be_of_one_connection(run, ledger):
+    give(ledger), give(ledger, connection="second")
+    assert len(json.loads(run("orders", "list", "--json")[1])) == 2
+    (only,) = json.loads(run("orders", "list", "--connection", "second", "--json")[1])
+    assert only["connection"] == "second"
 
 
 # --- wrong calls and settings -----------------------------------------------------------------------
@@ -178,7 +192,7 @@ def test_wrong_call_is_told_and_ends_with_2(run, ledger, arguments, said):
             "OKLIVING_CLIENT_ID, OKLIVING_CLIENT_SECRET",
         ),
         (
-            dict.fromkeys(settings.SHOP_VARIABLES + settings.BOX_VARIABLES, "x"),
+            dict.fromkeys(default_pair.VARIABLES, "x"),
             "OKLIVING_URL must be a URL",
         ),
         ({"FETCH_INTERVAL": "often"}, "FETCH_INTERVAL"),

@@ -96,8 +96,8 @@ def test_what_is_not_possible_is_said_and_nothing_rings(ledger):
 
 
 def test_an_order_of_several_connections_must_be_named(ledger):
-    give(ledger), give(ledger, connection="second")
-    with pytest.raises(Wrong, match="second, okliving"):
+    give(ledger, connection="third"), give(ledger, connection="second")
+    with pytest.raises(Wrong, match="second, third"):
         desk_orders.ignore(ledger, "1", who="olena")
     assert desk_orders.ignore(ledger, "1", "second", who="olena").state == "ignored"
     assert desk_orders.find(ledger, "1", SHOP).state == "received"

@@ -10,6 +10,7 @@ import pytest
 from gateway_calls import KEY, OTHER_KEY
 
 import settings
+from connectors import kinds
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 
@@ -55,7 +56,9 @@ def read_settings(monkeypatch, tmp_path):
                 patch.setenv(name, value)
             patch.setenv("ORDERBRIDGE_DATA", str(tmp_path))
             patch.setenv("ORDERBRIDGE_SANDBOX", "1")
-            return settings.load(tmp_path / "no.env")
+            chosen = settings.load(tmp_path / "no.env")
+            kinds.check(chosen)
+            return chosen
 
     return read
 
@@ -86,7 +89,7 @@ def gateway(migrated, read_settings, tmp_path, rung):
             ledger=ledger,
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
-            sources=dict.fromkeys(chosen.shops),
+            sources=dict.fromkeys(chosen.source_names),
             targets={},
             profiles={"okliving": load_profile(chosen, "okliving")},
         )

@@ -108,7 +108,9 @@ def test_ledger_that_is_away(r, tmp_path):
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.com"])
 def test_open_address_without_keys_is_refused(host):
     with pytest.raises(SettingsError, match="ORDERBRIDGE_API_KEYS"):
-        server.serve(SimpleNamespace(api_keys={}), host, 8000)
+        server.serve(
+            SimpleNamespace(connections={}, routes={}, database_url="", api_keys={}), host, 8000
+        )
 
 
 @pytest.mark.parametrize(
@@ -119,5 +121,7 @@ def test_loopback_or_keys_are_served(monkeypatch, host, keys):
     monkeypatch.setattr(
         server, "Server", lambda *_, **given: SimpleNamespace(serve=lambda: served.append(given))
     )
-    server.serve(SimpleNamespace(api_keys=keys), host, 8000)
+    server.serve(
+        SimpleNamespace(connections={}, routes={}, database_url="", api_keys=keys), host, 8000
+    )
     assert (served[0]["address"], served[0]["port"]) == (host, 8000)

@@ -34,14 +34,14 @@ def test_call_is_kept_as_it_came_and_rung_for(hooked, rung, secret, kind):
 
     assert (answer.status_code, answer.json["accepted"]) == (200, True)
     (hook_id,) = rung
-    assert kept(hooked.ledger, hook_id) == ("okliving", FIELDS)
+    assert kept(hooked.ledger, hook_id) == ("onebox", FIELDS)
 
 
 def test_multipart_form_is_taken_too(hooked, rung):
     answer = hooked.client.post(HOOK, data=FIELDS, content_type="multipart/form-data")
 
     assert answer.status_code == 200
-    assert kept(hooked.ledger, rung[0]) == ("okliving", FIELDS)
+    assert kept(hooked.ledger, rung[0]) == ("onebox", FIELDS)
 
 
 def test_values_of_json_become_text_and_null_is_left_out(hooked, rung):

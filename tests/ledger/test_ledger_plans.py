@@ -323,7 +323,7 @@ def watch(bridge):
     orders.listing(ledger, now, order_id="f77")
     updates.listing(ledger, order_id="f77")
     updates.listing(ledger, connection=SHOP, order_id="f77")
-    orders.by_process(ledger, BOX, "p11")
+    orders.by_process(ledger, BOX, "p11", SHOP)
     history.of_order(ledger, SHOP, "f77")
 
 
@@ -356,7 +356,7 @@ def quick(bridge):
     return {
         "newest and counts": lambda: orders.overview(ledger, now),
         "figures": lambda: measures.measure(ledger, now),
-        "by process": lambda: orders.by_process(ledger, BOX, "p11"),
+        "by process": lambda: orders.by_process(ledger, BOX, "p11", SHOP),
         "one is due": lambda: orders.due(ledger, BOX, now, 1),
         "one queue is due": lambda: updates.due(ledger, SHOP, now, 1),
         "held ones": lambda: orders.listing(ledger, now, state="held", limit=50),
@@ -367,7 +367,7 @@ def quick(bridge):
         "hooks to purge": lambda: purging.hook_calls(ledger, before),
         "history to purge": lambda: purging.history(ledger, before),
         "acts on an order": lambda: history.of_order(ledger, SHOP, "f77"),
-        "out of shadow": lambda: waking.leave_shadow(ledger, now, 1),
+        "out of shadow": lambda: waking.leave_shadow(ledger, [SHOP], [BOX], now, 1),
         "tallies": lambda: tallies.refresh(ledger, now),
         "accept": accept,
     }

@@ -167,9 +167,9 @@ def test_what_shadow_mode_mapped_is_made_due(ledger):
     values = {"state": "waiting", "reason": "shadow", "next_try_at": at(900)}
     of_mapped = update(ORDERS).where(ORDERS.c.id.in_(mapped))
     ledger.write(lambda db: db.execute(of_mapped.values(values)))
-    assert waking.leave_shadow(ledger, at(1), 1) == CHUNK
-    assert waking.leave_shadow(ledger, at(1), 10) == len(mapped) - CHUNK
-    assert waking.leave_shadow(ledger, at(1), 10) == 0
+    assert waking.leave_shadow(ledger, [SHOP], [BOX], at(1), 1) == CHUNK
+    assert waking.leave_shadow(ledger, [SHOP], [BOX], at(1), 10) == len(mapped) - CHUNK
+    assert waking.leave_shadow(ledger, [SHOP], [BOX], at(1), 10) == 0
     assert due(ledger, at(1)) == set(mapped)
     with ledger.read() as db:
         reasons = set(db.execute(select(ORDERS.c.reason)).scalars())

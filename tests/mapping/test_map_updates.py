@@ -178,7 +178,7 @@ def test_what_is_no_object_is_an_error_of_the_whole(raw):
 
 def test_defaults():
     assert read(note="x") == UpdateRequest("1", note="x")
-    assert UpdateRequest("1").connection == "okliving"
+    assert UpdateRequest("1").connection is None
 
 
 WORDS = st.one_of(

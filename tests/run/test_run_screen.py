@@ -127,3 +127,10 @@ def test_counts_of_a_while_ago_are_told_as_such():
     ago = drawn(View(Snapshot({"created": 7_000_000}, (), NOW, NOW - timedelta(seconds=90))))
     assert "counted" not in now
     assert "orders counted 1 min ago" in ago
+
+
+def test_each_source_has_its_own_last_poll_where_there_are_several():
+    polls = {"north": NOW, "south": None}
+    assert "last poll: north 0 s ago, south not yet" in drawn(
+        View(Snapshot({"created": 7}, (), NOW, NOW, polls))
+    )

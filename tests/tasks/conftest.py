@@ -113,20 +113,29 @@ class FakeShop:
         return answer
 
 
+# What a test may change of both connections at once.
+OF_CONNECTIONS = ("mode", "start_from", "poll_overlap", "poll_lag")
+
+
+def with_own(chosen, name, **own):
+    """The settings with other keys of this connection."""
+    one = chosen.connections[name]
+    changed = replace(one, own={**one.own, **{key: str(value) for key, value in own.items()}})
+    return replace(chosen, connections={**chosen.connections, name: changed})
+
+
 def chosen_settings(folder, **changes):
     """The settings of a sandbox with both systems, but for `changes`."""
+    of_each = {key: changes.pop(key) for key in OF_CONNECTIONS if key in changes}
     with pytest.MonkeyPatch.context() as patched:
         for name, value in SURROUNDINGS.items():
             patched.setenv(name, value)
         chosen = settings.load(folder / "no .env")
-    box = replace(chosen.boxes["onebox"], rate=0.0, concurrency=0)
-    return replace(
-        chosen,
-        database_url=f"sqlite:///{folder / 'ledger.db'}",
-        boxes={"onebox": box},
-        shops={"okliving": replace(chosen.shops["okliving"], rate=0.0, concurrency=0)},
-        **changes,
-    )
+    for name, one in chosen.connections.items():
+        changed = replace(one, **of_each)
+        chosen = replace(chosen, connections={**chosen.connections, name: changed})
+        chosen = with_own(chosen, name, rate=0, concurrency=0)
+    return replace(chosen, database_url=f"sqlite:///{folder / 'ledger.db'}", **changes)
 
 
 @pytest.fixture
@@ -170,8 +179,8 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
 
     def build(*, box=None, redis=None, **changes):
         chosen = chosen_settings(tmp_path, **changes)
-        onebox = replace(chosen.boxes["onebox"], **box or {})
-        real = resources.build(replace(chosen, boxes={"onebox": onebox}))
+        real = resources.build(with_own(chosen, "onebox", **box or {}))
+        onebox = real.targets["onebox"].settings
         built.append(real)
         target = replace(
             real.targets["onebox"],

@@ -954,7 +954,10 @@ def test_refused_look_up_clears_nothing_that_is_said_of_what_is_sent(r, clock):
 def test_orders_own_target_decides_where_it_goes(r, clock):
     pk = give(r)
     other = dataclasses.replace(
-        r.targets[BOX], name="other", client=type(box(r))(), gate=Gate(r.ledger, "other")
+        r.targets[BOX],
+        connection=dataclasses.replace(r.targets[BOX].connection, name="other"),
+        client=type(box(r))(),
+        gate=Gate(r.ledger, "other"),
     )
     r.targets["other"] = other
     r.profiles["okliving to other"] = r.profiles["okliving"]

@@ -160,7 +160,7 @@ def laws():
         start_from = EVERYTHING
 
     class Given:
-        settings = Chosen
+        connection = Chosen
 
     def law(before, newest, now, lag):
         held = Poll("okliving", "token", before, now)

@@ -143,6 +143,7 @@ class System:
         self.shop = shop or Shop(client_secret=secrets.token_hex(8))
         self.crm = crm or Crm(password=secrets.token_hex(8))
         self.extra = environment
+        self.sources = ["okliving"]
         self.processes = []
         self.tickers = []
         self.stack = ExitStack()
@@ -150,12 +151,15 @@ class System:
     def __enter__(self):
         self.valkey = Valkey(self.folder / "valkey").start()
         self.stack.callback(self.valkey.stop)
-        self.shop_server = self.stack.enter_context(start(self.shop))
-        self.crm_server = self.stack.enter_context(start(self.crm))
+        self.start_remotes()
         upgrade(self.database_url, sandbox=True)
         self.ledger = open_ledger(self.database_url)
         self.stack.callback(self.ledger.close)
         return self
+
+    def start_remotes(self):
+        self.shop_server = self.stack.enter_context(start(self.shop))
+        self.crm_server = self.stack.enter_context(start(self.crm))
 
     def __exit__(self, *_):
         for _, stopped in self.tickers:
@@ -174,6 +178,17 @@ class System:
             "ORDERBRIDGE_DATA": str(self.folder),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.valkey.url,
+            **self.remotes(),
+            "FETCH_INTERVAL": "1",
+            "SWEEP_INTERVAL": "2",
+            "UNCERTAIN_WAIT": "4",
+            "VISIBILITY_TIMEOUT": "60",
+            **{name: str(value) for name, value in self.extra.items()},
+        }
+
+    def remotes(self):
+        """The variables of the default pair."""
+        return {
             "OKLIVING_URL": self.shop_server.url,
             "OKLIVING_CLIENT_ID": self.shop.client_id,
             "OKLIVING_CLIENT_SECRET": self.shop.client_secret,
@@ -188,11 +203,6 @@ class System:
             "OKLIVING_CONCURRENCY": "0",
             "ONEBOX_TIMEOUT": "2",
             "OKLIVING_TIMEOUT": "5",
-            "FETCH_INTERVAL": "1",
-            "SWEEP_INTERVAL": "2",
-            "UNCERTAIN_WAIT": "4",
-            "VISIBILITY_TIMEOUT": "60",
-            **{name: str(value) for name, value in self.extra.items()},
         }
 
     # --- processes ------------------------------------------------------------------------------
@@ -232,10 +242,13 @@ class System:
                 if time.monotonic() < due[task]:
                     continue
                 due[task] = time.monotonic() + seconds
-                kwargs = {"connection": "okliving"} if task == "orders.fetch" else {}
                 expires = datetime.now(UTC) + timedelta(seconds=seconds + ahead)
-                with suppress(KombuError, redis.RedisError, OSError):
-                    app.send_task(task, kwargs=kwargs, queue=queue, expires=expires, retry=False)
+                each = [{"connection": n} for n in self.sources] if task == "orders.fetch" else [{}]
+                for kwargs in each:
+                    with suppress(KombuError, redis.RedisError, OSError):
+                        app.send_task(
+                            task, kwargs=kwargs, queue=queue, expires=expires, retry=False
+                        )
         app.close()
 
     def beat(self):
@@ -351,3 +364,81 @@ class System:
         assert len(self.crm.processes) == len(order_ids)
         known = {row.order_id: row.target_id for row in self.rows() if row.state == "created"}
         assert known == {order_id: str(found[0]["id"]) for order_id, found in made.items()}
+
+
+class Pair:
+    """A shop whose orders go into a box of its own, both named in a connections file."""
+
+    def __init__(self, name, stage_names=Crm.stage_names):
+        self.name, self.box = name, f"{name}-box"
+        self.shop = Shop(client_secret=secrets.token_hex(8))
+        self.crm = Crm(password=secrets.token_hex(8), stage_names=stage_names)
+        self.hook_secret = secrets.token_hex(24)
+
+    def start(self, stack):
+        self.shop_server = stack.enter_context(start(self.shop))
+        self.crm_server = stack.enter_context(start(self.crm))
+
+    @property
+    def written(self):
+        """Its part of the file; secrets are variables."""
+        known = self.name.upper()
+        return f"""
+  {self.name}:
+    {{kind: okliving, url: "{self.shop_server.url}", client_id: {self.shop.client_id},
+     client_secret: "${{{known}_CLIENT_SECRET}}", target: {self.box}, timeout: 2, rate: 0}}
+  {self.box}:
+    {{kind: onebox, url: "{self.crm_server.url}", login: {self.crm.login},
+     password: "${{{known}_PASSWORD}}", workflow_id: {self.crm.workflow_id},
+     status_id: {self.crm.status_id}, hook_secrets: ["${{{known}_HOOK_SECRET}}"], timeout: 2, rate: 0}}
+"""
+
+    @property
+    def variables(self):
+        known = self.name.upper()
+        return {
+            f"{known}_CLIENT_SECRET": self.shop.client_secret,
+            f"{known}_PASSWORD": self.crm.password,
+            f"{known}_HOOK_SECRET": self.hook_secret,
+        }
+
+    def give(self, count, **options):
+        return [self.shop.add(order) for order in many(count, **options)]
+
+    def assert_each_once(self, order_ids):
+        """As the system's, for the orders of this shop in this box."""
+        assert self.crm.doubled() == []
+        found = {i: len(self.crm.find(f"{self.name}-{i}")) for i in order_ids}
+        assert {i for i, count in found.items() if count != 1} == set()
+        assert len(self.crm.processes) == len(order_ids)
+
+
+class Pairs(System):
+    """Several shops and boxes side by side, by a connections file; there is no default pair."""
+
+    def __init__(self, folder, database_url, *pairs, **environment):
+        super().__init__(folder, database_url, **environment)
+        self.pairs = pairs
+        self.sources = [pair.name for pair in pairs]
+
+    def start_remotes(self):
+        for pair in self.pairs:
+            pair.start(self.stack)
+        self.file = self.folder / "connections.yaml"
+        self.file.write_text("connections:" + "".join(pair.written for pair in self.pairs))
+
+    def remotes(self):
+        return {}
+
+    @property
+    def environment(self):
+        plain = super().environment
+        secret = {name: value for pair in self.pairs for name, value in pair.variables.items()}
+        return {**plain, **secret, "ORDERBRIDGE_CONNECTIONS": str(self.file)}
+
+    def created(self, pair):
+        """The orders of this pair that are created."""
+        return [r for r in self.rows() if r.connection == pair.name and r.state == "created"]
+
+    def wait_created_of(self, pair, count, seconds=PATIENCE):
+        self.wait_until(lambda: len(self.created(pair)) == count, seconds)

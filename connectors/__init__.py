@@ -1,0 +1,1 @@
+"""What a kind of system needs and can do, one module a kind."""

@@ -1,0 +1,137 @@
+"""Which kinds of systems there are, and what their connections must say.
+
+In: connections as the settings have them. Out: a connection's own settings, typed. Fails with
+`SettingsError`, which names file, line and key (or the variable) and what was probably meant. Called by
+everything that starts, before it opens anything. A new kind is one line in KINDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marshmallow import Schema, ValidationError
+
+from connection import COMMON, PROFILES, Connection
+from connectors.okliving_settings import OkLivingSchema
+from connectors.onebox_settings import OneBoxSchema
+from settings import Settings, SettingsError, suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of system. `stand_in` is what `python -m simulator` calls its double, `profile`
+    the shipped one.
+    """
+
+    name: str
+    schema: type[Schema]
+    brings: bool
+    receives: bool
+    is_read: bool
+    stand_in: str
+    profile: str
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """Its own keys: the schema's fields."""
+        return self.schema().fields
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "okliving",
+            OkLivingSchema,
+            brings=True,
+            receives=False,
+            is_read=True,
+            stand_in="shop",
+            profile="okliving.yaml",
+        ),
+        Kind(
+            "onebox",
+            OneBoxSchema,
+            brings=False,
+            receives=True,
+            is_read=False,
+            stand_in="crm",
+            profile="onebox.yaml",
+        ),
+    )
+}
+
+
+def check(chosen: Settings) -> None:
+    """Every connection says what its kind needs, and orders go where they can. Raises SettingsError."""
+    for one in chosen.connections.values():
+        own_settings(one)
+        _demand_target(one, chosen)
+
+
+def own_settings(one: Connection) -> Any:
+    """The own settings of this connection, as its kind's dataclass. Raises SettingsError."""
+    kind = kind_of(one)
+    try:
+        return kind.schema().load(one.own)
+    except ValidationError as exc:
+        key, said = _first(exc, one, kind)
+        raise SettingsError(f"{one.where(key)} {said}") from None
+
+
+def read_names(chosen: Settings) -> tuple[str, ...]:
+    """The sources that are asked for their orders; the others bring them by themselves."""
+    return tuple(name for name in chosen.source_names if kind_of(chosen.connections[name]).is_read)
+
+
+def receiving_names(chosen: Settings) -> tuple[str, ...]:
+    """Those that can receive orders, also where none go now: some may have gone there before."""
+    return tuple(name for name, one in chosen.connections.items() if kind_of(one).receives)
+
+
+def kind_of(one: Connection) -> Kind:
+    """Raises SettingsError for a kind that nobody knows."""
+    if one.kind not in KINDS:
+        raise SettingsError(
+            f"{one.where('kind')}: there is no kind {one.kind}. {suggestion(one.kind, KINDS)}"
+        )
+    return KINDS[one.kind]
+
+
+def profile_of(one: Connection) -> Path:
+    """Its own profile, else the one that its kind is shipped with."""
+    return one.profile or PROFILES / kind_of(one).profile
+
+
+def _first(exc: ValidationError, one: Connection, kind: Kind) -> tuple[str, str]:
+    """The first mistake, what is misspelt before what is missing for it."""
+    messages: Any = exc.messages
+    unknown = [key for key in messages if key not in kind.keys]
+    if unknown:
+        known = [*kind.keys, *COMMON]
+        return unknown[0], f"is no key of {one.kind}. {suggestion(unknown[0], known)}"
+    key = min(messages, key=lambda key: one.lines.get(key, 0))
+    value = one.own.get(key)
+    if isinstance(value, tuple) and "must be" not in str(messages[key][0]):
+        return key, "must be one value, no list."
+    return key, str(messages[key][0])
+
+
+def _demand_target(one: Connection, chosen: Settings) -> None:
+    kind = kind_of(one)
+    if kind.brings and one.target is None and not kind.receives:
+        there = suggestion("", receiving_names(chosen))
+        raise SettingsError(f"{one.where('target')} is missing: say where its orders go. {there}")
+    if one.target is None:
+        return
+    if not kind.brings:
+        raise SettingsError(f"{one.where('target')} must go: a {one.kind} brings no orders.")
+    target = chosen.connections[one.target]
+    if not kind_of(target).receives:
+        raise SettingsError(
+            f"{one.where('target')}: {target.name} is a {target.kind}, which receives no orders. "
+            f"{suggestion(target.name, receiving_names(chosen))}"
+        )

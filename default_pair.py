@@ -1,0 +1,83 @@
+"""The shop and the CRM that the environment's variables make without a connections file.
+
+In: which of its variables are set. Out: two entries, as a connections file would have them. Fails with
+`SettingsError` for a half-filled pair. Called by settings, and by who must know what is meant by default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from connections_file import ENVIRONMENT, Entry, SettingsError
+
+ROOT = Path(__file__).resolve().parent
+SOURCE, TARGET = "okliving", "onebox"
+PREFIX = "okl-"
+
+# What the pair needs, and what may be set beside. The first word is the kind, the rest its key.
+NEEDED = {
+    SOURCE: ("OKLIVING_URL", "OKLIVING_CLIENT_ID", "OKLIVING_CLIENT_SECRET"),
+    TARGET: (
+        "ONEBOX_URL",
+        "ONEBOX_LOGIN",
+        "ONEBOX_PASSWORD",
+        "ONEBOX_WORKFLOW_ID",
+        "ONEBOX_STATUS_ID",
+    ),
+}
+OPTIONS = {
+    SOURCE: (
+        "OKLIVING_PROFILE",
+        "OKLIVING_TIMEOUT",
+        "OKLIVING_RATE",
+        "OKLIVING_CONCURRENCY",
+        "OKLIVING_LOGIN_STYLE",
+    ),
+    TARGET: (
+        "ONEBOX_PROFILE",
+        "ONEBOX_SOURCE_ID",
+        "ONEBOX_TIMEOUT",
+        "ONEBOX_RATE",
+        "ONEBOX_CONCURRENCY",
+        "ONEBOX_PASSWORD_FORM",
+        "ONEBOX_BODY_SHAPE",
+        "ONEBOX_HOOK_SECRETS",
+        "ONEBOX_HOOK_HMAC_KEY",
+        "ONEBOX_HOOK_ADDRESSES",
+    ),
+}
+VARIABLES = NEEDED[SOURCE] + NEEDED[TARGET]
+
+
+def entries(configured: Sequence[str]) -> tuple[Entry, ...]:
+    """The pair, of which these variables are set: all that are needed, or none."""
+    missing = [name for name in VARIABLES if name not in configured]
+    if configured and missing:
+        raise SettingsError(
+            f"The configuration is half filled in: {', '.join(missing)} is missing. Set it in the "
+            f"environment or in .env; or unset {', '.join(configured)} to run the sandbox."
+        )
+    shop = _entry(SOURCE)
+    goes = {"target": TARGET, "external_id_prefix": PREFIX}
+    return replace(shop, values={**shop.values, **goes}), _entry(TARGET)
+
+
+def default_of(names: Sequence[str]) -> str:
+    """Which of these connections is meant where none is named: the only one, else the default pair's.
+    Raises SettingsError with the choices.
+    """
+    if len(names) == 1:
+        return names[0]
+    if SOURCE in names:
+        return SOURCE
+    choices = ", ".join(names) or "none: start the sandbox with `make run`"
+    raise SettingsError(f"Say which connection is meant: {choices}.")
+
+
+def _entry(name: str) -> Entry:
+    given = [*NEEDED[name], *(option for option in OPTIONS[name] if os.environ.get(option))]
+    keys = {variable.partition("_")[2].lower(): f"${{{variable}}}" for variable in given}
+    return Entry(name, ENVIRONMENT, 0, {"kind": name, **keys}, {}, ROOT)
