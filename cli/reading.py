@@ -24,6 +24,7 @@ def fetch(
     from tasks import resources
 
     chosen = settings.load()
+    _ = chosen.broker  # before anything else is found wrong: without one nothing can be read
     name = chosen.source(connection)
     polled = reading.fetch(resources.build(chosen), name)
     answer(
@@ -53,6 +54,7 @@ def backfill(
     if end < start:
         stop("--to is before --from.", WRONG)
     chosen = settings.load()
+    _ = chosen.broker  # before anything else is found wrong: without one nothing can be read
     name = chosen.source(connection)
     r = resources.build(chosen)
     days = (end - start).days + 1

@@ -98,7 +98,7 @@ def _read_apart(
         if said is None:
             return False
         run.calls += 1
-        run.produced += _heard(r, connection, part, said)
+        run.produced += _heard(r, target, connection, part, said)
     return True
 
 
@@ -120,13 +120,15 @@ def _read(
         )
 
 
-def _heard(r: Resources, connection: str, rows: list[Watched], said: dict[str, Said]) -> int:
+def _heard(
+    r: Resources, target: Target, connection: str, rows: list[Watched], said: dict[str, Said]
+) -> int:
     """How many updates came of what these processes say."""
     profile = r.profiles[connection]
     produced, same = 0, []
     for row in rows:
         try:
-            made = _hear(r, profile, row, said.get(row.process.external_id))
+            made = _hear(r, target, profile, row, said.get(row.process.external_id))
         except LedgerUnavailable:
             raise
         except Exception as exc:
@@ -141,7 +143,9 @@ def _heard(r: Resources, connection: str, rows: list[Watched], said: dict[str, S
     return produced
 
 
-def _hear(r: Resources, profile: Profile, row: Watched, found: Said | None) -> int | None:
+def _hear(
+    r: Resources, target: Target, profile: Profile, row: Watched, found: Said | None
+) -> int | None:
     """How many updates came of what this process says; None when nothing is heard now."""
     stood = None if found is None else stand(profile, row.process, found)
     if stood is None or not row.differs(stood):
@@ -153,7 +157,7 @@ def _hear(r: Resources, profile: Profile, row: Watched, found: Said | None) -> i
         r.ledger.now(),
         through=profile.updates.hook.through,
         read=True,
-        begin=partial(_has_no_calls, process=row.process),
+        begin=partial(_has_no_calls, target=target, process=row.process),
     )
     if heard is None:
         return None  # its calls wait: who works them off reads it, and says when it is read next
@@ -161,6 +165,10 @@ def _hear(r: Resources, profile: Profile, row: Watched, found: Said | None) -> i
     return heard.accepted
 
 
-def _has_no_calls(db: Connection, process: Process) -> bool:
-    """What the hook said earlier is heard before what is read now: its worker reads the process anew."""
-    return not hooks.are_open(db, process.connection, process.external_id)
+def _has_no_calls(db: Connection, target: Target, process: Process) -> bool:
+    """What the hook said earlier is heard before what is read now: its worker reads the process anew.
+    An earlier version kept its calls under the name of the source.
+    """
+    return not any(
+        hooks.are_open(db, name, process.external_id) for name in (target.name, process.connection)
+    )

@@ -173,7 +173,7 @@ MISTAKES = [
     ("  south:", "  south shop:", 14, "'south shop' is no name for a connection: letters, digits and dashes"),
     ("  south:", "  south_shop:", 14, "Did you mean south-shop?"),
     ("  south:", f"  {'s' * 32}:", 14, "31 at most"),
-    ("login: bridge", "profile: okliving-onebx.yaml", 23, "Did you mean okliving-onebox.yaml?"),
+    ("login: bridge", "profile: oklivng.yaml", 23, "Did you mean okliving.yaml?"),
     ("0123456789abcdef", "short", 27, "hook_secrets of box must be secrets of 16 characters or more"),
     ("203.0.113.0/24", "somewhere", 28, "hook_addresses of box must be addresses or networks"),
     ("connections:\n", "connection:\n", 1, "connection is no key here. Did you mean connections?"),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 import settings
+from connection import PROFILES
 from connectors import kinds
 from settings import SettingsError
 
@@ -76,15 +77,18 @@ def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_pat
 
 def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_path):
     chosen = load(REAL)
-    assert chosen.source_profile == settings.PROFILES / "okliving.yaml"
-    assert chosen.target_profile == settings.PROFILES / "onebox.yaml"
+    assert _profiles(chosen) == [PROFILES / "okliving.yaml", PROFILES / "onebox.yaml"]
     own = tmp_path / "shop.yaml"
     own.touch()
     chosen = load(
         REAL | {"OKLIVING_PROFILE": str(own), "ONEBOX_PROFILE": "mapping/profiles/onebox.yaml"}
     )
-    assert (chosen.source_profile, chosen.target_profile.name) == (own, "onebox.yaml")
-    assert load(REAL | {"OKLIVING_PROFILE": "onebox.yaml"}).source_profile.is_file()
+    assert [path.name for path in _profiles(chosen)] == ["shop.yaml", "onebox.yaml"]
+    assert _profiles(load(REAL | {"OKLIVING_PROFILE": "onebox.yaml"}))[0].is_file()
+
+
+def _profiles(chosen):
+    return [kinds.profile_of(one) for one in chosen.connections.values()]
 
 
 def test_a_profile_of_one_file_is_refused_with_the_steps(load, tmp_path, monkeypatch):

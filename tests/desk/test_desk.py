@@ -19,6 +19,7 @@ from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome, Try
 from ledger.updates import Asked
 from mapping.updates import UpdateRequest
+from settings import SettingsError
 from tasks import polling
 from tasks.storing import Polled
 
@@ -51,7 +52,13 @@ def ask(ledger, order_id="1"):
 
 
 def resources(ledger):
-    return SimpleNamespace(ledger=ledger, sources={SHOP: None})
+    def source(name):
+        if name not in (None, SHOP):
+            raise SettingsError(f"There is no connection called {name!r}.")
+        return SHOP
+
+    chosen = SimpleNamespace(source=source)
+    return SimpleNamespace(ledger=ledger, sources={SHOP: None}, settings=chosen)
 
 
 # --- orders -----------------------------------------------------------------------------------------
@@ -100,7 +107,7 @@ def test_an_order_of_several_connections_must_be_named(ledger):
     with pytest.raises(Wrong, match="second, third"):
         desk_orders.ignore(ledger, "1", who="olena")
     assert desk_orders.ignore(ledger, "1", "second", who="olena").state == "ignored"
-    assert desk_orders.find(ledger, "1", SHOP).state == "received"
+    assert desk_orders.find(ledger, "1", "third").state == "received"
     with pytest.raises(Absent, match="No order 2"):
         desk_orders.show(ledger, "2")
 
@@ -114,8 +121,8 @@ def test_what_cannot_be_in_the_ledger_is_absent(ledger, order_id):
 
 def test_updates_may_be_known_without_their_order(ledger):
     ask(ledger, "7")
-    known = desk_orders.known(ledger, SHOP, "7", 50)
-    assert (known.order, len(known.updates)) == (None, 1)
+    connection, known = desk_orders.known(ledger, None, "7", 50)
+    assert (connection, known.order, len(known.updates)) == (SHOP, None, 1)
 
 
 # --- updates ----------------------------------------------------------------------------------------
@@ -188,7 +195,7 @@ def test_a_glance_has_the_counts_the_newest_and_the_oldest_due(ledger):
     give(ledger, "held", "1"), give(ledger, order_id="2")
     seen = overview.glance(ledger, 1)
     assert (seen.counts["held"], seen.counts["received"], len(seen.latest)) == (1, 1, 1)
-    assert (seen.oldest_due_at, seen.polled_at) == (NOW, None)
+    assert (seen.oldest_due_at, seen.polls) == (NOW, {})
 
 
 def test_a_file_that_is_no_order_is_wrong(tmp_path):

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import fields
 
 import pytest
 from dotenv import dotenv_values
@@ -14,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
+from connectors.kinds import KINDS
 from run import system
 from run.system import RunError
-
-KINDS = (settings.Shop, settings.Box)
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def test_the_stops_of_all_ranks_add_up_to_less_than_ten_seconds():
 
 def test_a_remote_that_hangs_leaves_threads_of_its_lane_to_the_others():
     """By default a remote takes as many of a lane's threads as it may have calls in flight."""
-    shop, box = (next(f.default for f in fields(kind) if f.name == "concurrency") for kind in KINDS)
+    shop, box = (KINDS[kind].keys["concurrency"].load_default for kind in ("okliving", "onebox"))
     assert system.LANES["updates"][1] >= shop + 4
     assert system.LANES["create"][1] >= box + 4
 

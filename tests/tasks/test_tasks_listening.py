@@ -83,7 +83,7 @@ def create(r, order_id):
 
 
 def keep(r, **fields):
-    return accepting.take_hook(r, SHOP, {"externalid": "okl-1", **fields})
+    return accepting.take_hook(r, "onebox", {"externalid": "okl-1", **fields})
 
 
 def hook(r, **fields):
@@ -240,7 +240,9 @@ def test_many_failing_reads_open_the_breaker_and_the_hooks_count_alone(r, box, c
     for number in range(30):
         create(r, str(number))
     box.errors = [TimedOut("hangs")] * 1000
-    ids = [accepting.take_hook(r, SHOP, {"order_id": str(n), "status": "Done"}) for n in range(30)]
+    ids = [
+        accepting.take_hook(r, "onebox", {"order_id": str(n), "status": "Done"}) for n in range(30)
+    ]
     for hook_id in ids:
         listening.act(r, hook_id)
     assert connections.gate(r.ledger, "onebox", "read").closed_by == "breaker"
@@ -323,7 +325,7 @@ def test_a_call_that_was_kept_with_what_no_database_takes_ends(r, known):
     ],
 )
 def test_what_came_of_a_call_is_noted(r, known, fields, expected):
-    hook_id = accepting.take_hook(r, SHOP, fields)
+    hook_id = accepting.take_hook(r, "onebox", fields)
     listening.act(r, hook_id)
     assert outcome(r, hook_id) == expected
 
@@ -421,7 +423,7 @@ def test_however_long_the_ledger_a_run_reads_so_many(r, box, clock):
 def test_processes_whose_calls_wait_do_not_keep_the_others_from_being_read(r, box, clock):
     for number in range(reconciling.BATCH):
         create(r, str(number))
-        accepting.take_hook(r, SHOP, {"order_id": str(number), "status": "Done"})
+        accepting.take_hook(r, "onebox", {"order_id": str(number), "status": "Done"})
     clock.go(1)
     create(r, "last")
     box.row = {"statusid": "74"}
@@ -600,13 +602,17 @@ def test_a_call_by_number_that_comes_before_our_answer_is_heard_and_in_its_order
     r, box, clock, rung
 ):
     claim = arrive(r, "1")
-    first = accepting.take_hook(r, SHOP, {"orderid": "91", "status": "In work", "comment": "hello"})
+    first = accepting.take_hook(
+        r, "onebox", {"orderid": "91", "status": "In work", "comment": "hello"}
+    )
     wait = listening.act(r, first)
     assert wait is not None
-    accepting.take_hook(r, SHOP, {"orderid": "91", "status": "Refused"})
+    accepting.take_hook(r, "onebox", {"orderid": "91", "status": "Refused"})
     orders.record(r.ledger, claim, Outcome("created", target_id="91"), None, clock())
     rung.clear()
-    last = accepting.take_hook(r, SHOP, {"orderid": "91", "externalid": "okl-1", "status": "Done"})
+    last = accepting.take_hook(
+        r, "onebox", {"orderid": "91", "externalid": "okl-1", "status": "Done"}
+    )
     assert rung == [last], "those before it were to wait, and are not to any more"
     work(r, last, clock)
     assert made(r) == [("process",), ("hello",), ("cancel", "cancel"), ("complete",)]
@@ -615,7 +621,7 @@ def test_a_call_by_number_that_comes_before_our_answer_is_heard_and_in_its_order
 
 def test_a_call_by_number_is_heard_when_no_other_comes(r, box, clock, rung):
     claim = arrive(r, "1")
-    first = accepting.take_hook(r, SHOP, {"orderid": "91", "status": "In work"})
+    first = accepting.take_hook(r, "onebox", {"orderid": "91", "status": "In work"})
     wait = listening.act(r, first)
     orders.record(r.ledger, claim, Outcome("created", target_id="91"), None, clock())
     clock.go(wait)
@@ -628,7 +634,7 @@ def test_a_call_by_number_is_heard_when_no_other_comes(r, box, clock, rung):
 
 def test_a_number_that_stays_unknown_ends(r, box, clock):
     arrive(r, "1")
-    hook_id = accepting.take_hook(r, SHOP, {"orderid": "92", "status": "Done"})
+    hook_id = accepting.take_hook(r, "onebox", {"orderid": "92", "status": "Done"})
     started = clock()
     work(r, hook_id, clock)
     assert outcome(r, hook_id) == "no_order"
