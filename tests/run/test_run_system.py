@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from dotenv import dotenv_values
@@ -15,6 +16,9 @@ from hypothesis import strategies as st
 import settings
 from run import system
 from run.system import RunError
+from tasks.resources import MOST_READS
+
+KINDS = (settings.Shop, settings.Box)
 
 
 @pytest.fixture
@@ -82,6 +86,13 @@ def test_what_is_recorded_is_read_back(tmp_path_factory, value):
 
 def test_the_stops_of_all_ranks_add_up_to_less_than_ten_seconds():
     assert sum(system.STOP_SECONDS.values()) < 9.5
+
+
+def test_a_remote_that_hangs_leaves_threads_of_its_lane_to_the_others():
+    """By default a shop takes as many of a lane's threads as it may have calls in flight, a box its own."""
+    shop, box = (next(f.default for f in fields(kind) if f.name == "concurrency") for kind in KINDS)
+    assert system.LANES["updates"][1] >= shop + MOST_READS + 4
+    assert system.LANES["create"][1] >= box + 4
 
 
 def test_one_signal_stops_and_its_echo_does_not_hurry(stop):
