@@ -6,6 +6,7 @@ The measurements behind the reasons stand in docs/decisions/. Our own settings a
 import socket
 
 import settings as orderbridge
+from connectors.registry import read_names
 
 _settings = orderbridge.current()
 
@@ -73,7 +74,7 @@ beat_schedule = {
         # A poll that waited past its interval is dropped: the next tick reads the same window.
         "options": {"expires": max(1, _settings.fetch_interval * 0.9)},
     }
-    for name in _settings.shops
+    for name in read_names(_settings.shops.values())
 } | {
     "sweep": {
         "task": "upkeep.sweep",

@@ -60,6 +60,7 @@ class Shop:
     url: str
     client_id: str
     client_secret: str = field(repr=False)
+    kind: str = "okliving"
     timeout: float = 30.0
     rate: float = 10.0
     concurrency: int = 8
@@ -84,6 +85,7 @@ class Box:
     workflow_id: str
     status_id: str
     source_id: str | None = None
+    kind: str = "onebox"
     timeout: float = 30.0
     rate: float = 5.0
     concurrency: int = 4

@@ -3,7 +3,7 @@
 New settings of a profile belong into its schema here; what fields may say is in target.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta
@@ -41,6 +41,7 @@ __all__ = [
     "Page",
     "Profile",
     "ProfileError",
+    "ReadOrder",
     "UnknownShape",
     "UpdateRules",
     "load",
@@ -111,6 +112,21 @@ class Mapped:
     def warnings(self) -> list[Problem]:
         """What a person may want to know."""
         return [problem for problem in self.problems if problem.level == "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOrder:
+    """An order as its source's profile reads it; without `order` it could not be read.
+
+    `recipient` and `buyer` are prepared, `note` has what was cut from phone and name.
+    """
+
+    order_id: str | None
+    problems: Sequence[Problem]
+    order: Order | None = None
+    recipient: Prepared | None = None
+    buyer: Prepared | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,21 +301,38 @@ class Profile:
         In: any JSON value; this never raises. Out: see Mapped; held when it cannot be read, does
         not add up, or its recipient cannot be delivered to. Called by orders.create and preview.
         """
-        order_id = self.key(raw)
-        external_id = None if order_id is None else self.external_id(order_id)
+        return self.compose(self.read(raw), self.external_id_prefix)
+
+    def read(self, raw: object) -> ReadOrder:
+        """Read an order; its problems say why it cannot be, or should not be sent."""
         order, problems = read_order(raw, self)
-        if order is None or external_id is None:
-            return Mapped(order_id, external_id, None, None, None, problems)
+        if order is None:
+            return ReadOrder(self.key(raw), problems)
         recipient = prepare(order.recipient, self.rules)
         problems += recipient.problems
         buyer = recipient if order.buyer == order.recipient else self._buyer(order, problems)
         problems += _total_problems(order)
         note = "\n".join(text for text in (order.note, recipient.note_extra) if text)
-        seen = view(order, external_id, recipient.person, buyer.person, note, self.zone)
+        return ReadOrder(self.key(raw), problems, order, recipient, buyer, note)
+
+    def compose(self, read: ReadOrder, prefix: str) -> Mapped:
+        """Give the target's body for an order of a source whose orders it knows by this prefix."""
+        external_id = None if read.order_id is None else prefix + read.order_id
+        problems = list(read.problems)
+        order, recipient, buyer = read.order, read.recipient, read.buyer
+        if order is None or recipient is None or buyer is None or external_id is None:
+            return Mapped(read.order_id, external_id, None, None, None, problems)
+        seen = view(order, external_id, recipient.person, buyer.person, read.note, self.zone)
         draft = self._compose(seen, problems)
         held = any(problem.level == "held" for problem in problems)
         return Mapped(
-            order_id, external_id, order, recipient, None if held else draft, problems, draft
+            read.order_id,
+            external_id,
+            order,
+            recipient,
+            None if held else draft,
+            problems,
+            draft,
         )
 
     def _buyer(self, order: Order, problems: list[Problem]) -> Prepared:

@@ -17,6 +17,7 @@ from kombu.transport import redis as transport
 
 import logs
 import settings
+from connectors.registry import read_names
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.identity import WrongLedger, identify
 
@@ -113,7 +114,7 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
 @signals.beat_init.connect
 def poll_at_start(**_: Any) -> None:
     """The first poll does not wait for the first tick."""
-    for name in settings.current().shops:
+    for name in read_names(settings.current().shops.values()):
         app.send_task("orders.fetch", kwargs={"connection": name}, queue="fetch", expires=60)
 
 

@@ -23,7 +23,7 @@ from mapping.profile import Profile
 from tasks import reading
 from tasks.doorbell import RECONCILE, ring_parked
 from tasks.listening import follow_up, stand
-from tasks.resources import Resources, Target
+from tasks.resources import Remote, Resources
 
 # Processes in one order/get, and such calls in one run for one target.
 BATCH = 50
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 def reconcile(r: Resources) -> int:
     """Read what is due to be read; returns how many updates came of it."""
-    return sum(_reconcile(r, target) for target in r.targets.values())
+    return sum(_reconcile(r, target) for target in r.targets.values() if target.connector.listener)
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class _Run:
     alone: list[Watched] = field(default_factory=list)
 
 
-def _reconcile(r: Resources, target: Target) -> int:
+def _reconcile(r: Resources, target: Remote) -> int:
     run = _Run()
     goes_on = True
     while goes_on and run.calls < MOST_CALLS:
@@ -72,7 +72,7 @@ def _reconcile(r: Resources, target: Target) -> int:
 
 
 def _read_apart(
-    r: Resources, target: Target, connection: str, rows: list[Watched], run: _Run
+    r: Resources, target: Remote, connection: str, rows: list[Watched], run: _Run
 ) -> bool:
     """Read these processes, and where that fails each half of them, until it is known which ones alone
     cannot be read. False when the box is not to be asked further.
@@ -83,7 +83,7 @@ def _read_apart(
             return False
         part = waiting.pop()
         try:
-            said = _read(r, target, connection, part)
+            said = _read(target, part)
         except reading.NotRead as exc:
             if not exc.counts:
                 return False
@@ -98,32 +98,32 @@ def _read_apart(
         if said is None:
             return False
         run.calls += 1
-        run.produced += _heard(r, connection, part, said)
+        run.produced += _heard(r, target, connection, part, said)
     return True
 
 
-def _read(
-    r: Resources, target: Target, connection: str, rows: list[Watched]
-) -> dict[str, Said] | None:
+def _read(target: Remote, rows: list[Watched]) -> dict[str, Said] | None:
     """What these processes say; None when the box is not to be asked. Raises NotRead."""
-    if not reading.may_read(target):
+    listener = target.connector.listener
+    if listener is None or not reading.may_read(target):
         return None
     holder = f"{RECONCILE}:{uuid.uuid4().hex}"
     with reading.place(target, holder, RECONCILE, ring_parked) as has_place:
         if not has_place:
             return None
-        return reading.read(
-            target, r.profiles[connection], [row.process.external_id for row in rows]
-        )
+        return reading.read(target, listener, [row.process.external_id for row in rows])
 
 
-def _heard(r: Resources, connection: str, rows: list[Watched], said: dict[str, Said]) -> int:
+def _heard(
+    r: Resources, target: Remote, connection: str, rows: list[Watched], said: dict[str, Said]
+) -> int:
     """How many updates came of what these processes say."""
     profile = r.profiles[connection]
     produced, same = 0, []
     for row in rows:
         try:
-            made = _hear(r, profile, row, said.get(row.process.external_id))
+            found = said.get(row.process.external_id)
+            made = _hear(r, profile, row, found, target.name)
         except LedgerUnavailable:
             raise
         except Exception as exc:
@@ -138,9 +138,11 @@ def _heard(r: Resources, connection: str, rows: list[Watched], said: dict[str, S
     return produced
 
 
-def _hear(r: Resources, profile: Profile, row: Watched, found: Said | None) -> int | None:
+def _hear(
+    r: Resources, profile: Profile, row: Watched, found: Said | None, origin: str
+) -> int | None:
     """How many updates came of what this process says; None when nothing is heard now."""
-    stood = None if found is None else stand(profile, row.process, found)
+    stood = None if found is None else stand(profile, row.process, found, origin)
     if stood is None or not row.differs(stood):
         return None
     heard = hearing.hear(

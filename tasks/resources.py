@@ -1,4 +1,4 @@
-"""What a task needs, built once per process: the ledger, Redis, the profile, clients and their gates.
+"""What a task needs, built once per process: the ledger, Redis, and every remote with its guards.
 
 In: the settings. Out: one `Resources`, shared by all threads. Built on first use, so after a fork.
 Fails as its parts do, on first use. Called by tasks, the command line and the gateway.
@@ -10,19 +10,19 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import redis
 
 import settings
 from clients.limits import Rate, Slots
-from clients.okliving import OkLiving
-from clients.onebox import OneBox
-from clients.tokens import cipher_for
+from connectors.ports import Connector, Means, Own
+from connectors.registry import kind_of
 from ledger.database import Ledger, open_ledger
 from ledger.identity import identify
 from ledger.tides import Bounds
 from mapping import profile
-from mapping.profile import Profile
+from mapping.profile import Mapped, Profile
 from tasks.gate import Gate
 from tasks.memory import RedisMemory
 
@@ -32,37 +32,30 @@ REDIS_CONNECTIONS = 128
 MOST_WAITING = 5000
 # So many may always be put there.
 LEAST_ROOM = 20
-# Reads of one CRM in flight: less than any lane has threads, so that hanging ones leave room.
+# Reads of one remote in flight: less than any lane has threads, so that hanging ones leave room.
 MOST_READS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A shop, with what guards it: calls that change something there, and those that only read."""
-
-    name: str
-    client: OkLiving
-    settings: settings.Shop
-    gate: Gate
-    read_gate: Gate
-    slots: Slots
-    rate: Rate
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A CRM, with what guards it. A read has a place among `read_slots`, so that reads that hang leave
-    places to the rest.
+class Remote:
+    """A connection: what it can do, its own settings, and what guards it by direction. Calls that change
+    something there have the gate, those that only read the read gate. Both have places among `slots`, reads
+    among `read_slots` too, so that reads that hang leave places to the rest.
     """
 
     name: str
-    client: OneBox
-    settings: settings.Box
+    connector: Connector
+    settings: Own
     gate: Gate
     read_gate: Gate
     slots: Slots
     read_slots: Slots
     rate: Rate
+
+    @property
+    def client(self) -> Any:
+        """Its wire: for updates, until they have a port of their own."""
+        return self.connector.client
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +66,8 @@ class Resources:
     ledger: Ledger
     ledger_id: str
     redis: redis.Redis
-    sources: dict[str, Source]
-    targets: dict[str, Target]
+    sources: dict[str, Remote]
+    targets: dict[str, Remote]
     profiles: dict[str, Profile]
     # Whether what Redis says of known orders may be believed: only once the ledger was compared with it.
     trusts_keys: bool = True
@@ -85,19 +78,27 @@ class Resources:
         """
         return max(MOST_WAITING - self.redis.llen(queue) - parked, LEAST_ROOM)
 
-    def target_of(self, connection: str) -> Target:
+    @property
+    def feeds(self) -> dict[str, Remote]:
+        """The sources that are asked for their orders."""
+        return {
+            n: remote for n, remote in self.sources.items() if remote.connector.feed is not None
+        }
+
+    def target_of(self, connection: str) -> Remote:
         return self.targets[self.settings.shop(connection).target]
 
-    def profile_of(self, connection: str, target: str) -> Profile:
-        """The mapping of a shop's orders for this target: for another one than it has today, made when it
-        is first needed.
-        """
-        if target == self.settings.shop(connection).target:
-            return self.profiles[connection]
-        name = f"{connection} to {target}"
-        if name not in self.profiles:
-            self.profiles[name] = load_profile(self.settings, connection, target)
-        return self.profiles[name]
+    def map(self, connection: str, target: str, text: str) -> Mapped:
+        """What this target is sent for an order of this source, as the source's JSON text says it."""
+        source, composed = self.sources[connection].connector.source, self.targets[target]
+        if source is None or composed.connector.target is None:
+            raise ValueError(f"no orders go from {connection} to {target}")
+        return composed.connector.target.compose(source.read(text), source.prefix)
+
+    def external_id(self, connection: str, order_id: str) -> str:
+        """The key by which every target knows this source's order."""
+        source = self.sources[connection].connector.source
+        return order_id if source is None else source.prefix + order_id
 
     def in_this_epoch(self) -> Resources:
         """The same, by the name that the ledger has in the epoch it is in now: what Redis knows of its lost
@@ -136,15 +137,44 @@ def build(chosen: settings.Settings) -> Resources:
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
     ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
+    profiles = {
+        name: load_profile(chosen, name)
+        for name, source in chosen.shops.items()
+        if kind_of(source).by_profile
+    }
+
+    def remote(own: Own, profile: Profile | None) -> Remote:
+        return Remote(
+            name=own.name,
+            connector=kind_of(own).open(own, Means(store, chosen.secret_key, profile)),
+            settings=own,
+            gate=Gate(ledger, own.name),
+            read_gate=Gate(ledger, own.name, "read"),
+            slots=Slots(store, own.name, own.concurrency, own.lease),
+            read_slots=Slots(store, f"{own.name}:read", MOST_READS, own.lease),
+            rate=Rate(store, own.name, own.rate),
+        )
+
     return Resources(
         settings=chosen,
         ledger=ledger,
         ledger_id=ledger_id,
         redis=store,
-        sources={name: _source(shop, store, chosen, ledger) for name, shop in chosen.shops.items()},
-        targets={name: _target(box, store, chosen, ledger) for name, box in chosen.boxes.items()},
-        profiles={name: load_profile(chosen, name) for name in chosen.shops},
+        sources={name: remote(own, profiles.get(name)) for name, own in chosen.shops.items()},
+        targets={
+            name: remote(own, _profile_of_target(chosen, name, profiles))
+            for name, own in chosen.boxes.items()
+        },
+        profiles=profiles,
     )
+
+
+def _profile_of_target(
+    chosen: settings.Settings, target: str, profiles: dict[str, Profile]
+) -> Profile | None:
+    """The mapping to this target: that of the sources whose orders go there, all alike."""
+    going = [name for name, shop in chosen.shops.items() if shop.target == target]
+    return next((profiles[name] for name in going if name in profiles), None)
 
 
 def _impatient(chosen: settings.Settings) -> redis.Redis:
@@ -166,63 +196,6 @@ def bounds(chosen: settings.Settings) -> Bounds:
 
 
 def load_profile(chosen: settings.Settings, connection: str, target: str = "") -> Profile:
-    """The mapping of one shop, with the ids that its CRM, or another `target`, gave us."""
-    box = chosen.box(target or chosen.shop(connection).target)
-    return profile.load(
-        chosen.profile,
-        parameters={
-            "workflow_id": box.workflow_id,
-            "status_id": box.status_id,
-            "source_id": box.source_id,
-        },
-    )
-
-
-def _source(
-    shop: settings.Shop, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
-) -> Source:
-    client = OkLiving(
-        shop.url,
-        shop.client_id,
-        shop.client_secret,
-        redis=store,
-        cipher=cipher_for(chosen.secret_key, shop.client_secret),
-        name=shop.name,
-        timeout=shop.timeout,
-        login_style=shop.login_style,
-    )
-    return Source(
-        name=shop.name,
-        client=client,
-        settings=shop,
-        gate=Gate(ledger, shop.name),
-        read_gate=Gate(ledger, shop.name, "read"),
-        slots=Slots(store, shop.name, shop.concurrency, shop.lease),
-        rate=Rate(store, shop.name, shop.rate),
-    )
-
-
-def _target(
-    box: settings.Box, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
-) -> Target:
-    client = OneBox(
-        box.url,
-        box.login,
-        box.password,
-        redis=store,
-        cipher=cipher_for(chosen.secret_key, box.password),
-        name=box.name,
-        timeout=box.timeout,
-        password_form=box.password_form,
-        body_shape=box.body_shape,
-    )
-    return Target(
-        name=box.name,
-        client=client,
-        settings=box,
-        gate=Gate(ledger, box.name),
-        read_gate=Gate(ledger, box.name, "read"),
-        slots=Slots(store, box.name, box.concurrency, box.lease),
-        read_slots=Slots(store, f"{box.name}:read", MOST_READS, box.lease),
-        rate=Rate(store, box.name, box.rate),
-    )
+    """The mapping of one source, with the ids that its target, or another `target`, gave us."""
+    own = chosen.box(target or chosen.shop(connection).target)
+    return profile.load(chosen.profile, parameters=kind_of(own).parameters(own))

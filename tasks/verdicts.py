@@ -16,22 +16,14 @@ from typing import Any
 
 import structlog
 
-from clients.errors import (
-    AuthFailed,
-    ClientError,
-    ConnectionFault,
-    RateLimited,
-    Rejected,
-    StoreUnavailable,
-    TokenLost,
-    Uncertain,
-)
+from clients.errors import AuthFailed, ClientError, RateLimited, RemoteError, TokenLost
 from ledger import orders
 from ledger.database import LedgerUnavailable
 from ledger.orders import Claim, Due, Outcome, Trouble, Try
 from mapping.profile import Mapped
 from tasks import retry
-from tasks.resources import Resources, Target
+from tasks.calling import Calls, Verdict, tell, verdict
+from tasks.resources import Remote, Resources
 
 # Source: contract onebox, Errors that matter; so many within so many seconds.
 ALIKE = 5
@@ -66,34 +58,37 @@ class Step:
 class Verdicts:
     """What becomes of one claimed order."""
 
-    def __init__(self, r: Resources, target: Target, claim: Claim, task_id: str | None) -> None:
+    def __init__(
+        self, r: Resources, target: Remote, claim: Claim, task_id: str | None, calls: Calls
+    ) -> None:
         self._r = r
         self._target = target
         self._claim = claim
         self._task_id = task_id
         self._kind = "create"
-        self._started_at = self._now()
-        self._clock = time.monotonic()
+        self._calls = calls
 
     # --- the call failed --------------------------------------------------------------------------
 
     def _failed(self, exc: ClientError, mapped: Mapped) -> Step:
-        if isinstance(exc, StoreUnavailable):
+        meant = verdict(exc)
+        if not isinstance(exc, RemoteError) or meant is Verdict.OURS:
             raise exc
-        if isinstance(exc, ConnectionFault):
+        if meant is Verdict.PAUSE:
             return self._blamed(exc, mapped)
-        if isinstance(exc, Rejected):
+        if meant is Verdict.PERSON:
             return self._refused(exc, mapped)
+        if meant is Verdict.LOOK_UP:
+            self._count(exc)
+            return self._unanswered(exc, mapped)
         if isinstance(exc, RateLimited | TokenLost):
             return self._put_off(exc, mapped)
         self._count(exc)
-        if isinstance(exc, Uncertain):
-            return self._unanswered(exc, mapped)
-        pause = retry.wait(self._claim.tries, getattr(exc, "retry_after", None))
-        tried = self._tried("create", "failed", getattr(exc, "status", None), _said(exc))
+        pause = retry.wait(self._claim.tries, exc.retry_after)
+        tried = self._tried("create", "failed", exc.status, _said(exc))
         return self._wait("crm_unavailable", pause, mapped, tried)
 
-    def _put_off(self, exc: RateLimited | TokenLost, mapped: Mapped) -> Step:
+    def _put_off(self, exc: RemoteError, mapped: Mapped) -> Step:
         """It is said to pass. When it does for others again and again and not for this order, it is the
         order's own: then it binds nobody else, and a person sees it after a day.
         """
@@ -112,12 +107,9 @@ class Verdicts:
 
     def _count(self, exc: ClientError, *, binds: bool = True) -> None:
         """Tell the gate; a remote that says how long it wants no calls says it of all of them."""
-        if exc.counts_for_breaker:
-            self._target.gate.failed(str(exc), str(self._claim.pk))
-        if isinstance(exc, RateLimited) and exc.retry_after and binds:
-            self._target.gate.asked_to_wait(exc.retry_after, str(exc))
+        tell(self._target.gate, exc, str(self._claim.pk), binds=binds)
 
-    def _blamed(self, exc: ConnectionFault, mapped: Mapped) -> Step:
+    def _blamed(self, exc: RemoteError, mapped: Mapped) -> Step:
         """It looks like the connection's fault. When others go through all the same, it is the order's."""
         login = isinstance(exc, AuthFailed)
         closed = self._target.gate.suspect(str(exc), str(self._claim.pk), login=login)
@@ -136,7 +128,7 @@ class Verdicts:
             step.ring = self._probe()
         return step
 
-    def _refused(self, exc: Rejected, mapped: Mapped) -> Step:
+    def _refused(self, exc: RemoteError, mapped: Mapped) -> Step:
         """Permanent for this order, unless the refusals show that it is the connection's fault."""
         said = exc.excerpt or str(exc)
         tried = self._tried(self._kind, "refused", exc.status, said)
@@ -173,8 +165,12 @@ class Verdicts:
         now = self._now()
         return orders.probe(self._r.ledger, self._target.name, now, unblamed_only=True)
 
-    def _unanswered(self, exc: Uncertain, mapped: Mapped) -> Step:
-        """The order may have arrived. One that alone gets no answer is sent ever more seldom."""
+    def _unanswered(self, exc: RemoteError, mapped: Mapped) -> Step:
+        """The order may have arrived. One that alone gets no answer is sent ever more seldom; where nobody
+        can find out whether it did, a person is asked at once.
+        """
+        if self._target.connector.finder is None:
+            return self._ask_a_person(mapped, self._now(), exc)
         last = orders.last_sent_at(self._r.ledger, self._claim.pk)
         alone = self._others_went_through(last)
         before, now = self._claim.trouble, self._now()
@@ -208,6 +204,18 @@ class Verdicts:
         outcome = "uncertain" if kind == "create" else "failed"
         tried = self._tried(kind, outcome, getattr(exc, "status", None), _said(exc))
         return self._hold("crm_keeps_failing", mapped, tried, _said(exc), trouble)
+
+    def _ask_a_person(
+        self, mapped: Mapped, since: datetime, exc: RemoteError | None = None
+    ) -> Step:
+        """A target that cannot be asked may have this order: who releases it sends it once more. `exc` is
+        what the call ended in; without one it is an earlier call of which nobody knows.
+        """
+        self._claim = replace(self._claim, uncertain_since=since, lookups=0)
+        tried = self._tried("map", "held")
+        if exc is not None:
+            tried = self._tried("create", "uncertain", exc.status, _said(exc))
+        return self._hold("uncertain_no_lookup", mapped, tried, _said(exc))
 
     def _others_went_through(self, since: datetime | None) -> bool:
         claim = self._claim
@@ -323,8 +331,8 @@ class Verdicts:
         return Step(wait=pause, woke=woke)
 
     def _tried(self, kind: str, outcome: str, status: int | None = None, said: str = "") -> Try:
-        took = int((time.monotonic() - self._clock) * 1000)
-        return Try(kind, self._started_at, took, outcome, status, said, self._task_id)
+        calls = self._calls
+        return Try(kind, calls.started_at, calls.took_ms, outcome, status, said, self._task_id)
 
     def _record(self, outcome: Outcome, tried: Try | None) -> bool:
         ledger, claim = self._r.ledger, self._claim

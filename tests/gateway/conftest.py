@@ -84,7 +84,7 @@ def gateway(migrated, read_settings, tmp_path, rung):
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
             sources=dict.fromkeys(chosen.shops),
-            targets={},
+            targets=dict.fromkeys(chosen.boxes),
             profiles={"okliving": load_profile(chosen, "okliving")},
         )
         app = create_app(resources)

@@ -14,6 +14,7 @@ import pytest
 
 import settings
 from clients.limits import Rate, Slots
+from connectors import okliving, onebox
 from ledger.database import Ledger
 from ledger.migrate import upgrade
 
@@ -157,8 +158,8 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
     built = []
     shutil.copy(migrated_file, tmp_path / "ledger.db")
     # The real ones take a second to read the machine's certificates, and the profile half of one.
-    monkeypatch.setattr(resources, "OkLiving", lambda *_, **__: FakeShop())
-    monkeypatch.setattr(resources, "OneBox", lambda *_, **__: FakeBox())
+    monkeypatch.setattr(okliving, "OkLiving", lambda *_, **__: FakeShop())
+    monkeypatch.setattr(onebox, "OneBox", lambda *_, **__: FakeBox())
     monkeypatch.setattr(resources, "load_profile", lambda *_: profile)
     remembered = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     monkeypatch.setattr(
@@ -170,13 +171,22 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
         onebox = replace(chosen.boxes["onebox"], **box or {})
         real = resources.build(replace(chosen, boxes={"onebox": onebox}))
         built.append(real)
+        source = real.sources["okliving"]
+        # No Redis of its own answers here.
+        sources = {
+            "okliving": replace(
+                source,
+                slots=Slots(store, "okliving", source.settings.concurrency, source.settings.lease),
+                read_slots=Slots(store, "okliving:read", 2, source.settings.lease),
+            )
+        }
         target = replace(
             real.targets["onebox"],
             slots=Slots(store, "onebox", onebox.concurrency, onebox.lease),
             read_slots=Slots(store, "onebox:read", resources.MOST_READS, onebox.lease),
             rate=Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
         )
-        return replace(real, redis=redis or store, targets={"onebox": target})
+        return replace(real, redis=redis or store, sources=sources, targets={"onebox": target})
 
     yield build
     for real in built:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
+from task_remotes import with_client
 
 from clients import errors
 from clients.errors import PhoneTaken, Rejected, StoreUnavailable
@@ -18,7 +19,8 @@ from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from simulator.samples import reference_order
 from tasks import creating, verdicts
-from tasks.creating import NoTimeLeft
+from tasks.calling import NoTimeLeft
+from tasks.doorbell import due_of
 from tasks.gate import Gate
 from tasks.verdicts import ALIKE, Step
 
@@ -954,10 +956,11 @@ def test_refused_look_up_clears_nothing_that_is_said_of_what_is_sent(r, clock):
 def test_orders_own_target_decides_where_it_goes(r, clock):
     pk = give(r)
     other = dataclasses.replace(
-        r.targets[BOX], name="other", client=type(box(r))(), gate=Gate(r.ledger, "other")
+        with_client(r.targets[BOX], type(box(r))(), r.profiles["okliving"]),
+        name="other",
+        gate=Gate(r.ledger, "other"),
     )
     r.targets["other"] = other
-    r.profiles["okliving to other"] = r.profiles["okliving"]
     move = update(orders.ORDERS).values(target="other")
     r.ledger.write(lambda db: db.execute(move))
     step = carry(r, pk)
@@ -1002,7 +1005,7 @@ def test_order_without_a_turn_under_the_rate_limit_is_parked(make, clock, monkey
 
 
 def test_parked_members_name_their_order():
-    assert creating.due_of("shop:with:colons:17") == Due(17, "shop:with:colons")
+    assert due_of("shop:with:colons:17") == Due(17, "shop:with:colons")
 
 
 # --- the worker's guard -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, Unreachable
+from clients.limits import Turn
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
@@ -580,9 +581,9 @@ def test_each_page_takes_its_turn_under_the_rate_of_the_shop(r):
     class Counted:
         taken = 0
 
-        def acquire(self, _):
+        def reserve(self, _):
             self.taken += 1
-            return 0.5 if self.taken == 2 else 0.0
+            return None if self.taken == 2 else Turn(0.0, lambda _: None)
 
     rate = Counted()
     source = replace(r.sources["okliving"], rate=rate)

@@ -1,0 +1,127 @@
+"""A OneBox CRM: how orders get there and are found, what it tells of them, how its connection is tested.
+
+In: its own settings and the profile that composes its processes. Out: a connector. Source: contract onebox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clients.errors import Misconfigured, PhoneTaken, Rejected
+from clients.onebox import OneBox
+from clients.tokens import cipher_for
+from connectors.onebox_stages import BoxListener
+from connectors.ports import Connector, Means, NextTurn
+from mapping.profile import Mapped, Profile, ReadOrder
+from settings import Box
+
+
+def connect(own: Box, means: Means) -> Connector:
+    client = OneBox(
+        own.url,
+        own.login,
+        own.password,
+        redis=means.redis,
+        cipher=cipher_for(means.secret_key, own.password),
+        name=own.name,
+        timeout=own.timeout,
+        password_form=own.password_form,
+        body_shape=own.body_shape,
+    )
+    if means.profile is None:
+        raise ValueError("a box's processes are composed by a profile")
+    return join(client, means.profile, own)
+
+
+def join(client: OneBox, profile: Profile, own: Box) -> Connector:
+    """The connector of a client."""
+    return Connector(
+        client=client,
+        target=BoxTarget(client, profile),
+        finder=BoxFinder(client),
+        listener=BoxListener(client, profile.updates.hook, own.name),
+        inspector=BoxInspector(client, own),
+    )
+
+
+def parameters(own: Box) -> Mapping[str, Any]:
+    """The ids that a box gave us, as its profile names them."""
+    return {
+        "workflow_id": own.workflow_id,
+        "status_id": own.status_id,
+        "source_id": own.source_id,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class BoxTarget:
+    """A process for each order."""
+
+    client: OneBox
+    profile: Profile
+
+    def compose(self, read: ReadOrder, prefix: str) -> Mapped:
+        return self.profile.compose(read, prefix)
+
+    def put(self, body: Mapping[str, Any], next_turn: NextTurn) -> str:
+        """Where the buyer's phone is on another card, once more with that card: it never makes a second
+        one, and never drops the phone. Source: contract onebox, Errors that matter.
+        """
+        process = dict(body)
+        try:
+            return self.client.set_order(process)
+        except PhoneTaken as exc:
+            card = self._find_card(process, next_turn)
+            if card is None:
+                raise Rejected(str(exc), status=exc.status, excerpt=exc.excerpt) from exc
+            next_turn()
+            return self.client.set_order({**process, "client": {"userid": card}})
+
+    def _find_card(self, process: Mapping[str, Any], next_turn: NextTurn) -> str | None:
+        phones = process.get("client", {}).get("phones", [])
+        if not phones:
+            return None
+        next_turn()
+        return self.client.find_contact(phones[0])
+
+
+@dataclass(frozen=True, slots=True)
+class BoxFinder:
+    """order/get by external ids."""
+
+    client: OneBox
+
+    def find(self, external_ids: Sequence[str]) -> dict[str, list[str]]:
+        return self.client.find_orders(external_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxInspector:
+    """The tests of a box's connection."""
+
+    client: OneBox
+    own: Box
+
+    def tests(self, *, read_orders: bool) -> Iterator[tuple[str, Callable[[], str]]]:  # noqa: ARG002  the port's
+        yield "log in", self._log_in
+        yield "workflow and stage", self._workflow
+
+    def _log_in(self) -> str:
+        self.client.login()
+        return ""
+
+    def _workflow(self) -> str:
+        """The configured workflow and stage are among those that the box lists, as far as it lists them."""
+        own, listed = self.own, self.client.workflows()
+        ours = [w for w in listed if str(w.get("id", w.get("workflowid"))) == own.workflow_id]
+        if listed and not ours:
+            known = ", ".join(str(w.get("id", w.get("workflowid"))) for w in listed)
+            raise Misconfigured(f"ONEBOX_WORKFLOW_ID {own.workflow_id} is none of: {known}.")
+        stages = [s for w in ours for s in w.get("statuses", []) or [] if isinstance(s, dict)]
+        stage_ids = [str(stage.get("id", stage.get("statusid"))) for stage in stages]
+        if stage_ids and own.status_id not in stage_ids:
+            known = ", ".join(stage_ids)
+            raise Misconfigured(f"ONEBOX_STATUS_ID {own.status_id} is none of: {known}.")
+        return f"{len(listed)} workflows"

@@ -1,0 +1,93 @@
+"""The lanes: which queues are served, and how a worker's threads are shared among remotes.
+
+In: what a worker consumes, and which remote a thread is about to call. Out: whether it may, and which queues
+nobody serves. Remotes that hang may hold half of a worker's threads together; and where upkeep shares the
+worker, two threads are never lent to any. Fails never: a Redis that is away leaves no sign. Called by
+tasks/calling, tasks/app, tasks/upkeep and the gateway.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import redis
+
+UPKEEP = "upkeep"
+# Those that something is put into; `ocp` is kept for what comes.
+SERVED = ("fetch", "create", "updates", UPKEEP)
+# Seconds that a worker's sign of life lasts; it gives one every other second.
+SEEN = 30
+# Threads of a worker that the upkeep is sure to find, where it shares one.
+KEPT_FREE = 2
+# A call that failed after so many seconds hung.
+HUNG = 1.0
+
+
+class Lane:
+    """The threads of this process; thread-safe. Without a worker there is nothing to share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._most: int | None = None
+        self._held: Counter[str] = Counter()
+        self._hung: set[str] = set()
+
+    def serve(self, threads: int, queues: Collection[str]) -> None:
+        """From now on this process is a worker with so many threads for these queues."""
+        kept = KEPT_FREE if UPKEEP in queues else 0
+        self._most = max(threads - kept, 1)
+
+    @contextmanager
+    def entered(self, name: str) -> Iterator[bool]:
+        """A thread for calls of this remote for as long as the block runs, or False."""
+        has_entered = self._enter(name)
+        try:
+            yield has_entered
+        finally:
+            if has_entered:
+                with self._lock:
+                    self._held[name] -= 1
+
+    def ended(self, name: str, seconds: float, *, failed: bool) -> None:
+        """A call of this remote ended; it hung, or it is well."""
+        if failed and seconds < HUNG:
+            return
+        if failed == (name in self._hung):
+            return
+        with self._lock:
+            (self._hung.add if failed else self._hung.discard)(name)
+
+    def _enter(self, name: str) -> bool:
+        with self._lock:
+            if self._most is not None:
+                if self._held.total() >= self._most:
+                    return False
+                hanging = sum(self._held[one] for one in self._hung)
+                if name in self._hung and hanging >= max(self._most // 2, 1):
+                    return False
+            self._held[name] += 1
+            return True
+
+
+LANE = Lane()
+
+
+def _key(queue: str) -> str:
+    return f"ob:lane:{queue}:seen"
+
+
+def sign(store: redis.Redis, queues: Collection[str]) -> None:
+    """Say that a worker serves these queues. Raises RedisError."""
+    pipeline = store.pipeline(transaction=False)
+    for queue in queues:
+        pipeline.set(_key(queue), "1", ex=SEEN)
+    pipeline.execute()
+
+
+def unserved(store: redis.Redis) -> list[str]:
+    """The queues that nobody serves. Raises RedisError."""
+    seen = store.mget([_key(queue) for queue in SERVED])
+    return [queue for queue, sign_of_life in zip(SERVED, seen, strict=True) if not sign_of_life]
