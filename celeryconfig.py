@@ -7,6 +7,7 @@ import socket
 
 import settings as orderbridge
 from connectors.registry import read_names
+from lanes import QUEUES
 
 _settings = orderbridge.current()
 
@@ -52,8 +53,7 @@ worker_concurrency = 20
 task_default_queue = "upkeep"
 task_create_missing_queues = False  # a misspelt queue is refused instead of filling up unread
 task_queues = {
-    name: {"exchange": "", "exchange_type": "direct", "routing_key": name}
-    for name in ("fetch", "create", "updates", "ocp", "upkeep")
+    name: {"exchange": "", "exchange_type": "direct", "routing_key": name} for name in QUEUES
 }
 task_routes = {
     "orders.fetch": {"queue": "fetch"},

@@ -47,6 +47,8 @@ EARLY = timedelta(seconds=0.5)
 MOST_ALIKE = 500
 # What the CRM says of a new process is read for the first time so long after it was made.
 FIRST_CHECK = timedelta(minutes=10)
+# Why an order is held that may be in a target which cannot be asked.
+NO_LOOKUP = "uncertain_no_lookup"
 
 
 class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -966,8 +968,10 @@ def retry(ledger: Ledger, pk: int, now: datetime) -> None:
 
 def release(ledger: Ledger, pk: int, now: datetime) -> None:
     """A person accepts the doubts for which an order is held; what is missing stays missing, and holds it
-    again. Raises NotPossible for any other state.
+    again. One that is held because nobody can say whether its target has it counts as not there, by that
+    person's word. Raises NotPossible for any other state.
     """
+    is_unknown = ORDERS.c.reason == NO_LOOKUP
     _mend(
         ledger,
         pk,
@@ -975,7 +979,9 @@ def release(ledger: Ledger, pk: int, now: datetime) -> None:
         ("held",),
         "waiting",
         "released",
-        accepted_hash=ORDERS.c.content_hash,
+        accepted_hash=case((is_unknown, ORDERS.c.accepted_hash), else_=ORDERS.c.content_hash),
+        uncertain_since=case((is_unknown, None), else_=ORDERS.c.uncertain_since),
+        sent_source=case((is_unknown, None), else_=ORDERS.c.sent_source),
         **asdict(NO_TROUBLE),
     )
 

@@ -26,6 +26,7 @@ from rich.text import Text
 import settings as configuration
 from ledger.connections import cursors
 from ledger.database import open_ledger
+from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
 from ledger.orders import overview
 from run import broker
@@ -58,7 +59,7 @@ STOP_SECONDS = {BRINGS_WORK: 1.2, WORKS: 5.5, REMOTES: 1.0, BROKER: 1.5}
 
 # The workers: what each serves, with how many threads. Each lane has its own, so that a remote which hangs
 # stops no other lane; and more threads than one remote may have calls in flight, so that it leaves some of
-# its own lane to the others (tasks/lanes.py).
+# its own lane to the others (tasks/threads.py).
 LANES = {"create": ("create", 20), "updates": ("updates,ocp", 16), "fetch": ("fetch,upkeep", 8)}
 
 # Seconds that Valkey or a simulator may take to answer.
@@ -444,7 +445,9 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             )
             for row in seen.latest
         ]
-        return Snapshot(seen.counts, orders, max(polls, default=None), seen.counted_at)
+        written = list(settings.shops) if settings.mode == "live" else []
+        late = late_lanes(ledger, list(settings.boxes), written, utc_now())
+        return Snapshot(seen.counts, orders, max(polls, default=None), seen.counted_at, late)
 
     return read
 

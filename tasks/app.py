@@ -8,18 +8,22 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from functools import cache
 from typing import Any
 
 import redis
 import structlog
 from celery import Celery, signals
 from kombu.transport import redis as transport
+from redis.exceptions import RedisError
 
+import lanes
 import logs
 import settings
 from connectors.registry import read_names
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.identity import WrongLedger, identify
+from tasks.threads import THREADS
 
 
 class QoS(transport.QoS):
@@ -109,6 +113,29 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
         raise SystemExit(f"orderbridge: {exc}") from None
     finally:
         ledger.close()
+
+
+@signals.celeryd_after_setup.connect
+def share_the_threads(instance: Any, **_: Any) -> None:
+    """No remote may take all threads of this worker: see tasks/threads."""
+    THREADS.serve(instance.concurrency, app.amqp.queues.consume_from)
+
+
+@signals.heartbeat_sent.connect
+def show_that_the_lanes_are_served(**_: Any) -> None:
+    """Every other second, from the thread that takes messages: one that hangs gives no sign."""
+    try:
+        lanes.sign(_signs(), app.amqp.queues.consume_from)
+    except RedisError:
+        log.warning("sign_not_kept")
+
+
+@cache
+def _signs() -> redis.Redis:
+    """A client that does not keep the worker from its messages for long."""
+    return redis.Redis.from_url(
+        settings.current().broker, socket_timeout=1, socket_connect_timeout=1, retry=None
+    )
 
 
 @signals.beat_init.connect

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -29,8 +29,8 @@ from clients.limits import Slots, Turn
 from ledger.connections import Direction
 from tasks.doorbell import ring_waiting
 from tasks.gate import Gate
-from tasks.lanes import LANE
 from tasks.resources import Remote
+from tasks.threads import THREADS
 
 T = TypeVar("T")
 
@@ -90,53 +90,44 @@ def place(
     waiting: str = "",
     patience: float = 0.0,
 ) -> Iterator[bool]:
-    """A place among the calls of this remote for as long as the block runs, or False: then `waiting` waits
-    in line, and whoever frees a place is told to `ring` for it. A read has a place among the reads too. Who
-    is in no line may wait for so many seconds. Raises StoreUnavailable.
+    """A thread and a place among the calls of this remote for as long as the block runs, or False: then
+    `waiting` waits in line, and whoever frees a place is told to `ring` for it; who is in no line may wait
+    for so many seconds. A read has a place among the reads, and one among all calls. Raises
+    StoreUnavailable.
     """
-    with LANE.entered(remote.name) as has_thread:
+    line = remote.slots if direction == "write" else remote.read_slots
+    own = 0.0 if waiting else patience
+    with THREADS.entered(remote.name) as has_thread, ExitStack() as held:
+        has_place = has_thread
         if has_thread:
-            with slot(
-                remote, direction, holder, ring, waiting=waiting, patience=patience
-            ) as has_place:
-                yield has_place
-            return
-    if waiting:
-        _line(remote, direction).park(waiting)
-    yield False
+            has_place = held.enter_context(slot(line, holder, ring, waiting=waiting, patience=own))
+        if has_place and direction == "read":
+            every = slot(remote.slots, holder, ring_waiting, patience=patience)
+            has_place = held.enter_context(every)
+        if waiting and not has_place:
+            line.park(waiting)
+        yield has_place
 
 
 @contextmanager
 def slot(
-    remote: Remote,
-    direction: Direction,
+    line: Slots,
     holder: str,
     ring: Callable[[list[str]], object],
     *,
     waiting: str = "",
     patience: float = 0.0,
 ) -> Iterator[bool]:
-    """As `place`, for who has a thread of the lane already."""
-    line = _line(remote, direction)
-    if not line.acquire(holder, waiting):
+    """One of these places for as long as the block runs, as in `place`; for who has a thread already."""
+    if not _waited(lambda: line.acquire(holder, waiting), patience):
         yield False
         return
-    all_calls = remote.slots if direction == "read" else None
     try:
-        has_place = all_calls is None or _waited(lambda: all_calls.acquire(holder), patience)
-        if waiting and not has_place:
-            line.park(waiting)
-        yield has_place
+        yield True
     finally:
         # A place that cannot be given back ends with its lease.
         with suppress(StoreUnavailable):
-            if all_calls is not None:
-                ring_waiting(all_calls.release(holder))
             ring(line.release(holder))
-
-
-def _line(remote: Remote, direction: Direction) -> Slots:
-    return remote.slots if direction == "write" else remote.read_slots
 
 
 def _waited(look: Callable[[], bool], seconds: float) -> bool:
@@ -197,9 +188,9 @@ class Calls:
         try:
             result = work()
         except RemoteError as exc:
-            LANE.ended(self._remote.name, self._seconds, failed=exc.counts_for_breaker)
+            THREADS.ended(self._remote.name, self._seconds, failed=exc.counts_for_breaker)
             raise
-        LANE.ended(self._remote.name, self._seconds, failed=False)
+        THREADS.ended(self._remote.name, self._seconds, failed=False)
         return result
 
     def _starts(self) -> None:

@@ -29,12 +29,12 @@ from ledger.orders import Due
 from mapping.profile import UnknownShape
 from settings import EVERYTHING
 from tasks.calling import Calls, NoTurn, slot, tell
-from tasks.doorbell import ring_parked
+from tasks.doorbell import ring_waiting
 from tasks.gate import Admission
-from tasks.lanes import LANE
 from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
 from tasks.resources import MOST_WAITING, Remote, Resources
 from tasks.storing import Polled, store_page
+from tasks.threads import THREADS
 
 # The overlap around a clock change, when the shop's stamps jump by an hour or repeat one.
 CLOCK_CHANGE_OVERLAP = timedelta(minutes=75)
@@ -79,7 +79,7 @@ def poll(
     """One poll of one source. `ring` is called with the new orders of each page once they are stored. Raises
     also LaneFull.
     """
-    with LANE.entered(connection) as has_thread:
+    with THREADS.entered(connection) as has_thread:
         if not has_thread:
             raise LaneFull(f"Nothing is left of the lane for a poll of {connection}.")
         return _poll(r, connection, ring, clock, window)
@@ -272,7 +272,7 @@ class _Reading:
         raise PollFailed(f"{self.source.name}: no turn under its rate or limit within a minute.")
 
     def _slot(self) -> AbstractContextManager[bool]:
-        return slot(self.source, "read", f"poll:{self.held.token}", ring_parked, patience=TURN)
+        return slot(self.source.slots, f"poll:{self.held.token}", ring_waiting, patience=TURN)
 
     def _has_turn(self) -> bool:
         try:

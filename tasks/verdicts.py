@@ -215,7 +215,7 @@ class Verdicts:
         tried = self._tried("map", "held")
         if exc is not None:
             tried = self._tried("create", "uncertain", exc.status, _said(exc))
-        return self._hold("uncertain_no_lookup", mapped, tried, _said(exc))
+        return self._hold(orders.NO_LOOKUP, mapped, tried, _said(exc))
 
     def _others_went_through(self, since: datetime | None) -> bool:
         claim = self._claim

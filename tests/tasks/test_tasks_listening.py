@@ -550,10 +550,10 @@ def test_a_process_that_cannot_be_worked_off_stops_no_other(r, box, clock, monke
     box.row = {"statusid": "74"}
     real = reconciling.stand
 
-    def breaks(profile, process, said):
+    def breaks(profile, process, said, origin):
         if process.order_id == "0":
             raise ValueError
-        return real(profile, process, said)
+        return real(profile, process, said, origin)
 
     monkeypatch.setattr(reconciling, "stand", breaks)
     clock.go(3600)

@@ -451,10 +451,10 @@ def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monke
     shop(r).answer = lambda _: {"orders": changed}
     differs = storing._differs
 
-    def breaks(profile, before, now):
-        if "breaks" in now:
+    def breaks(r, source, target, texts):
+        if "breaks" in texts[1]:
             raise RecursionError
-        return differs(profile, before, now)
+        return differs(r, source, target, texts)
 
     monkeypatch.setattr(storing, "_differs", breaks)
     poll(r)

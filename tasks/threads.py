@@ -1,9 +1,8 @@
-"""The lanes: which queues are served, and how a worker's threads are shared among remotes.
+"""How a worker's threads are shared among remotes.
 
-In: what a worker consumes, and which remote a thread is about to call. Out: whether it may, and which queues
-nobody serves. Remotes that hang may hold half of a worker's threads together; and where upkeep shares the
-worker, two threads are never lent to any. Fails never: a Redis that is away leaves no sign. Called by
-tasks/calling, tasks/app, tasks/upkeep and the gateway.
+In: which remote a thread is about to call, and how its calls ended. Out: whether it may. Remotes that hang
+may hold half of the threads together; and where upkeep shares the worker, two threads are never lent to any,
+so that sweeps, pulses and probes go on whatever hangs. Fails never. Called by tasks/calling and tasks/app.
 """
 
 from __future__ import annotations
@@ -13,20 +12,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-import redis
-
-UPKEEP = "upkeep"
-# Those that something is put into; `ocp` is kept for what comes.
-SERVED = ("fetch", "create", "updates", UPKEEP)
-# Seconds that a worker's sign of life lasts; it gives one every other second.
-SEEN = 30
 # Threads of a worker that the upkeep is sure to find, where it shares one.
 KEPT_FREE = 2
 # A call that failed after so many seconds hung.
 HUNG = 1.0
 
 
-class Lane:
+class Threads:
     """The threads of this process; thread-safe. Without a worker there is nothing to share."""
 
     def __init__(self) -> None:
@@ -37,7 +29,7 @@ class Lane:
 
     def serve(self, threads: int, queues: Collection[str]) -> None:
         """From now on this process is a worker with so many threads for these queues."""
-        kept = KEPT_FREE if UPKEEP in queues else 0
+        kept = KEPT_FREE if "upkeep" in queues else 0
         self._most = max(threads - kept, 1)
 
     @contextmanager
@@ -72,22 +64,4 @@ class Lane:
             return True
 
 
-LANE = Lane()
-
-
-def _key(queue: str) -> str:
-    return f"ob:lane:{queue}:seen"
-
-
-def sign(store: redis.Redis, queues: Collection[str]) -> None:
-    """Say that a worker serves these queues. Raises RedisError."""
-    pipeline = store.pipeline(transaction=False)
-    for queue in queues:
-        pipeline.set(_key(queue), "1", ex=SEEN)
-    pipeline.execute()
-
-
-def unserved(store: redis.Redis) -> list[str]:
-    """The queues that nobody serves. Raises RedisError."""
-    seen = store.mget([_key(queue) for queue in SERVED])
-    return [queue for queue, sign_of_life in zip(SERVED, seen, strict=True) if not sign_of_life]
+THREADS = Threads()
