@@ -137,10 +137,10 @@ def fetch(
 ) -> None:
     """Poll the shop once, now, and enqueue what is new. Waits up to 30 s for a poll that is running."""
     _demand_broker()
-    from tasks import polling  # noqa: PLC0415  needs a broker, which others do not
+    from tasks import backfilling  # noqa: PLC0415  needs a broker, which others do not
 
     polled = _poll(
-        connection, lambda r, ring: polling.poll_after(r, connection, ring, patience=30.0)
+        connection, lambda r, ring: backfilling.poll_after(r, connection, ring, patience=30.0)
     )
     _answer(
         _counts(polled),
@@ -162,7 +162,7 @@ def backfill(
 ) -> None:
     """Read the orders of past days; the live poll goes on where it stood."""
     _demand_broker()
-    from tasks import polling  # noqa: PLC0415  needs a broker, which others do not
+    from tasks import backfilling  # noqa: PLC0415  needs a broker, which others do not
 
     if end < start:
         _stop("--to is before --from.", WRONG)
@@ -178,7 +178,7 @@ def backfill(
         bar = progress.add_task("Reading past orders", total=days)
         total = _poll(
             connection,
-            lambda r, ring: polling.backfill(
+            lambda r, ring: backfilling.backfill(
                 r, connection, ring, start.date(), end.date(), on_day=lambda: progress.advance(bar)
             ),
         )

@@ -30,8 +30,9 @@ from tasks import retry
 from tasks.calling import Calls, NoTimeLeft, NoTurn, place
 from tasks.doorbell import due_of
 from tasks.gate import Admission
+from tasks.outcomes import Step
 from tasks.resources import Remote, Resources
-from tasks.verdicts import MARGIN, Step, Verdicts
+from tasks.verdicts import MARGIN, Verdicts
 
 # In shadow mode an order is mapped anew this often, in seconds.
 SHADOW_WAIT = 900.0

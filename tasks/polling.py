@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import structlog
 from redis.exceptions import RedisError
@@ -27,7 +26,6 @@ from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
 from ledger.orders import Due
 from mapping.profile import UnknownShape
-from settings import EVERYTHING
 from tasks.calling import Calls, NoTurn, slot, tell
 from tasks.doorbell import ring_waiting
 from tasks.gate import Admission
@@ -35,13 +33,8 @@ from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
 from tasks.resources import MOST_WAITING, Remote, Resources
 from tasks.storing import Polled, store_page
 from tasks.threads import THREADS
+from tasks.windows import next_watermark, next_window, overlap, slack
 
-# The overlap around a clock change, when the shop's stamps jump by an hour or repeat one.
-CLOCK_CHANGE_OVERLAP = timedelta(minutes=75)
-NEAR = timedelta(hours=3)
-# How far a stamp may lie outside of what was asked for, and around a clock change, when both ends are moved.
-SLACK = timedelta(seconds=5)
-CLOCK_CHANGE_SLACK = timedelta(minutes=130)
 # Seconds before a failed page is read again, and again; then the poll has failed.
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 # Seconds after which the poll's lease is made longer: one call takes the rest of it at most.
@@ -96,7 +89,7 @@ def _poll(
     r = r.in_this_epoch()
     now = clock()
     polled = Polled()
-    asked = window or next_window(r, connection, held, now)
+    asked = window or next_window(r, feed_of(r, connection).zone, held, now)
     trust_keys = window is None and r.trusts_keys
     reading = _Reading(
         r,
@@ -288,88 +281,3 @@ class _Reading:
             lease = self.source.settings.lease
             kept = connections.keep_poll(self.r.ledger, self.held, now, lease)
             _require_turn(kept, self.source.name)
-
-
-def poll_after(
-    r: Resources,
-    connection: str,
-    ring: Ring,
-    *,
-    patience: float,
-    window: Window | None = None,
-) -> Polled:
-    """As `poll`, but waits up to `patience` seconds for a poll that is under way."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return poll(r, connection, ring, window=window)
-        except PollRunning:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(0.2)
-
-
-def backfill(
-    r: Resources,
-    connection: str,
-    ring: Ring,
-    first: date,
-    last: date,
-    *,
-    on_day: Callable[[], object],
-) -> Polled:
-    """Read past days one by one, in the shop's time, so that live polls find their turn between them."""
-    zone = feed_of(r, connection).zone
-    total = Polled()
-    day = first
-    while day <= last:
-        start = datetime.combine(day, datetime.min.time(), zone)
-        window = Window(start, start + timedelta(days=1))
-        polled = poll_after(r, connection, ring, patience=120.0, window=window)
-        total.pages += polled.pages
-        total.orders += polled.orders
-        total.stored += polled.stored
-        total.aside += polled.aside
-        day += timedelta(days=1)
-        on_day()
-    return total
-
-
-def next_window(r: Resources, connection: str, held: Poll, now: datetime) -> Window:
-    """From the watermark, less the overlap, to the clock, less the lag."""
-    end = now - timedelta(seconds=r.settings.poll_lag)
-    if held.watermark is None:
-        return Window(min(r.settings.start_from or held.start_at, end), end)
-    zone = feed_of(r, connection).zone
-    back = overlap(held.watermark, now, zone, timedelta(seconds=r.settings.poll_overlap))
-    return Window(max(held.watermark - back, EVERYTHING), end)
-
-
-def overlap(watermark: datetime, now: datetime, zone: ZoneInfo, usual: timedelta) -> timedelta:
-    """How far before the watermark to read: more around a clock change of the shop's zone, since its
-    stamps carry no offset.
-    """
-    return max(usual, CLOCK_CHANGE_OVERLAP) if _clocks_change(watermark, now, zone) else usual
-
-
-def slack(part: Window, zone: ZoneInfo) -> timedelta:
-    """How far outside of `part` a shop that heeds it may list an order."""
-    near = any(_clocks_change(moment, moment, zone) for moment in (part.start, part.end))
-    return CLOCK_CHANGE_SLACK if near else SLACK
-
-
-def _clocks_change(start: datetime, end: datetime, zone: ZoneInfo) -> bool:
-    before = (start - NEAR).astimezone(zone).utcoffset()
-    return before != (end + NEAR).astimezone(zone).utcoffset()
-
-
-def next_watermark(
-    r: Resources, held: Poll, polled: Polled, certain_to: datetime
-) -> datetime | None:
-    """The newest stamp seen, no earlier than before, and never later than what was read for certain, which
-    is the poll's clock less the lag at most.
-    """
-    seen = [moment for moment in (held.watermark, polled.newest) if moment is not None]
-    if not seen:
-        return certain_to if r.settings.start_from is None else None
-    return min(max(seen), certain_to)

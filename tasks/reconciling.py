@@ -22,8 +22,9 @@ from mapping.hook import Said
 from mapping.profile import Profile
 from tasks import reading
 from tasks.doorbell import RECONCILE, ring_parked
-from tasks.listening import follow_up, stand
+from tasks.listening import follow_up
 from tasks.resources import Remote, Resources
+from tasks.standing import stand
 
 # Processes in one order/get, and such calls in one run for one target.
 BATCH = 50

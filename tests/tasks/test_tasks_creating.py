@@ -19,10 +19,12 @@ from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from simulator.samples import reference_order
 from tasks import creating, verdicts
+from tasks import outcomes as recording
 from tasks.calling import NoTimeLeft
 from tasks.doorbell import due_of
 from tasks.gate import Gate
-from tasks.verdicts import ALIKE, Step
+from tasks.outcomes import Step
+from tasks.verdicts import ALIKE
 
 BOX = "onebox"
 
@@ -515,7 +517,7 @@ def test_no_time_left_is_no_error_of_a_client():
 
 
 def test_what_the_crm_said_survives_a_moment_without_the_ledger(r, clock, monkeypatch):
-    monkeypatch.setattr(verdicts.time, "sleep", lambda _: None)
+    monkeypatch.setattr(recording.time, "sleep", lambda _: None)
     record, away = orders.record, [LedgerUnavailable("away")] * 3
 
     def flaky(*given):
@@ -523,7 +525,7 @@ def test_what_the_crm_said_survives_a_moment_without_the_ledger(r, clock, monkey
             raise away.pop()
         return record(*given)
 
-    monkeypatch.setattr(verdicts.orders, "record", flaky)
+    monkeypatch.setattr(recording.orders, "record", flaky)
     carry(r, give(r))
     assert row(r).state == "created"
 

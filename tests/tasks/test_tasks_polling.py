@@ -24,10 +24,11 @@ from ledger.orders import Outcome
 from ledger.tides import Bounds
 from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
-from tasks import paging, polling, storing
+from tasks import backfilling, paging, polling, storing, windows
 from tasks.memory import RedisMemory
-from tasks.polling import CLOCK_CHANGE_OVERLAP, PollFailed, PollRunning
+from tasks.polling import PollFailed, PollRunning
 from tasks.storing import Polled
+from tasks.windows import CLOCK_CHANGE_OVERLAP
 
 KYIV = ZoneInfo("Europe/Kyiv")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -75,16 +76,16 @@ def asked(r):
 def test_overlap_covers_the_hour_around_a_clock_change(change):
     for minutes in range(-170, 170, 10):
         watermark = change + timedelta(minutes=minutes)
-        wide = polling.overlap(watermark, watermark + timedelta(minutes=1), KYIV, USUAL)
+        wide = windows.overlap(watermark, watermark + timedelta(minutes=1), KYIV, USUAL)
         assert wide == CLOCK_CHANGE_OVERLAP
     for hours in (-5, 5):
         calm = change + timedelta(hours=hours)
-        assert polling.overlap(calm, calm + timedelta(minutes=1), KYIV, USUAL) == USUAL
+        assert windows.overlap(calm, calm + timedelta(minutes=1), KYIV, USUAL) == USUAL
 
 
 def test_overlap_that_is_set_wider_stays_so():
     wide = timedelta(hours=2)
-    assert polling.overlap(BACK, BACK, KYIV, wide) == wide
+    assert windows.overlap(BACK, BACK, KYIV, wide) == wide
 
 
 @pytest.mark.parametrize("change", [FORWARD, BACK])
@@ -166,7 +167,7 @@ def laws():
     def law(before, newest, now, lag):
         held = Poll("okliving", "token", before, now)
         certain_to = now - timedelta(seconds=lag)
-        return polling.next_watermark(Given, held, Polled(newest=newest), certain_to)
+        return windows.next_watermark(Given, held, Polled(newest=newest), certain_to)
 
     return law
 
@@ -695,7 +696,7 @@ def test_backfill_reads_whole_shop_days_trusts_no_key_and_moves_no_cursor(r, sto
     poll(r)
     before, days = watermark(r), []
     r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
-    total = polling.backfill(
+    total = backfilling.backfill(
         r,
         "okliving",
         lambda _: None,
@@ -717,10 +718,10 @@ def test_poll_after_waits_for_the_running_one(r, monkeypatch):
     monkeypatch.setattr(
         polling.time, "sleep", lambda _: connections.fail_poll(r.ledger, held, NOW, "ended")
     )
-    assert polling.poll_after(r, "okliving", lambda _: None, patience=30.0).pages == 1
+    assert backfilling.poll_after(r, "okliving", lambda _: None, patience=30.0).pages == 1
 
 
 def test_patience_ends(r):
     connections.begin_poll(r.ledger, "okliving", datetime.now(UTC), 60)
     with pytest.raises(PollRunning):
-        polling.poll_after(r, "okliving", lambda _: None, patience=0.0)
+        backfilling.poll_after(r, "okliving", lambda _: None, patience=0.0)
