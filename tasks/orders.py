@@ -35,7 +35,8 @@ def fetch(self: Any, connection: str) -> None:
         log.info("poll_already_running")
         return
     except polling.LaneFull:
-        log.warning("lane_full", connection=connection)
+        if self.request.retries == 0:
+            log.warning("lane_full")
         raise self.retry(countdown=LANE_FULL) from None
     log.info(
         "shop_polled",
