@@ -6,10 +6,11 @@ The measurements behind the reasons stand in docs/decisions/. Our own settings a
 import socket
 
 import settings as orderbridge
-from connectors import kinds
+from connectors import registry
+from lanes import QUEUES
 
 _settings = orderbridge.current()
-kinds.check(_settings)
+registry.check(_settings)
 
 broker_url = _settings.broker
 broker_connection_retry_on_startup = True  # a worker may start before its broker
@@ -53,8 +54,7 @@ worker_concurrency = 20
 task_default_queue = "upkeep"
 task_create_missing_queues = False  # a misspelt queue is refused instead of filling up unread
 task_queues = {
-    name: {"exchange": "", "exchange_type": "direct", "routing_key": name}
-    for name in ("fetch", "create", "updates", "ocp", "upkeep")
+    name: {"exchange": "", "exchange_type": "direct", "routing_key": name} for name in QUEUES
 }
 task_routes = {
     "orders.fetch": {"queue": "fetch"},
@@ -75,7 +75,7 @@ beat_schedule = {
         # A poll that waited past its interval is dropped: the next tick reads the same window.
         "options": {"expires": max(1, _settings.fetch_interval * 0.9)},
     }
-    for name in kinds.read_names(_settings)
+    for name in registry.read_names(_settings)
 } | {
     "sweep": {
         "task": "upkeep.sweep",

@@ -2,7 +2,7 @@
 
 In: entries of the connections file, or of the environment. Out: `Connection` objects, checked as far as no
 kind must be known: names, targets, prefixes, modes, addresses. What a kind's own keys must be says its
-connector (connectors/kinds.py). Fails with `SettingsError`. Called by settings.
+connector (connectors/registry.py). Fails with `SettingsError`. Called by settings.
 """
 
 from __future__ import annotations

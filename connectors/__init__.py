@@ -1,1 +1,1 @@
-"""What a kind of system needs and can do, one module a kind."""
+"""What each kind of system needs and can do for the pipeline: client and mapping, joined."""

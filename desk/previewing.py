@@ -13,7 +13,7 @@ from typing import Any
 
 import default_pair
 from connection import PROFILES
-from connectors import kinds
+from connectors import registry
 from desk import orders as desk_orders
 from desk.errors import Absent, Wrong
 from ledger import orders
@@ -74,12 +74,14 @@ def read_order(ledger: Ledger, order_id: str, connection: str | None) -> tuple[o
 
 def _profile(chosen: Settings, connection: str | None) -> profile.Profile:
     if chosen.connections:
-        from tasks.resources import load_profile  # noqa: PLC0415  Celery, which no sandbox file needs
-
-        return load_profile(chosen, chosen.source(connection))
+        source = chosen.connection(chosen.source(connection))
+        joined = registry.joined(source, chosen.connection(source.target or ""))
+        if joined is None:
+            raise Wrong(f"The orders of {source.name} are not mapped by a profile.")
+        return joined
     parameters = {"workflow_id": "1", "status_id": "1", "source_id": None}
     return profile.join(
-        profile.load_source(PROFILES / kinds.KINDS[default_pair.SOURCE].profile),
-        profile.load_target(PROFILES / kinds.KINDS[default_pair.TARGET].profile, parameters),
+        profile.load_source(PROFILES / registry.KINDS[default_pair.SOURCE].profile),
+        profile.load_target(PROFILES / registry.KINDS[default_pair.TARGET].profile, parameters),
         default_pair.PREFIX,
     )

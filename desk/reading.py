@@ -12,7 +12,7 @@ from datetime import date
 from desk.errors import Failed, Wrong
 from ledger import history
 from ledger.history import Act
-from tasks import polling
+from tasks import backfilling, polling
 from tasks.doorbell import ring
 from tasks.resources import Resources
 from tasks.storing import Polled
@@ -24,7 +24,7 @@ PATIENCE = 30.0
 def fetch(r: Resources, connection: str) -> Polled:
     """Poll it once, now, after a poll that is under way."""
     _require_source(r, connection)
-    return _read(lambda: polling.poll_after(r, connection, ring, patience=PATIENCE))
+    return _read(lambda: backfilling.poll_after(r, connection, ring, patience=PATIENCE))
 
 
 def backfill(
@@ -42,7 +42,7 @@ def backfill(
     # Before the first call: whoever breaks it off has read some days all the same.
     act = Act(r.ledger.now(), who, "backfill_run", "connection", connection, after=days)
     history.write(r.ledger, act)
-    return _read(lambda: polling.backfill(r, connection, ring, first, last, on_day=on_day))
+    return _read(lambda: backfilling.backfill(r, connection, ring, first, last, on_day=on_day))
 
 
 def _require_source(r: Resources, connection: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from connectors import kinds
+from connectors import registry
 from connectors.onebox_settings import OneBoxSettings
 from gateway.body import read_fields
 from gateway.doors import Door
@@ -39,7 +39,7 @@ def door(r: Resources) -> Door:
     """The door of the hook, over these settings."""
     blueprint = Blueprint("hook", __name__)
     boxes: dict[str, OneBoxSettings] = {
-        name: kinds.own_settings(one)
+        name: registry.own_settings(one)
         for name, one in r.settings.connections.items()
         if one.kind == KIND
     }

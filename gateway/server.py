@@ -9,7 +9,7 @@ import structlog
 from granian.constants import Interfaces
 from granian.server import Server
 
-from connectors import kinds
+from connectors import registry
 from gateway.keys import is_loopback
 from ledger.routes import check_routes
 from settings import Settings, SettingsError
@@ -31,7 +31,7 @@ def serve(chosen: Settings, host: str, port: int) -> None:
                 f"The gateway may listen on {host} only with keys: set ORDERBRIDGE_API_KEYS to name:key."
             )
         log.warning("gateway_open_to_local_callers", reason="no ORDERBRIDGE_API_KEYS are set")
-    kinds.check(chosen)
+    registry.check(chosen)
     check_routes(chosen.database_url, chosen.routes)
     Server(
         "gateway.wsgi:app",

@@ -40,8 +40,9 @@ SHOWN = 50
 LONGEST_KEY = 200
 # Printable ASCII; blanks at its ends would not survive HTTP.
 KEY_PATTERN = "^[!-~]([ -~]{0,198}[!-~])?$"
-# What stands before the keys of other doors; an API key may have such a name all the same.
-OTHER_DOORS = frozenset({"celery", "cli", "onebox", "http"})
+# What stands before the keys of other doors, as the names of targets do; an API key may have such a name
+# all the same.
+OTHER_DOORS = frozenset({"celery", "cli", "http"})
 LARGEST_ROW_ID = 2**63 - 1
 
 blueprint = Blueprint(
@@ -220,7 +221,8 @@ def _scoped_key() -> str | None:
         return None
     if not re.fullmatch(KEY_PATTERN, given):
         raise _invalid({"Idempotency-Key": ["1 to 200 printable ASCII characters."]})
-    caller = f"http:{g.caller}" if g.caller in OTHER_DOORS else g.caller
+    others = OTHER_DOORS.union(current_app.config["RESOURCES"].targets)
+    caller = f"http:{g.caller}" if g.caller in others else g.caller
     key = f"{caller}:{given}"
     if len(key) <= LONGEST_KEY:
         return key

@@ -153,7 +153,7 @@ def hear(
                 refuse_in(db, one.refused, now)
             if one.asked is None or (count == 1 and _is_known(db, one)):
                 continue
-            key = f"onebox:{process.external_id}:heard:{count}"
+            key = f"{one.asked.origin}:{process.external_id}:heard:{count}"
             results.append(_accept(db, replace(one.asked, key=key), now))
         changed_at = now if count > row.heard else row.heard_at
         check_at = (

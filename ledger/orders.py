@@ -47,6 +47,8 @@ EARLY = timedelta(seconds=0.5)
 MOST_ALIKE = 500
 # What the CRM says of a new process is read for the first time so long after it was made.
 FIRST_CHECK = timedelta(minutes=10)
+# Why an order is held that may be in a target which cannot be asked.
+NO_LOOKUP = "uncertain_no_lookup"
 
 
 class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -976,10 +978,16 @@ def retry(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
 
 def release(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     """A person accepts the doubts for which an order is held; what is missing stays missing, and holds it
-    again. Raises NotPossible for any other state.
+    again. One that is held because nobody can say whether its target has it counts as not there, by that
+    person's word. Raises NotPossible for any other state.
     """
     act = _Act("order_released", who, "waiting", "released")
-    accepted = {"accepted_hash": ORDERS.c.content_hash}
+    is_unknown = ORDERS.c.reason == NO_LOOKUP
+    accepted = {
+        "accepted_hash": case((is_unknown, ORDERS.c.accepted_hash), else_=ORDERS.c.content_hash),
+        "uncertain_since": case((is_unknown, None), else_=ORDERS.c.uncertain_since),
+        "sent_source": case((is_unknown, None), else_=ORDERS.c.sent_source),
+    }
     _mend(ledger, pk, now, act, ("held",), **accepted, **asdict(NO_TROUBLE))
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.kinds import KINDS, Kind
+from connectors.kind import Kind
+from connectors.registry import KINDS
 from run.ports import Ports
 from run.private import kept_secret
 from settings import Entry, SettingsError, suggestion

@@ -18,6 +18,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lanes import QUEUES, unserved
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
     from run.processes import Status
 
-# The queues of the design, "Fixed interfaces".
-QUEUES = ("fetch", "create", "updates", "ocp", "upkeep")
 # Lines that are not orders: title, counts, blank lines, heads, programs, queues, hint.
 FRAME_LINES = 12
 MOST_ORDERS = 12
@@ -59,7 +59,7 @@ class LatestOrder:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The ledger at one moment: orders by state as of `counted_at` (None: now), the latest changed first,
-    the last good poll, and that of each source where there are several.
+    the last good poll, and that of each source where there are several, the lanes that are `late`.
     """
 
     counts: Mapping[str, int]
@@ -67,6 +67,7 @@ class Snapshot:
     last_poll: datetime | None
     counted_at: datetime | None = None
     polls: Mapping[str, datetime | None] = field(default_factory=dict)
+    late: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class View:
 
     snapshot: Snapshot | None = None
     queues: Mapping[str, int] | None = field(default=None)
+    unserved: Sequence[str] = ()
 
 
 class Watch:
@@ -99,7 +101,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self.view = View(self._snapshot(), self._queue_lengths())
+            self.view = View(self._snapshot(), self._queue_lengths(), self._unserved())
             self._stopped.wait(self._every)
 
     def _snapshot(self) -> Snapshot | None:
@@ -116,6 +118,12 @@ class Watch:
             return dict(zip(QUEUES, map(int, pipeline.execute()), strict=True))
         except RedisError:
             return None
+
+    def _unserved(self) -> list[str]:
+        try:
+            return unserved(self._broker)
+        except RedisError:
+            return []
 
 
 class Lines:
@@ -169,7 +177,7 @@ def frame(
         _orders(view.snapshot, most=max(1, min(MOST_ORDERS, height - FRAME_LINES))),
         "",
         _programs(statuses),
-        _queues(view.queues),
+        _queues(view),
         Text("Ctrl-C stops everything; the next start goes on from here.", style="dim"),
     )
 
@@ -250,12 +258,18 @@ def _programs(statuses: Iterable[Status]) -> Text:
     return text
 
 
-def _queues(queues: Mapping[str, int] | None) -> Text:
+def _queues(view: View) -> Text:
     text = Text("queues  ", no_wrap=True)
-    if queues is None:
+    if view.queues is None:
         return text.append("the broker does not answer", style="bold red")
-    for name, length in queues.items():
-        text.append(f"{name} {length}   ", style="" if length else "dim")
+    late = () if view.snapshot is None else view.snapshot.late
+    for name, length in view.queues.items():
+        text.append(f"{name} {length}", style="" if length else "dim")
+        if name in view.unserved:
+            text.append(" nobody serves it", style="bold red")
+        elif name in late:
+            text.append(" late", style="bold red")
+        text.append("   ")
     return text
 
 

@@ -24,9 +24,10 @@ from rich.live import Live
 from rich.text import Text
 
 import settings as configuration
-from connectors import kinds
+from connectors import registry
 from desk.overview import glance
 from ledger.database import open_ledger
+from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
 from ledger.routes import check_routes
 from run import broker
@@ -101,7 +102,7 @@ def run(*, screen: bool = True) -> int:
     stop = _Stop()
     with _data_folder(configuration.data_root()):
         configured = configuration.load()
-        kinds.check(configured)
+        registry.check(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:
@@ -204,7 +205,7 @@ class _System:
         self._record()
         # From here on all processes, this one too, see the same settings.
         self._settings = configuration.load()
-        kinds.check(self._settings)
+        registry.check(self._settings)
         check_routes(self._settings.database_url, self._settings.routes)
         self._start_own(gateway, flower)
         self._print_places()
@@ -418,7 +419,7 @@ def _mode(settings: Settings) -> str:
 
 def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     ledger = open_ledger(settings.database_url)
-    names = kinds.read_names(settings)
+    names = registry.read_names(settings)
     has_several = len(settings.source_names) > 1
 
     def read() -> Snapshot:
@@ -437,7 +438,10 @@ def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             for row in seen.latest
         ]
         last = max(filter(None, polls.values()), default=None)
-        return Snapshot(seen.counts, orders, last, seen.counted_at, polls if len(polls) > 1 else {})
+        several = polls if len(polls) > 1 else {}
+        written = [n for n in settings.source_names if settings.connections[n].mode == "live"]
+        late = late_lanes(ledger, registry.receiving_names(settings), written, utc_now())
+        return Snapshot(seen.counts, orders, last, seen.counted_at, several, late)
 
     return read
 

@@ -9,7 +9,6 @@ producer, four doors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
@@ -19,6 +18,7 @@ import structlog
 
 from ledger import hooks, updates
 from ledger.updates import Asked, Due, Refusal, Row
+from mapping.source import storable
 from mapping.updates import UpdateRequest, digest, from_flat
 from settings import SettingsError
 from tasks.doorbell import ring_hook, ring_updates
@@ -30,7 +30,6 @@ LONGEST_KEY = 200
 LONGEST_ID = 64
 # Before the CRM's number of a process whose order is not known.
 NUMBER = "#"
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 log = structlog.get_logger()
 
@@ -154,15 +153,6 @@ def take_hook(
     if rings:
         (ring or ring_hook)(hook_id)
     return hook_id
-
-
-def storable(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields without what a database refuses: PostgreSQL takes no NUL, nothing takes half a pair."""
-    return {_clean(name): _clean(value) for name, value in fields.items()}
-
-
-def _clean(value: Any) -> Any:
-    return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
 
 
 def _process_of(r: Resources, target: str, fields: dict[str, Any]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from functools import cache
 from typing import IO, Any
 
 import redis
@@ -16,13 +17,16 @@ import structlog
 from celery import Celery, signals
 from click import ClickException, echo
 from kombu.transport import redis as transport
+from redis.exceptions import RedisError
 
+import lanes
 import logs
 import settings
-from connectors import kinds
+from connectors import registry
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.identity import WrongLedger, identify
 from ledger.routes import demand_same_routes
+from tasks.threads import THREADS
 
 
 class QoS(transport.QoS):
@@ -132,10 +136,33 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
         ledger.close()
 
 
+@signals.celeryd_after_setup.connect
+def share_the_threads(instance: Any, **_: Any) -> None:
+    """No remote may take all threads of this worker: see tasks/threads."""
+    THREADS.serve(instance.concurrency, app.amqp.queues.consume_from)
+
+
+@signals.heartbeat_sent.connect
+def show_that_the_lanes_are_served(**_: Any) -> None:
+    """Every other second, from the thread that takes messages: one that hangs gives no sign."""
+    try:
+        lanes.sign(_signs(), app.amqp.queues.consume_from)
+    except RedisError:
+        log.warning("sign_not_kept")
+
+
+@cache
+def _signs() -> redis.Redis:
+    """A client that does not keep the worker from its messages for long."""
+    return redis.Redis.from_url(
+        settings.current().broker, socket_timeout=1, socket_connect_timeout=1, retry=None
+    )
+
+
 @signals.beat_init.connect
 def poll_at_start(**_: Any) -> None:
     """The first poll does not wait for the first tick."""
-    for name in kinds.read_names(settings.current()):
+    for name in registry.read_names(settings.current()):
         app.send_task("orders.fetch", kwargs={"connection": name}, queue="fetch", expires=60)
 
 

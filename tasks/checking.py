@@ -6,16 +6,21 @@ any remote; reads the shop's orders only when asked to, since in some shops read
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from clients.errors import AuthFailed, ClientError, Forbidden, Misconfigured, Unreachable
 from ledger.clock import SKEW_LIMIT
 from mapping.profile import UnknownShape
-from tasks.resources import Resources, Source, Target
+from tasks.calling import Calls, NoTurn, place
+from tasks.doorbell import ring_parked
+from tasks.resources import Remote, Resources
 
+# Seconds that a test waits for its turn, and for a place.
+PATIENCE = 5.0
+BUSY = "not tested: all its calls are taken"
+LATER = "Try again in a minute."
 MEND: tuple[tuple[type[Exception], str], ...] = (
     (AuthFailed, "Check the login and the password or secret of this connection."),
     (Forbidden, "Give the user the right to this call, in the remote's settings."),
@@ -41,13 +46,11 @@ def check(
     """All tests of all connections, or of these."""
     asked = r.settings.connections if names is None else names
     lines = [_clock(r)]
-    for source in (remote for name, remote in r.sources.items() if name in asked):
-        lines.append(_test(source.name, "log in", source.client.login))
-        if read_orders:
-            lines.append(_test(source.name, "read orders", partial(_read_orders, r, source)))
-    for target in (remote for name, remote in r.targets.items() if name in asked):
-        lines.append(_test(target.name, "log in", target.client.login))
-        lines.append(_test(target.name, "workflow and stage", partial(_workflow, target)))
+    for name, remote in {**r.sources, **r.targets}.items():
+        inspector = remote.connector.inspector
+        if inspector is not None and name in asked:
+            tests = inspector.tests(read_orders=read_orders)
+            lines += [_test(remote, what, work) for what, work in tests]
     return lines
 
 
@@ -61,44 +64,20 @@ def _clock(r: Resources) -> Line:
     )
 
 
-def _test(connection: str, what: str, work: Callable[[], str | None]) -> Line:
+def _test(remote: Remote, what: str, work: Callable[[], str]) -> Line:
     try:
-        return Line(connection, what, good=True, result=work() or "")
+        return Line(remote.name, what, good=True, result=_called(remote, work))
+    except NoTurn:
+        return Line(remote.name, what, good=False, result=BUSY, mend=LATER)
     except (ClientError, UnknownShape) as exc:
-        mend = next(
-            (text for kind, text in MEND if isinstance(exc, kind)), "Try again in a minute."
-        )
-        return Line(connection, what, good=False, result=str(exc), mend=mend)
+        mend = next((text for kind, text in MEND if isinstance(exc, kind)), LATER)
+        return Line(remote.name, what, good=False, result=str(exc), mend=mend)
 
 
-def _read_orders(r: Resources, source: Source) -> str:
-    """The first page of the last day."""
-    profile = r.profiles[source.name]
-    now = datetime.now(UTC)
-    page = profile.page(
-        source.client.get_orders(profile.poll_body(now - timedelta(days=1), now, 1))
-    )
-    unkeyed = sum(profile.key(raw) is None for raw in page.orders)
-    return f"{len(page.orders)} orders on the first page" + (
-        f", {unkeyed} without id" if unkeyed else ""
-    )
-
-
-def _workflow(target: Target) -> str:
-    """The configured workflow and stage are among those that the box lists, as far as it lists them."""
-    listed = target.client.workflows()
-    ours = [
-        w for w in listed if str(w.get("id", w.get("workflowid"))) == target.settings.workflow_id
-    ]
-    if listed and not ours:
-        known = [str(w.get("id", w.get("workflowid"))) for w in listed]
-        raise _none_of(target, "workflow_id", target.settings.workflow_id, known)
-    stages = [s for w in ours for s in w.get("statuses", []) or [] if isinstance(s, dict)]
-    stage_ids = [str(stage.get("id", stage.get("statusid"))) for stage in stages]
-    if stage_ids and target.settings.status_id not in stage_ids:
-        raise _none_of(target, "status_id", target.settings.status_id, stage_ids)
-    return f"{len(listed)} workflows"
-
-
-def _none_of(target: Target, key: str, given: str, known: Sequence[str]) -> Misconfigured:
-    return Misconfigured(f"{target.connection.where(key)} {given} is none of: {', '.join(known)}.")
+def _called(remote: Remote, work: Callable[[], str]) -> str:
+    """What the test found: a call as any other, but also while the connection is paused."""
+    holder = f"check:{uuid.uuid4().hex}"
+    with place(remote, "read", holder, ring_parked, patience=PATIENCE) as has_place:
+        if not has_place:
+            raise NoTurn
+        return Calls(remote, patience=PATIENCE).make(work)

@@ -8,7 +8,6 @@ tasks/verdicts. Called by tasks/orders.create. Source: design, "A task's life" a
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -16,23 +15,24 @@ import structlog
 
 from clients.errors import (
     ClientError,
-    PhoneTaken,
-    Rejected,
     StoreUnavailable,
     Transient,
     Uncertain,
 )
 from clients.limits import Turn
+from connectors.ports import Finder
 from ledger import orders
 from ledger.orders import Claim, Due, Outcome
 from mapping.order import Order
 from mapping.problems import DOUBTS
-from mapping.profile import Mapped, Profile
-from mapping.source import from_text
+from mapping.profile import Mapped
 from tasks import retry
+from tasks.calling import Calls, NoTimeLeft, NoTurn, place
+from tasks.doorbell import due_of
 from tasks.gate import Admission
-from tasks.resources import Resources, Target
-from tasks.verdicts import MARGIN, Step, Verdicts
+from tasks.outcomes import Step
+from tasks.resources import Remote, Resources
+from tasks.verdicts import MARGIN, Verdicts
 
 # In shadow mode an order is mapped anew this often, in seconds.
 SHADOW_WAIT = 900.0
@@ -46,10 +46,6 @@ SECOND_TURNS = 3
 GIVEN_BACK = 5.0
 
 log = structlog.get_logger()
-
-
-class NoTimeLeft(Exception):  # noqa: N818  it says what is, as the errors of clients do
-    """The next call could outlive the lease, or its turn did not come, so it is not begun."""
 
 
 def create(
@@ -67,21 +63,22 @@ def create(
     admission = target.gate.admit()
     if admission is Admission.CLOSED:
         return Step()
-    parked = f"{connection}:{pk}"
-    holder = f"{parked}:{task_id}"
-    if not target.slots.acquire(holder, parked):
-        return Step()
+    waiting = f"{connection}:{pk}"
     step = Step()
-    try:
-        turn = target.rate.reserve(RATE_PATIENCE)
-        if turn is None:
-            target.slots.park(parked)
-        else:
-            step = _with_claim(r, target, pk, task_id, turn)
-            if admission is Admission.PROBE and not step.called:
-                step.ring += _pass_on(r, target, pk)
-    finally:
-        step.ring += [due_of(member) for member in target.slots.release(holder)]
+
+    def ring(members: list[str]) -> None:
+        step.ring += map(due_of, members)
+
+    with place(target, "write", f"{waiting}:{task_id}", ring, waiting=waiting) as has_place:
+        if has_place:
+            turn = target.rate.reserve(RATE_PATIENCE)
+            if turn is None:
+                target.slots.park(waiting)
+            else:
+                made = _with_claim(r, target, pk, task_id, turn)
+                if admission is Admission.PROBE and not made.called:
+                    made.ring += _pass_on(r, target, pk)
+                step = made
     return step
 
 
@@ -91,13 +88,7 @@ def _was_edited(order: Order) -> bool:
     return made is None or changed is None or changed > made
 
 
-def due_of(parked: str) -> Due:
-    """The order that a parked member names."""
-    connection, _, pk = parked.rpartition(":")
-    return Due(int(pk), connection)
-
-
-def _pass_on(r: Resources, target: Target, pk: int) -> list[Due]:
+def _pass_on(r: Resources, target: Remote, pk: int) -> list[Due]:
     """The order that was to try a closed gate made no call, held for what it lacks, say: another one is to
     try at once, or a wave of such orders keeps the gate closed.
     """
@@ -106,7 +97,7 @@ def _pass_on(r: Resources, target: Target, pk: int) -> list[Due]:
 
 
 def _with_claim(
-    r: Resources, target: Target, pk: int, task_id: str | None, turn: Turn | None = None
+    r: Resources, target: Remote, pk: int, task_id: str | None, turn: Turn | None = None
 ) -> Step:
     now = r.ledger.now()
     claim = orders.claim(r.ledger, pk, now, target.settings.lease, task_id)
@@ -118,7 +109,7 @@ def _with_claim(
     attempt = _Attempt(r, target, claim, task_id, turn)
     try:
         step = attempt.make()
-    except (StoreUnavailable, NoTimeLeft) as exc:
+    except (StoreUnavailable, NoTurn, NoTimeLeft) as exc:
         log.warning("order_given_back", because=type(exc).__name__)
         orders.give_back(r.ledger, claim, r.ledger.now() + timedelta(seconds=GIVEN_BACK))
         step = Step(wait=GIVEN_BACK)
@@ -160,35 +151,43 @@ class _Attempt(Verdicts):
     """One try at one claimed order: its calls."""
 
     def __init__(
-        self, r: Resources, target: Target, claim: Claim, task_id: str | None, turn: Turn | None
+        self, r: Resources, target: Remote, claim: Claim, task_id: str | None, turn: Turn | None
     ) -> None:
-        super().__init__(r, target, claim, task_id)
-        self._turn = turn
-        self.called = False
+        patience = max(SECOND_PATIENCE, SECOND_TURNS * target.rate.gap)
+        calls = Calls(target, patience=patience, turn=turn)
+        super().__init__(r, target, claim, task_id, calls)
+        self._finder = target.connector.finder
+
+    @property
+    def called(self) -> bool:
+        """Whether the remote was asked at all."""
+        return self._calls.made
 
     def make(self) -> Step:
-        mapped = self._profile().map(from_text(self._claim.source))
-        process = self._process(mapped)
+        mapped = self._mapped(self._claim.source)
+        body = self._body(mapped)
         shadow = not self._r.is_live(self._claim.connection, self._target.name)
-        if shadow and process is not None:
+        if shadow and body is not None:
             return self._wait("shadow", SHADOW_WAIT, mapped, None, counts=False)
         try:
             # Also before it is held: what an earlier try made is there whatever the order says now.
             if self._claim.uncertain_since is not None and not shadow:
-                step = self._look_up(mapped)
+                if self._finder is None:
+                    return self._ask_a_person(mapped, self._claim.uncertain_since)
+                step = self._look_up(mapped, self._finder)
                 if step is not None:
                     return step
-            if process is None:
+            if body is None:
                 tried = self._tried("map", "held")
                 return self._hold(", ".join(mapped.reasons), mapped, tried)
-            return self._send(mapped, process)
+            return self._send(mapped, body)
         except ClientError as exc:
             return self._failed(exc, mapped)
 
-    def _profile(self) -> Profile:
-        return self._r.profile_of(self._claim.connection, self._target.name)
+    def _mapped(self, source: str) -> Mapped:
+        return self._r.map(self._claim.connection, self._target.name, source)
 
-    def _process(self, mapped: Mapped) -> dict[str, Any] | None:
+    def _body(self, mapped: Mapped) -> dict[str, Any] | None:
         """What is sent: the mapped order, or one whose every doubt a person has accepted."""
         if self._claim.accepted and set(mapped.reasons) <= DOUBTS:
             return mapped.draft
@@ -196,12 +195,12 @@ class _Attempt(Verdicts):
 
     # --- the calls ------------------------------------------------------------------------------
 
-    def _look_up(self, mapped: Mapped) -> Step | None:
+    def _look_up(self, mapped: Mapped, finder: Finder) -> Step | None:
         """Adopt what an earlier try made; wait for what it may make yet; None: it may be sent again."""
-        claim, since = self._claim, self._claim.uncertain_since or self._started_at
-        self._begin_call("look-up")
+        claim, since = self._claim, self._claim.uncertain_since or self._now()
+        self._kind = "look-up"
         try:
-            found = self._target.client.find_orders([claim.external_id])
+            found = self._calls.make(lambda: finder.find([claim.external_id]), claim.lease_until)
         except (Uncertain, Transient) as exc:
             self._count(exc)
             if self._is_long(claim.trouble):
@@ -233,7 +232,7 @@ class _Attempt(Verdicts):
         order, sent = mapped.order, self._claim.sent_source
         if self._is_forgotten() and order is not None and _was_edited(order):
             return True
-        return sent is not None and self._profile().map(from_text(sent)).draft != mapped.draft
+        return sent is not None and self._mapped(sent).draft != mapped.draft
 
     def _is_forgotten(self) -> bool:
         """Whether the ledger has no record of the call because of which this order is uncertain."""
@@ -242,41 +241,15 @@ class _Attempt(Verdicts):
         longest = self._r.ledger.longest_call
         return since is not None and (sent_at is None or sent_at < since - longest)
 
-    def _send(self, mapped: Mapped, process: dict[str, Any]) -> Step:
-        self._begin_call("create")
-        try:
-            target_id = self._target.client.set_order(process)
-        except PhoneTaken as exc:
-            card = self._find_card(process)
-            if card is None:
-                raise Rejected(str(exc), status=exc.status, excerpt=exc.excerpt) from exc
-            self._begin_call("create")
-            linked = {**process, "client": {"userid": card}}
-            target_id = self._target.client.set_order(linked)
+    def _send(self, mapped: Mapped, body: dict[str, Any]) -> Step:
+        target, lease_until = self._target.connector.target, self._claim.lease_until
+        if target is None:
+            raise ValueError(f"{self._target.name} receives no orders")
+        self._kind = "create"
+        target_id = self._calls.make(
+            lambda: target.put(body, lambda: self._calls.begin(lease_until)), lease_until
+        )
         opened = self._succeeded()
         return self._created(
             mapped, [target_id], self._tried("create", "created", 200), woke=opened
         )
-
-    def _find_card(self, process: dict[str, Any]) -> str | None:
-        """The card that holds the buyer's phone. Source: contract onebox, Errors that matter."""
-        phones = process.get("client", {}).get("phones", [])
-        if not phones:
-            return None
-        self._begin_call("create")
-        return self._target.client.find_contact(phones[0])
-
-    def _begin_call(self, kind: str) -> None:
-        """Before each call: its turn under the rate limit, waited for here so that no work comes between
-        it and the call, and a lease that outlives the call.
-        """
-        rate = self._target.rate
-        turn = self._turn or rate.reserve(max(SECOND_PATIENCE, SECOND_TURNS * rate.gap))
-        if turn is None:
-            raise NoTimeLeft
-        turn.await_it()
-        self._turn = None
-        if (self._claim.lease_until - self._now()).total_seconds() < self._target.settings.timeout:
-            raise NoTimeLeft
-        self._kind, self.called = kind, True
-        self._started_at, self._clock = self._now(), time.monotonic()

@@ -9,7 +9,6 @@ Called by tasks/updates.deliver. Source: design, invariant 4; contract okliving,
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +21,6 @@ from clients.errors import (
     ConnectionFault,
     IllegalTransition,
     NotFound,
-    RateLimited,
     Rejected,
     StoreUnavailable,
     Uncertain,
@@ -35,9 +33,11 @@ from mapping.source import from_text
 from mapping.statuses import Machine
 from mapping.updates import UpdateRequest
 from mapping.updates import body as update_body
-from tasks import retry
+from tasks import calling, retry
+from tasks.calling import Calls, NoTimeLeft, NoTurn, tell
+from tasks.doorbell import ring_waiting
 from tasks.gate import Admission
-from tasks.resources import Resources, Source
+from tasks.resources import Remote, Resources
 
 # In the order in which they are sent apart.
 MACHINES = ("order", "delivery")
@@ -97,19 +97,13 @@ def deliver(r: Resources, due: Due, task_id: str | None = None) -> Step:
         return Step()
     holder = f"{due.connection}:{due.order_id}:{task_id}"
     try:
-        if not source.slots.acquire(holder):
-            return Step(wait=NO_PLACE)
+        with calling.place(source, "write", holder, ring_waiting) as has_place:
+            return _drain(r, source, due, task_id) if has_place else Step(wait=NO_PLACE)
     except StoreUnavailable:
         return Step(wait=STORE_PAUSE)
-    try:
-        return _drain(r, source, due, task_id)
-    finally:
-        # A place that cannot be given back ends with its lease.
-        with suppress(StoreUnavailable):
-            source.slots.release(holder)
 
 
-def _drain(r: Resources, source: Source, due: Due, task_id: str | None) -> Step:
+def _drain(r: Resources, source: Remote, due: Due, task_id: str | None) -> Step:
     now = r.ledger.now()
     claimed = updates.claim(r.ledger, due, now, source.settings.lease)
     if claimed is None:
@@ -140,7 +134,7 @@ class _Drain:
     """One drain of one order's queue."""
 
     def __init__(
-        self, r: Resources, source: Source, queue: Queue, rows: list[Row], task_id: str | None
+        self, r: Resources, source: Remote, queue: Queue, rows: list[Row], task_id: str | None
     ) -> None:
         self._r = r
         self._source = source
@@ -150,7 +144,7 @@ class _Drain:
         self._task_id = task_id
         self._tries = queue.tries
         self._first_parked = self._find_parked()
-        self._calls = 0
+        self._calls = Calls(source, patience=RATE_PATIENCE, longest=LONGEST_CALL)
         self._woke = False
         self._taught: set[str] = set()
         self._lease_until = queue.lease_until
@@ -314,7 +308,7 @@ class _Drain:
             return Call(carried, began, took, outcome, status, said, self._task_id)
 
         try:
-            self._source.client.update_order(body)
+            self._calls.run(lambda: self._source.client.update_order(body))
         except ClientError as exc:
             return self._failed(row, actions, parts, exc, call)
         self._woke |= self._succeeded()
@@ -328,17 +322,16 @@ class _Drain:
     def _begin_call(self, row: Row) -> None:
         """A call whose answer was lost may still take effect: until then only its own repeat may go."""
         now = self._now()
-        repeats = row.in_doubt and not self._calls
+        repeats = row.in_doubt and not self._calls.made
         settled_at = self._queue.settled_at
         if settled_at is not None and now < settled_at and not repeats:
             raise _Stop(self.rest(settled_at))
-        if self._source.rate.acquire(RATE_PATIENCE) > 0:
-            raise _Stop(self.rest(now + timedelta(seconds=NO_PLACE)))
-        now = self._now()
-        longest = LONGEST_CALL * self._source.settings.timeout
-        if (self._lease_until - now).total_seconds() < longest:
-            raise _Stop(self.rest(now))
-        self._calls += 1
+        try:
+            self._calls.begin(self._lease_until)
+        except NoTurn:
+            raise _Stop(self.rest(now + timedelta(seconds=NO_PLACE))) from None
+        except NoTimeLeft:
+            raise _Stop(self.rest(self._now())) from None
 
     # --- what came of it --------------------------------------------------------------------------
 
@@ -352,10 +345,7 @@ class _Drain:
         if isinstance(exc, Rejected):
             self._woke |= self._succeeded()
             return self._refused(row, actions, parts, exc, call)
-        if exc.counts_for_breaker:
-            self._source.gate.failed(str(exc), self._queue.order_id)
-        if isinstance(exc, RateLimited) and exc.retry_after:
-            self._source.gate.asked_to_wait(exc.retry_after, str(exc))
+        tell(self._source.gate, exc, self._queue.order_id)
         pause = retry.wait(self._tries, getattr(exc, "retry_after", None))
         if isinstance(exc, Uncertain):
             self._unsettle()

@@ -45,6 +45,17 @@ def ring(orders: Iterable[Due]) -> int:
     )
 
 
+def due_of(waiting: str) -> Due:
+    """The order that a member of a line waits for."""
+    connection, _, pk = waiting.rpartition(":")
+    return Due(int(pk), connection)
+
+
+def ring_waiting(members: Iterable[str]) -> int:
+    """Ring for the orders that waited for a place among the calls of their target."""
+    return ring(map(due_of, members))
+
+
 def ring_updates(queues: Iterable[updates.Due]) -> int:
     """Publish one `updates.deliver` for each order's queue; 0 when the broker could not be reached."""
     return _publish(

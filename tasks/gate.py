@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -52,6 +52,10 @@ class Gate:
         self._row = GateRow(connection, direction)
         self._read_at = float("-inf")
         self._reading = threading.Lock()
+
+    def now(self) -> datetime:
+        """The ledger's time, by which gates and leases go."""
+        return self._ledger.now()
 
     def row(self) -> GateRow:
         """How the gate stands, at most a second old."""

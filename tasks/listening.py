@@ -1,35 +1,38 @@
-"""Listens to OneBox: turns the calls of its hook into updates for the shop.
+"""Listens to targets: turns the calls of their hooks into updates for the order's own source.
 
 In: a kept hook call. Out: accepted updates, as ledger/hearing makes them of each change. All open calls of
 one process are worked off together and in order, with one read of the process behind them: what the hook
 said and what is read both count. A read that fails is tried again; after some tries, and while the box may
 not be read, what the hook said counts alone, and the reconcile reads the process as soon as it can. Called
-by tasks/updates. Source: contract onebox; docs/decisions/hearing-a-transition.md.
+by tasks/updates. Source: docs/decisions/hearing-a-transition.md.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
 from clients.errors import StoreUnavailable
+from connectors.ports import Listener
 from ledger import hearing, hooks, orders
 from ledger.database import LedgerUnavailable
-from ledger.hearing import Heard, Process, Remark, Stand
+from ledger.hearing import Heard, Process, Remark
 from ledger.hooks import Call, Claim, Waiting
 from ledger.updates import Due, Refusal
 from mapping.hook import Said
 from mapping.profile import Profile
+from mapping.source import storable
 from mapping.updates import read_update
 from tasks import reading, retry
-from tasks.accepting import NUMBER, asked, refusal, storable
+from tasks.accepting import NUMBER, asked, refusal
 from tasks.doorbell import ring_hook, ring_parked, ring_updates
-from tasks.resources import Resources, Target
+from tasks.resources import Remote, Resources
 from tasks.sender import whose
+from tasks.standing import stand, with_read
 
 # After so many reads that failed, or so long, what the hook said counts alone.
 MOST_READS = 3
@@ -57,7 +60,7 @@ def act(r: Resources, hook_id: int) -> float | None:
     if target is None:
         log.error("connection_not_configured", connection=waiting.connection)
         return None
-    if not reading.may_read(target):
+    if target.connector.listener is None or not reading.may_read(target):
         return _work(r, target, waiting, may_read=False)
     holder = f"hook:{hook_id}:{uuid.uuid4().hex}"
     with reading.place(target, holder, str(hook_id), ring_parked) as has_place:
@@ -68,14 +71,14 @@ def act(r: Resources, hook_id: int) -> float | None:
     return None
 
 
-def _target_of(r: Resources, connection: str) -> Target | None:
+def _target_of(r: Resources, connection: str) -> Remote | None:
     """The target whose call it is. An earlier version kept calls under the name of the source."""
     if connection in r.targets:
         return r.targets[connection]
     return r.target_of(connection) if connection in r.sources else None
 
 
-def _work(r: Resources, target: Target, waiting: Waiting, *, may_read: bool) -> float | None:
+def _work(r: Resources, target: Remote, waiting: Waiting, *, may_read: bool) -> float | None:
     claim = hooks.claim(r.ledger, waiting, r.ledger.now(), target.settings.lease)
     if claim is None:
         return None
@@ -105,7 +108,7 @@ def _try_again(r: Resources, claim: Claim, wait: float, *, counted: bool) -> flo
     return wait
 
 
-def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -> float | None:
+def _worked_off(r: Resources, target: Remote, claim: Claim, *, may_read: bool) -> float | None:
     """Hear what these calls say; seconds until the next try when the box could not be read yet."""
     calls = [replace(call, fields=storable(call.fields)) for call in claim.calls]
     is_new = claim.process.startswith(NUMBER)
@@ -124,12 +127,12 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
         hooks.finish(r.ledger, claim, outcomes, r.ledger.now())
         _log_done(outcomes)
         return None
-    profile = r.profiles[process.connection]
-    told = [profile.updates.hook.said(call.fields) for call in calls]
+    listener, profile = _listener_of(target), r.profiles[process.connection]
+    told = [listener.heard(call.fields) for call in calls]
     said: Said | None = None
     if may_read:
         try:
-            said = _read(target, profile, process, claim.tries, told)
+            said = _read(target, listener, process, claim.tries, told)
         except reading.NotRead as exc:
             tries = claim.tries + exc.counts
             young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
@@ -137,17 +140,24 @@ def _worked_off(r: Resources, target: Target, claim: Claim, *, may_read: bool) -
                 return _try_again(r, claim, exc.wait, counted=exc.counts)
         if hooks.came_later(r.ledger, claim):
             said = None  # what was read may be what these say, and must not be heard before them
-    nameless = any(reading.is_nameless(target, profile, one) for one in told)
+    nameless = any(listener.is_nameless(one) for one in told)
     young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
-    if (said is None and reading.needs_names(target, profile, told)) or (nameless and young):
+    if (said is None and listener.needs_names(told)) or (nameless and young):
         # A stage that only the box can name: alone these words mean nothing, and would be lost.
         return _try_again(r, claim, UNNAMED_WAIT, counted=False)
-    _hear(r, target, process, claim, calls, said)
+    _hear(r, _Told(target, listener, profile), process, claim, calls, said)
     return None
 
 
+def _listener_of(target: Remote) -> Listener:
+    listener = target.connector.listener
+    if listener is None:
+        raise ValueError(f"{target.name} tells nothing")
+    return listener
+
+
 def _process_of(
-    r: Resources, target: Target, calls: Sequence[Call]
+    r: Resources, target: Remote, calls: Sequence[Call]
 ) -> tuple[Process | None, dict[int, str]]:
     """Whom the calls speak of; None with the outcome of each when that is no source's order."""
     outcomes: dict[int, str] = {}
@@ -161,28 +171,37 @@ def _process_of(
 
 
 def _read(
-    target: Target, profile: Profile, process: Process, tries: int, told: Sequence[Said]
+    target: Remote, listener: Listener, process: Process, tries: int, told: Sequence[Said]
 ) -> Said:
     """What the process says; nothing, where the box does not have it."""
-    found = reading.read(target, profile, [process.external_id], tries, told)
+    found = reading.read(target, listener, [process.external_id], tries, told)
     return found.get(process.external_id, Said())
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Who tells, how it is heard, and what it means to the order's source."""
+
+    target: Remote
+    listener: Listener
+    profile: Profile
 
 
 def _hear(
     r: Resources,
-    target: Target,
+    by: _Told,
     process: Process,
     claim: Claim,
     calls: Sequence[Call],
     read: Said | None,
 ) -> None:
-    profile, names = r.profiles[process.connection], reading.stage_names(target)
+    profile, origin = by.profile, by.target.name
     told: list[Said | Remark | Refusal] = []
     outcomes: dict[int, str] = {}
     for call in calls:
-        said = profile.updates.hook.said(call.fields).named(names)
+        said = by.listener.heard(call.fields)
         outcome = _outcome(profile, process, replace(said, note=None))
-        if reading.is_nameless(target, profile, said):
+        if by.listener.is_nameless(said):
             said = Said(note=said.note)
         if call.repeats:
             outcomes[call.id] = "repeated"
@@ -191,7 +210,7 @@ def _hear(
             told.append(replace(said, note=None))
         outcomes[call.id] = outcome
         if said.note:
-            remark = _remark(process, call, said.note)
+            remark = _remark(process, call, said.note, origin)
             outcomes[call.id] = "invalid" if isinstance(remark, Refusal) else "accepted"
             told.append(remark)
     if read is not None:
@@ -202,7 +221,7 @@ def _hear(
     heard = hearing.hear(
         r.ledger,
         process,
-        [stand(profile, process, one) if isinstance(one, Said) else one for one in told],
+        [stand(profile, process, one, origin) if isinstance(one, Said) else one for one in told],
         now,
         through=profile.updates.hook.through,
         read=read is not None,
@@ -223,67 +242,15 @@ def _outcome(profile: Profile, process: Process, said: Said) -> str:
     return found.nothing_to_do or ("invalid" if found.errors else "accepted")
 
 
-def _remark(process: Process, call: Call, note: str) -> Remark | Refusal:
+def _remark(process: Process, call: Call, note: str, origin: str) -> Remark | Refusal:
     """A call's own comment, under the key of that call; one that no shop takes is for a person to see."""
     request, errors = read_update({"order_id": process.order_id, "note": note})
     if request is None:
         log.warning("hook_note_refused", fields=sorted(errors))
-        return refusal(process.connection, process.order_id, errors, origin="onebox")
+        return refusal(process.connection, process.order_id, errors, origin=origin)
     request = replace(request, connection=process.connection)
-    key = f"onebox:{process.external_id}:call:{call.id}"
-    return Remark(asked(request, origin="onebox", key=key), call.received_at)
-
-
-def with_read(
-    profile: Profile, told: Sequence[Said | Remark | Refusal], read: Said
-) -> list[Said | Remark | Refusal]:
-    """What was told, then what was read; one thing where the last word of the hook says the same."""
-    last = next((n for n in reversed(range(len(told))) if isinstance(told[n], Said)), None)
-    before = None if last is None else told[last]
-    if last is None or not isinstance(before, Said) or not _agree(profile, before, read):
-        return [*told, read]
-    number = before.number or read.number
-    merged = Said(read.stages or before.stages, number)
-    return [*told[:last], merged, *told[last + 1 :]]
-
-
-def _agree(profile: Profile, said: Said, read: Said) -> bool:
-    """Whether the two may be the same moment of the process, so that nothing is lost by joining them."""
-    hook = profile.updates.hook
-    if said.number and read.number and said.number != read.number:
-        return False
-    if said.stages and read.stages:
-        return hook.stage_of(said) == hook.stage_of(read)
-    # A number said without a stage goes to the shop whatever the stage; one said with it only by its row.
-    return not said.number or not read.stages or hook.takes_number(read)
-
-
-def stand(profile: Profile, process: Process, said: Said) -> Stand:
-    """What was said of a process, with the update that it asks for. A tracking number that no shop takes
-    is refused, for a person to see, and does not take the statuses down with it.
-    """
-    hook = profile.updates.hook
-    found = hook.asks(process.order_id, said)
-    refused = None
-    if found.errors:
-        log.warning("hook_number_refused", fields=sorted(found.errors))
-        refused = refusal(process.connection, process.order_id, found.errors, origin="onebox")
-    request = (
-        hook.asks(process.order_id, replace(said, number=None)) if refused else found
-    ).request
-    number = None if request is None else request.tracking_number
-    keys = tuple(
-        process_key(process.external_id, stage, number) for stage in said.stages or (None,)
-    )
-    wanted = None
-    if request is not None:
-        wanted = asked(replace(request, connection=process.connection), origin="onebox")
-    return Stand(hook.stage_of(said), said.number, wanted, keys, refused)
-
-
-def process_key(external_id: str, stage: str | None, tracking_number: str | None) -> str:
-    """The key of a state of a process of which the ledger knows nothing more."""
-    return f"onebox:{external_id}:{stage or ''}:{tracking_number or ''}"
+    key = f"{origin}:{process.external_id}:call:{call.id}"
+    return Remark(asked(request, origin=origin, key=key), call.received_at)
 
 
 def follow_up(process: Process, heard: Heard) -> None:

@@ -19,15 +19,25 @@ from tasks.resources import resources
 log = structlog.get_logger()
 
 
-@app.task(name="orders.fetch", ignore_result=True, acks_late=True)
-def fetch(connection: str) -> None:
-    """Poll one shop. No retry: the next tick is the retry. Raises PollFailed, so that Flower shows it."""
+# Seconds before a poll looks again for a thread; its message expires with the tick that sent it.
+LANE_FULL = 1.0
+
+
+@app.task(name="orders.fetch", bind=True, ignore_result=True, acks_late=True, max_retries=None)
+def fetch(self: Any, connection: str) -> None:
+    """Poll one source. No retry of what failed: the next tick is that. Raises PollFailed, so that Flower
+    shows it.
+    """
     structlog.contextvars.bind_contextvars(connection=connection)
     try:
         polled = polling.poll(resources(), connection, ring)
     except polling.PollRunning:
         log.info("poll_already_running")
         return
+    except polling.LaneFull:
+        if self.request.retries == 0:
+            log.warning("lane_full")
+        raise self.retry(countdown=LANE_FULL) from None
     log.info(
         "shop_polled",
         pages=polled.pages,

@@ -12,32 +12,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import structlog
 from redis.exceptions import RedisError
 
 from clients.errors import ClientError, RateLimited, StoreUnavailable, Transient, Uncertain
+from connectors.ports import Feed, Page
 from ledger import connections
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
 from ledger.orders import Due
-from mapping.profile import Page, UnknownShape
-from settings import EVERYTHING
+from mapping.profile import UnknownShape
+from tasks.calling import Calls, NoTurn, slot, tell
+from tasks.doorbell import ring_waiting
 from tasks.gate import Admission
 from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
-from tasks.resources import MOST_WAITING, Resources, Source
+from tasks.resources import MOST_WAITING, Remote, Resources
 from tasks.storing import Polled, store_page
+from tasks.threads import THREADS
+from tasks.windows import next_watermark, next_window, overlap, slack
 
-# The overlap around a clock change, when the shop's stamps jump by an hour or repeat one.
-CLOCK_CHANGE_OVERLAP = timedelta(minutes=75)
-NEAR = timedelta(hours=3)
-# How far a stamp may lie outside of what was asked for, and around a clock change, when both ends are moved.
-SLACK = timedelta(seconds=5)
-CLOCK_CHANGE_SLACK = timedelta(minutes=130)
 # Seconds before a failed page is read again, and again; then the poll has failed.
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 # Seconds after which the poll's lease is made longer: one call takes the rest of it at most.
@@ -56,6 +53,10 @@ class PollRunning(Exception):  # noqa: N818  it says what is, as the errors of c
     """Another poll of this shop is under way."""
 
 
+class LaneFull(Exception):  # noqa: N818  as above
+    """No thread of this lane is left for another poll: others hang."""
+
+
 class PollFailed(Exception):  # noqa: N818  as above
     """The shop could not be read to the end; the cursor stands where the reading was certain."""
 
@@ -68,7 +69,18 @@ def poll(
     clock: Clock | None = None,
     window: Window | None = None,
 ) -> Polled:
-    """One poll of one shop. `ring` is called with the new orders of each page once they are stored."""
+    """One poll of one source. `ring` is called with the new orders of each page once they are stored. Raises
+    also LaneFull.
+    """
+    with THREADS.entered(connection) as has_thread:
+        if not has_thread:
+            raise LaneFull(f"Nothing is left of the lane for a poll of {connection}.")
+        return _poll(r, connection, ring, clock, window)
+
+
+def _poll(
+    r: Resources, connection: str, ring: Ring, clock: Clock | None, window: Window | None
+) -> Polled:
     clock = clock or r.ledger.now
     source = r.sources[connection]
     held = connections.begin_poll(r.ledger, connection, clock(), source.settings.lease)
@@ -77,9 +89,20 @@ def poll(
     r = r.in_this_epoch()
     now = clock()
     polled = Polled()
-    asked = window or next_window(r, connection, held, now)
+    asked = window or next_window(source.connection, feed_of(r, connection).zone, held, now)
     trust_keys = window is None and r.trusts_keys
-    reading = _Reading(r, source, held, polled, ring, clock, now, trust_keys=trust_keys)
+    reading = _Reading(
+        r,
+        source,
+        feed_of(r, connection),
+        Calls(source, patience=TURN),
+        held,
+        polled,
+        ring,
+        clock,
+        now,
+        trust_keys=trust_keys,
+    )
     try:
         _require_open(source)
         certain = reading.walk().read(asked, reading.reached(asked) if window is None else _nothing)
@@ -102,7 +125,9 @@ def poll(
         log.warning("list_never_stood_still", connection=connection, orders=polled.orders)
         connections.fail_poll(r.ledger, held, clock(), text)
         raise PollFailed(f"{connection}: {text}")
-    watermark = held.watermark if window else next_watermark(source, held, polled, asked.end)
+    watermark = (
+        held.watermark if window else next_watermark(source.connection, held, polled, asked.end)
+    )
     ended = connections.end_poll(r.ledger, held, clock(), watermark, whole=window is None)
     _require_turn(ended, connection)
     r.ledger.close_gap()
@@ -114,11 +139,19 @@ def _require_turn(kept: bool, connection: str) -> None:
         raise PollFailed(f"The poll of {connection} took too long and lost its turn.")
 
 
-def _require_open(source: Source) -> None:
+def _require_open(source: Remote) -> None:
     """A shop that asked us to wait is not asked before its time."""
     if source.read_gate.admit() is Admission.CLOSED:
         row = source.read_gate.row()
         raise PollFailed(f"{source.name} is not read before {row.probe_at}: {row.reason}")
+
+
+def feed_of(r: Resources, connection: str) -> Feed:
+    """Raises PollFailed for a source that is not asked for its orders."""
+    feed = r.sources[connection].connector.feed
+    if feed is None:
+        raise PollFailed(f"{connection} is not read: its orders come by themselves.")
+    return feed
 
 
 def _nothing(_: datetime) -> None:
@@ -130,7 +163,9 @@ class _Reading:
     """One poll under way: reads page after page, stores each, and keeps its turn meanwhile."""
 
     r: Resources
-    source: Source
+    source: Remote
+    feed: Feed
+    calls: Calls
     held: Poll
     polled: Polled
     ring: Ring
@@ -142,13 +177,13 @@ class _Reading:
         """How this shop's list is walked. An order is listed within the overlap after its stamp, or no
         watermark would be safe: what is older than that can only lose orders while it is read.
         """
-        now, profile = self.clock(), self.r.profiles[self.source.name]
+        now, zone = self.clock(), self.feed.zone
         usual = timedelta(seconds=self.source.connection.poll_overlap)
         return Walk(
             self.page,
-            profile.limit,
-            now - overlap(now, now, profile.zone, usual),
-            lambda part: slack(part, profile.zone),
+            self.feed.limit,
+            now - overlap(now, now, zone, usual),
+            lambda part: slack(part, zone),
         )
 
     def page(self, window: Window, number: int) -> Listed:
@@ -156,12 +191,11 @@ class _Reading:
         the poll has read something: before that the next tick is soon enough. What fails again may be one
         order that the shop cannot write, so it is looked for: see Walk.
         """
-        body = self.r.profiles[self.source.name].poll_body(window.start, window.end, number)
         pauses = iter(PAUSES if self.polled.pages else ())
         while True:
             read_at = self.clock()
             try:
-                page = self._ask(body)
+                page = self._ask(window, number)
                 break
             except RateLimited:
                 raise
@@ -192,7 +226,7 @@ class _Reading:
         """Moves the cursor as far as the list was read for certain; its end is moved with the poll's own."""
 
         def move(moment: datetime) -> None:
-            watermark = next_watermark(self.source, self.held, self.polled, moment)
+            watermark = next_watermark(self.source.connection, self.held, self.polled, moment)
             before = self.held.watermark
             if moment >= asked.end or watermark is None or (before and watermark <= before):
                 return
@@ -201,21 +235,46 @@ class _Reading:
 
         return move
 
-    def _ask(self, body: dict[str, object]) -> Page:
-        self._await_rate()
-        self._keep_turn()
+    def _ask(self, window: Window, number: int) -> Page:
         gate = self.source.read_gate
+        with ExitStack() as held:
+            self._take_turn(held)
+            self._keep_turn()
+            try:
+                page = self.calls.run(lambda: self.feed.page(window.start, window.end, number))
+            except UnknownShape:
+                gate.succeeded()
+                raise
+            except ClientError as exc:
+                tell(gate, exc)
+                raise
+            gate.succeeded()
+            return page
+
+    def _take_turn(self, held: ExitStack) -> None:
+        """A place among the source's calls for as long as it is held, and a turn under its rate. Without
+        Redis nobody counts; the source itself will.
+        """
+        with suppress(StoreUnavailable):
+            self._patiently(lambda: held.enter_context(self._slot()))
+            self._patiently(self._has_turn)
+
+    def _patiently(self, take: Callable[[], bool]) -> None:
+        for _ in range(TURNS):
+            if take():
+                return
+            self._keep_turn()
+        raise PollFailed(f"{self.source.name}: no turn under its rate or limit within a minute.")
+
+    def _slot(self) -> AbstractContextManager[bool]:
+        return slot(self.source.slots, f"poll:{self.held.token}", ring_waiting, patience=TURN)
+
+    def _has_turn(self) -> bool:
         try:
-            answer = self.source.client.get_orders(body)
-        except ClientError as exc:
-            wait = getattr(exc, "retry_after", None)
-            if wait is not None:
-                gate.asked_to_wait(wait, str(exc))
-            elif exc.counts_for_breaker:
-                gate.failed(str(exc))
-            raise
-        gate.succeeded()
-        return self.r.profiles[self.source.name].page(answer)
+            self.calls.begin()
+        except NoTurn:
+            return False
+        return True
 
     def _keep_turn(self) -> None:
         now = self.clock()
@@ -224,98 +283,3 @@ class _Reading:
             lease = self.source.settings.lease
             kept = connections.keep_poll(self.r.ledger, self.held, now, lease)
             _require_turn(kept, self.source.name)
-
-    def _await_rate(self) -> None:
-        """Wait for a turn under the shop's rate. Without Redis nobody counts; the shop itself will."""
-        with suppress(StoreUnavailable):
-            for _ in range(TURNS):
-                if not self.source.rate.acquire(TURN):
-                    return
-                self._keep_turn()
-            raise PollFailed(f"{self.source.name}: no turn under its rate within a minute.")
-
-
-def poll_after(
-    r: Resources,
-    connection: str,
-    ring: Ring,
-    *,
-    patience: float,
-    window: Window | None = None,
-) -> Polled:
-    """As `poll`, but waits up to `patience` seconds for a poll that is under way."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return poll(r, connection, ring, window=window)
-        except PollRunning:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(0.2)
-
-
-def backfill(
-    r: Resources,
-    connection: str,
-    ring: Ring,
-    first: date,
-    last: date,
-    *,
-    on_day: Callable[[], object],
-) -> Polled:
-    """Read past days one by one, in the shop's time, so that live polls find their turn between them."""
-    zone = r.profiles[connection].zone
-    total = Polled()
-    day = first
-    while day <= last:
-        start = datetime.combine(day, datetime.min.time(), zone)
-        window = Window(start, start + timedelta(days=1))
-        polled = poll_after(r, connection, ring, patience=120.0, window=window)
-        total.pages += polled.pages
-        total.orders += polled.orders
-        total.stored += polled.stored
-        total.aside += polled.aside
-        day += timedelta(days=1)
-        on_day()
-    return total
-
-
-def next_window(r: Resources, connection: str, held: Poll, now: datetime) -> Window:
-    """From the watermark, less the overlap, to the clock, less the lag."""
-    asked = r.sources[connection].connection
-    end = now - timedelta(seconds=asked.poll_lag)
-    if held.watermark is None:
-        return Window(min(asked.start_from or held.start_at, end), end)
-    zone = r.profiles[connection].zone
-    back = overlap(held.watermark, now, zone, timedelta(seconds=asked.poll_overlap))
-    return Window(max(held.watermark - back, EVERYTHING), end)
-
-
-def overlap(watermark: datetime, now: datetime, zone: ZoneInfo, usual: timedelta) -> timedelta:
-    """How far before the watermark to read: more around a clock change of the shop's zone, since its
-    stamps carry no offset.
-    """
-    return max(usual, CLOCK_CHANGE_OVERLAP) if _clocks_change(watermark, now, zone) else usual
-
-
-def slack(part: Window, zone: ZoneInfo) -> timedelta:
-    """How far outside of `part` a shop that heeds it may list an order."""
-    near = any(_clocks_change(moment, moment, zone) for moment in (part.start, part.end))
-    return CLOCK_CHANGE_SLACK if near else SLACK
-
-
-def _clocks_change(start: datetime, end: datetime, zone: ZoneInfo) -> bool:
-    before = (start - NEAR).astimezone(zone).utcoffset()
-    return before != (end + NEAR).astimezone(zone).utcoffset()
-
-
-def next_watermark(
-    source: Source, held: Poll, polled: Polled, certain_to: datetime
-) -> datetime | None:
-    """The newest stamp seen, no earlier than before, and never later than what was read for certain, which
-    is the poll's clock less the lag at most.
-    """
-    seen = [moment for moment in (held.watermark, polled.newest) if moment is not None]
-    if not seen:
-        return certain_to if source.connection.start_from is None else None
-    return min(max(seen), certain_to)

@@ -22,8 +22,9 @@ from mapping.hook import Said
 from mapping.profile import Profile
 from tasks import reading
 from tasks.doorbell import RECONCILE, ring_parked
-from tasks.listening import follow_up, stand
-from tasks.resources import Resources, Target
+from tasks.listening import follow_up
+from tasks.resources import Remote, Resources
+from tasks.standing import stand
 
 # Processes in one order/get, and such calls in one run for one target.
 BATCH = 50
@@ -38,7 +39,7 @@ log = structlog.get_logger()
 
 def reconcile(r: Resources) -> int:
     """Read what is due to be read; returns how many updates came of it."""
-    return sum(_reconcile(r, target) for target in r.targets.values())
+    return sum(_reconcile(r, target) for target in r.targets.values() if target.connector.listener)
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class _Run:
     alone: list[Watched] = field(default_factory=list)
 
 
-def _reconcile(r: Resources, target: Target) -> int:
+def _reconcile(r: Resources, target: Remote) -> int:
     run = _Run()
     goes_on = True
     while goes_on and run.calls < MOST_CALLS:
@@ -61,7 +62,10 @@ def _reconcile(r: Resources, target: Target) -> int:
             by_connection.setdefault(row.process.connection, []).append(row)
         goes_on = len(due) == BATCH
         for connection, rows in by_connection.items():
-            if not _read_apart(r, target, connection, rows, run):
+            if connection not in r.profiles:
+                # Nobody is left to be told; they are looked at again as rarely as what does not change.
+                hearing.unchanged(r.ledger, rows, r.ledger.now(), frozenset())
+            elif not _read_apart(r, target, connection, rows, run):
                 goes_on = False
                 break
         if run.failed < run.calls:
@@ -72,7 +76,7 @@ def _reconcile(r: Resources, target: Target) -> int:
 
 
 def _read_apart(
-    r: Resources, target: Target, connection: str, rows: list[Watched], run: _Run
+    r: Resources, target: Remote, connection: str, rows: list[Watched], run: _Run
 ) -> bool:
     """Read these processes, and where that fails each half of them, until it is known which ones alone
     cannot be read. False when the box is not to be asked further.
@@ -83,7 +87,7 @@ def _read_apart(
             return False
         part = waiting.pop()
         try:
-            said = _read(r, target, connection, part)
+            said = _read(target, part)
         except reading.NotRead as exc:
             if not exc.counts:
                 return False
@@ -102,26 +106,20 @@ def _read_apart(
     return True
 
 
-def _read(
-    r: Resources, target: Target, connection: str, rows: list[Watched]
-) -> dict[str, Said] | None:
+def _read(target: Remote, rows: list[Watched]) -> dict[str, Said] | None:
     """What these processes say; None when the box is not to be asked. Raises NotRead."""
-    if connection not in r.profiles:
-        # Nobody is left to be told; they are looked at again as rarely as what does not change.
-        return {}
-    if not reading.may_read(target):
+    listener = target.connector.listener
+    if listener is None or not reading.may_read(target):
         return None
     holder = f"{RECONCILE}:{uuid.uuid4().hex}"
     with reading.place(target, holder, RECONCILE, ring_parked) as has_place:
         if not has_place:
             return None
-        return reading.read(
-            target, r.profiles[connection], [row.process.external_id for row in rows]
-        )
+        return reading.read(target, listener, [row.process.external_id for row in rows])
 
 
 def _heard(
-    r: Resources, target: Target, connection: str, rows: list[Watched], said: dict[str, Said]
+    r: Resources, target: Remote, connection: str, rows: list[Watched], said: dict[str, Said]
 ) -> int:
     """How many updates came of what these processes say."""
     profile = r.profiles[connection]
@@ -144,10 +142,10 @@ def _heard(
 
 
 def _hear(
-    r: Resources, target: Target, profile: Profile, row: Watched, found: Said | None
+    r: Resources, target: Remote, profile: Profile, row: Watched, found: Said | None
 ) -> int | None:
     """How many updates came of what this process says; None when nothing is heard now."""
-    stood = None if found is None else stand(profile, row.process, found)
+    stood = None if found is None else stand(profile, row.process, found, target.name)
     if stood is None or not row.differs(stood):
         return None
     heard = hearing.hear(
@@ -165,7 +163,7 @@ def _hear(
     return heard.accepted
 
 
-def _has_no_calls(db: Connection, target: Target, process: Process) -> bool:
+def _has_no_calls(db: Connection, target: Remote, process: Process) -> bool:
     """What the hook said earlier is heard before what is read now: its worker reads the process anew.
     An earlier version kept its calls under the name of the source.
     """

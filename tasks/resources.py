@@ -1,5 +1,4 @@
-"""What a task needs, built once per process: the ledger, Redis, and of each connection its client, its gates
-and its mapping, all under the connection's name.
+"""What a task needs, built once per process: the ledger, Redis, and every remote with its guards.
 
 In: the settings. Out: one `Resources`, shared by all threads. Built on first use, so after a fork.
 Fails as its parts do, on first use. Called by tasks, the command line and the gateway.
@@ -11,23 +10,21 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import redis
 
 import settings
 from clients.limits import Rate, Slots
-from clients.okliving import OkLiving
-from clients.onebox import OneBox
-from clients.tokens import cipher_for
 from connection import Connection
-from connectors import kinds
-from connectors.okliving_settings import OkLivingSettings
-from connectors.onebox_settings import OneBoxSettings
+from connectors import registry
+from connectors.ports import Connector, Means, Own
 from ledger.database import Ledger, open_ledger
 from ledger.identity import identify
 from ledger.tides import Bounds
-from mapping import profile
-from mapping.profile import Profile
+from mapping.profile import Profile, join
+from mapping.source_profile import SourceProfile
+from mapping.target_profile import Mapped, TargetProfile
 from tasks.gate import Gate
 from tasks.memory import RedisMemory
 
@@ -42,31 +39,15 @@ MOST_READS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A shop, with what guards it: calls that change something there, and those that only read."""
-
-    connection: Connection
-    client: OkLiving
-    settings: OkLivingSettings
-    gate: Gate
-    read_gate: Gate
-    slots: Slots
-    rate: Rate
-
-    @property
-    def name(self) -> str:
-        return self.connection.name
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A CRM, with what guards it. A read has a place among `read_slots`, so that reads that hang leave
-    places to the rest.
+class Remote:
+    """A connection: what it can do, its own settings, and what guards it by direction. Calls that change
+    something there have the gate, those that only read the read gate. Both have places among `slots`, reads
+    among `read_slots` too, so that reads that hang leave places to the rest.
     """
 
     connection: Connection
-    client: OneBox
-    settings: OneBoxSettings
+    connector: Connector
+    settings: Own
     gate: Gate
     read_gate: Gate
     slots: Slots
@@ -77,6 +58,11 @@ class Target:
     def name(self) -> str:
         return self.connection.name
 
+    @property
+    def client(self) -> Any:
+        """Its wire: for updates, until they have a port of their own."""
+        return self.connector.client
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -86,19 +72,26 @@ class Resources:
     ledger: Ledger
     ledger_id: str
     redis: redis.Redis
-    sources: dict[str, Source]
-    targets: dict[str, Target]
+    sources: dict[str, Remote]
+    targets: dict[str, Remote]
     profiles: dict[str, Profile]
     # Whether what Redis says of known orders may be believed: only once the ledger was compared with it.
     trusts_keys: bool = True
 
-    def room(self, queue: str, parked: int = 0) -> int:
-        """How many messages may still be put into this queue, when so many orders are `parked` beside it.
-        For what is left over the sweeper rings. Raises RedisError.
+    def room(self, queue: str, waiting: int = 0) -> int:
+        """How many messages may still be put into this queue, when so many orders are `waiting` in line
+        beside it. For what is left over the sweeper rings. Raises RedisError.
         """
-        return max(MOST_WAITING - self.redis.llen(queue) - parked, LEAST_ROOM)
+        return max(MOST_WAITING - self.redis.llen(queue) - waiting, LEAST_ROOM)
 
-    def target_of(self, connection: str) -> Target:
+    @property
+    def feeds(self) -> dict[str, Remote]:
+        """The sources that are asked for their orders."""
+        return {
+            n: remote for n, remote in self.sources.items() if remote.connector.feed is not None
+        }
+
+    def target_of(self, connection: str) -> Remote:
         return self.targets[self.target_name(connection)]
 
     def target_name(self, connection: str) -> str:
@@ -110,16 +103,17 @@ class Resources:
         source, box = self.sources.get(connection), self.targets.get(target)
         return all(one is not None and one.connection.mode == "live" for one in (source, box))
 
-    def profile_of(self, connection: str, target: str) -> Profile:
-        """The mapping of a source's orders for this target: for another one than it has today, made when
-        it is first needed.
-        """
-        if target == self.target_name(connection):
-            return self.profiles[connection]
-        name = f"{connection} to {target}"
-        if name not in self.profiles:
-            self.profiles[name] = load_profile(self.settings, connection, target)
-        return self.profiles[name]
+    def map(self, connection: str, target: str, text: str) -> Mapped:
+        """What this target is sent for an order of this source, as the source's JSON text says it."""
+        source, composed = self.sources[connection].connector.source, self.targets[target]
+        if source is None or composed.connector.target is None:
+            raise ValueError(f"no orders go from {connection} to {target}")
+        return composed.connector.target.compose(source.read(text), source.prefix)
+
+    def external_id(self, connection: str, order_id: str) -> str:
+        """The key by which every target knows this source's order."""
+        source = self.sources[connection].connector.source
+        return order_id if source is None else source.prefix + order_id
 
     def in_this_epoch(self) -> Resources:
         """The same, by the name that the ledger has in the epoch it is in now: what Redis knows of its lost
@@ -149,7 +143,7 @@ def _resources() -> Resources:
 
 def build(chosen: settings.Settings) -> Resources:
     """Open everything that `chosen` names; raises WrongLedger when the ledger is of the other world."""
-    kinds.check(chosen)
+    registry.check(chosen)
     store = redis.Redis.from_url(
         chosen.broker,
         socket_timeout=5,
@@ -159,19 +153,43 @@ def build(chosen: settings.Settings) -> Resources:
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
     ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
-    named = chosen.connections
+    means = Means(store, chosen.secret_key)
+    remotes = {name: _remote(one, means, ledger) for name, one in chosen.connections.items()}
     return Resources(
         settings=chosen,
         ledger=ledger,
         ledger_id=ledger_id,
         redis=store,
-        sources={name: _source(named[name], store, chosen, ledger) for name in chosen.source_names},
-        targets={
-            name: _target(named[name], store, chosen, ledger)
-            for name in kinds.receiving_names(chosen)
-        },
-        profiles={name: load_profile(chosen, name) for name in chosen.source_names},
+        sources={name: remotes[name] for name in chosen.source_names},
+        targets={name: remotes[name] for name in registry.receiving_names(chosen)},
+        profiles=_profiles(remotes),
     )
+
+
+def _remote(one: Connection, means: Means, ledger: Ledger) -> Remote:
+    own = registry.own_settings(one)
+    return Remote(
+        connection=one,
+        connector=registry.connect(one, own, means),
+        settings=own,
+        gate=Gate(ledger, one.name),
+        read_gate=Gate(ledger, one.name, "read"),
+        slots=Slots(means.redis, one.name, own.concurrency, own.lease),
+        read_slots=Slots(means.redis, f"{one.name}:read", MOST_READS, own.lease),
+        rate=Rate(means.redis, one.name, own.rate),
+    )
+
+
+def _profiles(remotes: dict[str, Remote]) -> dict[str, Profile]:
+    """Of each source that maps by a profile, as its target does, both sides joined."""
+    joined = {}
+    for name, remote in remotes.items():
+        target = remotes.get(remote.connection.target or "")
+        reads = remote.connector.profile
+        composes = None if target is None else target.connector.profile
+        if isinstance(reads, SourceProfile) and isinstance(composes, TargetProfile):
+            joined[name] = join(reads, composes, remote.connection.prefix)
+    return joined
 
 
 def _impatient(chosen: settings.Settings) -> redis.Redis:
@@ -183,78 +201,9 @@ def _impatient(chosen: settings.Settings) -> redis.Redis:
 
 def bounds(chosen: settings.Settings) -> Bounds:
     """What a ledger that went back must reckon with: no call outlives the longest lease."""
-    leases = [kinds.own_settings(one).lease for one in chosen.connections.values()]
+    leases = [registry.own_settings(one).lease for one in chosen.connections.values()]
     return Bounds(
-        sources=kinds.read_names(chosen),
+        sources=registry.read_names(chosen),
         call=timedelta(seconds=max(leases, default=0.0)),
         effect=timedelta(seconds=chosen.uncertain_wait),
-    )
-
-
-def load_profile(chosen: settings.Settings, connection: str, target: str = "") -> Profile:
-    """The mapping of one source, with the ids that its target, or another `target`, gave us."""
-    source = chosen.connection(connection)
-    goes_to = chosen.connection(target or source.target or "")
-    box: OneBoxSettings = kinds.own_settings(goes_to)
-    parameters = {
-        "workflow_id": box.workflow_id,
-        "status_id": box.status_id,
-        "source_id": box.source_id,
-    }
-    return profile.join(
-        profile.load_source(kinds.profile_of(source)),
-        profile.load_target(kinds.profile_of(goes_to), parameters),
-        source.prefix,
-    )
-
-
-def _source(
-    one: Connection, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
-) -> Source:
-    own: OkLivingSettings = kinds.own_settings(one)
-    client = OkLiving(
-        own.url,
-        own.client_id,
-        own.client_secret,
-        redis=store,
-        cipher=cipher_for(chosen.secret_key, own.client_secret),
-        name=one.name,
-        timeout=own.timeout,
-        login_style=own.login_style,
-    )
-    return Source(
-        connection=one,
-        client=client,
-        settings=own,
-        gate=Gate(ledger, one.name),
-        read_gate=Gate(ledger, one.name, "read"),
-        slots=Slots(store, one.name, own.concurrency, own.lease),
-        rate=Rate(store, one.name, own.rate),
-    )
-
-
-def _target(
-    one: Connection, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
-) -> Target:
-    own: OneBoxSettings = kinds.own_settings(one)
-    client = OneBox(
-        own.url,
-        own.login,
-        own.password,
-        redis=store,
-        cipher=cipher_for(chosen.secret_key, own.password),
-        name=one.name,
-        timeout=own.timeout,
-        password_form=own.password_form,
-        body_shape=own.body_shape,
-    )
-    return Target(
-        connection=one,
-        client=client,
-        settings=own,
-        gate=Gate(ledger, one.name),
-        read_gate=Gate(ledger, one.name, "read"),
-        slots=Slots(store, one.name, own.concurrency, own.lease),
-        read_slots=Slots(store, f"{one.name}:read", MOST_READS, own.lease),
-        rate=Rate(store, one.name, own.rate),
     )

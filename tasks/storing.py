@@ -14,14 +14,13 @@ from datetime import datetime, timedelta
 import structlog
 from redis.exceptions import RedisError
 
+from connectors.ports import Page, Snapshot
 from ledger import orders
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
-from mapping.profile import Page, Profile
-from mapping.source import from_text, to_text
 from settings import EVERYTHING
 from tasks.paging import Mark
-from tasks.resources import Resources, Source
+from tasks.resources import Remote, Resources
 
 # How long a dedupe key is remembered; forgetting it costs one SQL statement, no more.
 REMEMBERED = timedelta(days=8)
@@ -48,33 +47,26 @@ class Polled:
 class Sorted:
     """A page, told apart: orders by id, what is no order as (hash, text), and all that it listed."""
 
-    found: dict[str, object] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    stamps: dict[str, datetime | None] = field(default_factory=dict)
+    found: dict[str, Snapshot] = field(default_factory=dict)
     aside: list[tuple[str, str]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
 
 
-def sort_out(profile: Profile, listed: list[object]) -> Sorted:
+def sort_out(listed: Sequence[Snapshot]) -> Sorted:
     """Tell orders from what is none; of two copies of one order the newer counts."""
     page = Sorted()
-    for stamp, raw in sorted(
-        ((profile.stamp(raw), raw) for raw in listed), key=lambda pair: pair[0] or EVERYTHING
-    ):
-        digest, order_id = profile.content_hash(raw), profile.key(raw)
-        page.marks.append((order_id or digest, stamp))
-        if order_id is None:
-            page.aside.append((digest, to_text(raw)))
-            continue
-        page.found[order_id] = raw
-        page.hashes[order_id] = digest
-        page.stamps[order_id] = stamp
+    for one in sorted(listed, key=lambda one: one.stamp or EVERYTHING):
+        page.marks.append((one.order_id or one.content_hash, one.stamp))
+        if one.order_id is None:
+            page.aside.append((one.content_hash, one.text()))
+        else:
+            page.found[one.order_id] = one
     return page
 
 
 def store_page(
     r: Resources,
-    source: Source,
+    source: Remote,
     page: Page,
     polled: Polled,
     read_at: datetime,
@@ -82,21 +74,24 @@ def store_page(
     trust_keys: bool,
 ) -> tuple[list[Due], list[Mark]]:
     """Store what is new on this page; return whom to ring for, and what was listed."""
-    profile = r.profiles[source.name]
-    listed = sort_out(profile, page.orders)
-    unseen = {i: d for i, d in listed.hashes.items() if d not in polled.seen}
+    listed = sort_out(page.found)
+    unseen = {
+        i: one.content_hash
+        for i, one in listed.found.items()
+        if one.content_hash not in polled.seen
+    }
     known = _known(r, source.name, unseen) if trust_keys else set()
     arrived = [
         Arrived(
             order_id=order_id,
-            external_id=profile.external_id(order_id),
-            source=to_text(listed.found[order_id]),
-            content_hash=digest,
-            shop_updated_at=_possible(listed.stamps[order_id], read_at),
-            latest=profile.latest_stamp(listed.found[order_id], read_at),
+            external_id=r.external_id(source.name, order_id),
+            source=one.text(),
+            content_hash=one.content_hash,
+            shop_updated_at=_possible(one.stamp, read_at),
+            latest=one.latest_stamp(read_at),
         )
-        for order_id, digest in unseen.items()
-        if order_id not in known
+        for order_id, one in listed.found.items()
+        if order_id in unseen and order_id not in known
     ]
     pks = _store(r, source, arrived, read_at)
     scraps = [(digest, text) for digest, text in listed.aside if digest not in polled.seen]
@@ -104,7 +99,9 @@ def store_page(
     if kept:
         log.warning("not_an_order", connection=source.name, kept_aside=kept)
     # One of the future says nothing about how far the shop was read.
-    stamps = [at for at in listed.stamps.values() if at is not None and at <= read_at]
+    stamps = [
+        one.stamp for one in listed.found.values() if one.stamp is not None and one.stamp <= read_at
+    ]
     polled.newest = max((*stamps, polled.newest or EVERYTHING)) if stamps else polled.newest
     polled.pages += bool(unseen or scraps or not polled.pages)
     polled.orders += len(unseen) + len(scraps)
@@ -122,7 +119,7 @@ def _possible(stamp: datetime | None, read_at: datetime) -> datetime | None:
     return None if stamp is None else min(stamp, read_at)
 
 
-def _store(r: Resources, source: Source, arrived: list[Arrived], now: datetime) -> list[int]:
+def _store(r: Resources, source: Remote, arrived: list[Arrived], now: datetime) -> list[int]:
     """Store all at once; when one of them breaks that, each alone, and what breaks is kept aside."""
     try:
         pks = _store_these(r, source, arrived, now)
@@ -140,24 +137,24 @@ def _store(r: Resources, source: Source, arrived: list[Arrived], now: datetime) 
 
 
 def _store_these(
-    r: Resources, source: Source, arrived: Sequence[Arrived], now: datetime
+    r: Resources, source: Remote, arrived: Sequence[Arrived], now: datetime
 ) -> list[int]:
-    profile = r.profiles[source.name]
+    target = r.target_of(source.name).name
     return orders.store(
         r.ledger,
         source.name,
         source.connection.target or "",
         arrived,
         now,
-        lambda before, after: _differs(profile, before, after),
+        lambda before, after: _differs(r, source.name, target, (before, after)),
     )
 
 
-def _differs(profile: Profile, before: str, now: str) -> bool:
-    """Whether the CRM would get another order than before: a new status or stamp alone, such as our own
+def _differs(r: Resources, source: str, target: str, texts: tuple[str, str]) -> bool:
+    """Whether the target would get another order than before: a new status or stamp alone, such as our own
     updates leave behind, concerns nobody. What was purged cannot be compared, so it counts as other.
     """
-    drafts = [profile.map(from_text(text)).draft for text in (before, now) if text]
+    drafts = [r.map(source, target, text).draft for text in texts if text]
     return len(drafts) < 2 or drafts[0] != drafts[1]
 
 

@@ -14,9 +14,8 @@ from redis.exceptions import RedisError
 
 from ledger import connections, hooks, orders, purging, tallies, updates, waking
 from tasks.app import app
-from tasks.creating import due_of
-from tasks.doorbell import ring, ring_hook, ring_updates
-from tasks.resources import Resources, Source, Target, resources
+from tasks.doorbell import ring, ring_hook, ring_updates, ring_waiting
+from tasks.resources import Remote, Resources, resources
 
 # Chunks of orders that a sweep or a pulse makes due after an outage; the next one goes on.
 MOST_CHUNKS = 100
@@ -54,12 +53,12 @@ def sweep(grace: float = GRACE) -> None:
         ring_hook(hook_id)
 
 
-def _live(remotes: Mapping[str, Source | Target]) -> list[str]:
+def _live(remotes: Mapping[str, Remote]) -> list[str]:
     """Those that may be written to."""
     return [name for name, remote in remotes.items() if remote.connection.mode == "live"]
 
 
-def _sweep_updates(r: Resources, source: Source, grace: float) -> int:
+def _sweep_updates(r: Resources, source: Remote, grace: float) -> int:
     if (
         source.connection.mode != "live"
         or connections.gate(r.ledger, source.name).closed_by is not None
@@ -69,7 +68,7 @@ def _sweep_updates(r: Resources, source: Source, grace: float) -> int:
     return ring_updates(updates.due(r.ledger, source.name, r.ledger.now(), most, grace))
 
 
-def _sweep(r: Resources, target: Target, grace: float) -> int:
+def _sweep(r: Resources, target: Remote, grace: float) -> int:
     # Asked anew: what has just opened is swept at once.
     if connections.gate(r.ledger, target.name).closed_by is not None:
         return 0  # the pulse lets it be tried; when it opens, everything is rung for
@@ -94,7 +93,7 @@ def pulse() -> None:
     for target in r.targets.values():
         row = target.gate.row()
         if row.closed_by is None:
-            ring(due_of(member) for member in target.slots.unpark(100))
+            ring_waiting(target.slots.unpark(100))
         elif row.probe_at is not None and row.probe_at <= now:
             # Also when every order waits for a later time: the gate must not stay closed for that.
             ring(orders.probe(r.ledger, target.name, now))

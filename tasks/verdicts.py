@@ -8,30 +8,18 @@ Source: design, "A task's life"; contract onebox, Errors that matter.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
-from clients.errors import (
-    AuthFailed,
-    ClientError,
-    ConnectionFault,
-    RateLimited,
-    Rejected,
-    StoreUnavailable,
-    TokenLost,
-    Uncertain,
-)
+from clients.errors import AuthFailed, ClientError, RateLimited, RemoteError, TokenLost
 from ledger import orders
-from ledger.database import LedgerUnavailable
-from ledger.orders import Claim, Due, Outcome, Trouble, Try
+from ledger.orders import Due, Outcome, Trouble, Try
 from mapping.profile import Mapped
 from tasks import retry
-from tasks.resources import Resources, Target
+from tasks.calling import Verdict, tell, verdict
+from tasks.outcomes import Outcomes, Step, problems_of, told_by
 
 # Source: contract onebox, Errors that matter; so many within so many seconds.
 ALIKE = 5
@@ -45,55 +33,34 @@ PASSED_BY = 3
 MARGIN = 0.5
 # Most lost answers belong to calls that took effect: looked for after so many seconds.
 FIRST_LOOK_UP = 2.0
-# Our own stores are asked again this often before a result is left to the lease, in seconds.
-STORE_RETRIES = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class Step:
-    """What follows: a next try of this order in `wait` seconds, and orders to ring for now. `called`: whether
-    the remote was asked at all.
-    """
-
-    wait: float | None = None
-    ring: list[Due] = field(default_factory=list)
-    woke: bool = False
-    called: bool = field(default=False, compare=False)
-
-
-class Verdicts:
+class Verdicts(Outcomes):
     """What becomes of one claimed order."""
-
-    def __init__(self, r: Resources, target: Target, claim: Claim, task_id: str | None) -> None:
-        self._r = r
-        self._target = target
-        self._claim = claim
-        self._task_id = task_id
-        self._kind = "create"
-        self._started_at = self._now()
-        self._clock = time.monotonic()
 
     # --- the call failed --------------------------------------------------------------------------
 
     def _failed(self, exc: ClientError, mapped: Mapped) -> Step:
-        if isinstance(exc, StoreUnavailable):
+        meant = verdict(exc)
+        if not isinstance(exc, RemoteError) or meant is Verdict.OURS:
             raise exc
-        if isinstance(exc, ConnectionFault):
+        if meant is Verdict.PAUSE:
             return self._blamed(exc, mapped)
-        if isinstance(exc, Rejected):
+        if meant is Verdict.PERSON:
             return self._refused(exc, mapped)
+        if meant is Verdict.LOOK_UP:
+            self._count(exc)
+            return self._unanswered(exc, mapped)
         if isinstance(exc, RateLimited | TokenLost):
             return self._put_off(exc, mapped)
         self._count(exc)
-        if isinstance(exc, Uncertain):
-            return self._unanswered(exc, mapped)
-        pause = retry.wait(self._claim.tries, getattr(exc, "retry_after", None))
-        tried = self._tried("create", "failed", getattr(exc, "status", None), _said(exc))
+        pause = retry.wait(self._claim.tries, exc.retry_after)
+        tried = self._tried("create", "failed", exc.status, told_by(exc))
         return self._wait("crm_unavailable", pause, mapped, tried)
 
-    def _put_off(self, exc: RateLimited | TokenLost, mapped: Mapped) -> Step:
+    def _put_off(self, exc: RemoteError, mapped: Mapped) -> Step:
         """It is said to pass. When it does for others again and again and not for this order, it is the
         order's own: then it binds nobody else, and a person sees it after a day.
         """
@@ -101,10 +68,10 @@ class Verdicts:
         last = orders.last_sent_at(self._r.ledger, self._claim.pk) if tries >= PASSED_BY else None
         alone = self._others_went_through(last)
         self._count(exc, binds=not alone)
-        tried = self._tried("create", "failed", exc.status, _said(exc))
+        tried = self._tried("create", "failed", exc.status, told_by(exc))
         trouble = replace(before, troubled_since=before.troubled_since or self._now())
         if alone and self._is_long(trouble):
-            return self._hold("crm_keeps_failing", mapped, tried, _said(exc), trouble)
+            return self._hold("crm_keeps_failing", mapped, tried, told_by(exc), trouble)
         pause = retry.wait(tries, exc.retry_after or None)
         if alone:
             pause = max(pause, retry.wait(tries))
@@ -112,12 +79,9 @@ class Verdicts:
 
     def _count(self, exc: ClientError, *, binds: bool = True) -> None:
         """Tell the gate; a remote that says how long it wants no calls says it of all of them."""
-        if exc.counts_for_breaker:
-            self._target.gate.failed(str(exc), str(self._claim.pk))
-        if isinstance(exc, RateLimited) and exc.retry_after and binds:
-            self._target.gate.asked_to_wait(exc.retry_after, str(exc))
+        tell(self._target.gate, exc, str(self._claim.pk), binds=binds)
 
-    def _blamed(self, exc: ConnectionFault, mapped: Mapped) -> Step:
+    def _blamed(self, exc: RemoteError, mapped: Mapped) -> Step:
         """It looks like the connection's fault. When others go through all the same, it is the order's."""
         login = isinstance(exc, AuthFailed)
         closed = self._target.gate.suspect(str(exc), str(self._claim.pk), login=login)
@@ -136,7 +100,7 @@ class Verdicts:
             step.ring = self._probe()
         return step
 
-    def _refused(self, exc: Rejected, mapped: Mapped) -> Step:
+    def _refused(self, exc: RemoteError, mapped: Mapped) -> Step:
         """Permanent for this order, unless the refusals show that it is the connection's fault."""
         said = exc.excerpt or str(exc)
         tried = self._tried(self._kind, "refused", exc.status, said)
@@ -173,8 +137,12 @@ class Verdicts:
         now = self._now()
         return orders.probe(self._r.ledger, self._target.name, now, unblamed_only=True)
 
-    def _unanswered(self, exc: Uncertain, mapped: Mapped) -> Step:
-        """The order may have arrived. One that alone gets no answer is sent ever more seldom."""
+    def _unanswered(self, exc: RemoteError, mapped: Mapped) -> Step:
+        """The order may have arrived. One that alone gets no answer is sent ever more seldom; where nobody
+        can find out whether it did, a person is asked at once.
+        """
+        if self._target.connector.finder is None:
+            return self._ask_a_person(mapped, self._now(), exc)
         last = orders.last_sent_at(self._r.ledger, self._claim.pk)
         alone = self._others_went_through(last)
         before, now = self._claim.trouble, self._now()
@@ -206,8 +174,20 @@ class Verdicts:
         """A person is asked; should the order be released, it is looked up first."""
         self._claim = replace(self._claim, uncertain_since=since, lookups=0)
         outcome = "uncertain" if kind == "create" else "failed"
-        tried = self._tried(kind, outcome, getattr(exc, "status", None), _said(exc))
-        return self._hold("crm_keeps_failing", mapped, tried, _said(exc), trouble)
+        tried = self._tried(kind, outcome, getattr(exc, "status", None), told_by(exc))
+        return self._hold("crm_keeps_failing", mapped, tried, told_by(exc), trouble)
+
+    def _ask_a_person(
+        self, mapped: Mapped, since: datetime, exc: RemoteError | None = None
+    ) -> Step:
+        """A target that cannot be asked may have this order: who releases it sends it once more. `exc` is
+        what the call ended in; without one it is an earlier call of which nobody knows.
+        """
+        self._claim = replace(self._claim, uncertain_since=since, lookups=0)
+        tried = self._tried("map", "held")
+        if exc is not None:
+            tried = self._tried("create", "uncertain", exc.status, told_by(exc))
+        return self._hold(orders.NO_LOOKUP, mapped, tried, told_by(exc))
 
     def _others_went_through(self, since: datetime | None) -> bool:
         claim = self._claim
@@ -228,7 +208,7 @@ class Verdicts:
         woke: bool,
         changed: bool = False,
     ) -> Step:
-        problems, target_id = _problems(mapped) or [], target_ids[0]
+        problems, target_id = problems_of(mapped) or [], target_ids[0]
         if len(target_ids) > 1:
             log.critical("order_doubled", target_ids=target_ids)
             problems.append(orders.doubled_problem(target_ids))
@@ -244,114 +224,3 @@ class Verdicts:
         other = orders.doubled(self._r.ledger, self._claim, target_id)
         if other is not None:
             log.critical("order_doubled", target_ids=[other, target_id])
-
-    # --- what is recorded -------------------------------------------------------------------------
-
-    def _hold(
-        self,
-        reason: str,
-        mapped: Mapped,
-        tried: Try,
-        said: str = "",
-        trouble: Trouble | None = None,
-    ) -> Step:
-        # What an earlier try may have made is still to be looked up once a person has released it.
-        outcome = Outcome(
-            "held",
-            reason,
-            _problems(mapped, reason, said),
-            uncertain_since=self._claim.uncertain_since,
-            lookups=self._claim.lookups,
-            trouble=trouble or self._claim.trouble,
-        )
-        self._record(outcome, tried)
-        log.warning("order_held", reason=reason)
-        return Step()
-
-    def _wait(
-        self,
-        reason: str,
-        pause: float,
-        mapped: Mapped,
-        tried: Try | None,
-        *,
-        counts: bool = True,
-        trouble: Trouble | None = None,
-        said: str = "",
-    ) -> Step:
-        outcome = Outcome(
-            "waiting",
-            reason,
-            _problems(mapped, reason, said),
-            next_try_at=self._now() + timedelta(seconds=pause),
-            uncertain_since=self._claim.uncertain_since,
-            lookups=self._claim.lookups,
-            counts=counts,
-            trouble=trouble or self._claim.trouble,
-        )
-        self._record(outcome, tried)
-        if tried is not None:
-            log.warning("order_waits", reason=reason, seconds=round(pause, 1))
-        return Step(wait=pause if counts else None)
-
-    def _wait_uncertain(
-        self,
-        mapped: Mapped,
-        since: datetime,
-        lookups: int,
-        pause: float,
-        exc: ClientError | None,
-        kind: str,
-        *,
-        woke: bool = False,
-        trouble: Trouble | None = None,
-    ) -> Step:
-        outcome = Outcome(
-            "waiting",
-            "uncertain",
-            _problems(mapped),
-            next_try_at=self._now() + timedelta(seconds=pause),
-            uncertain_since=since,
-            lookups=lookups,
-            counts=exc is not None,
-            trouble=trouble or self._claim.trouble,
-        )
-        what = "not_found" if exc is None else "uncertain" if kind == "create" else "failed"
-        tried = self._tried(kind, what, getattr(exc, "status", None), _said(exc))
-        self._record(outcome, tried)
-        log.warning("order_uncertain", seconds=round(pause, 1), lookups=lookups)
-        return Step(wait=pause, woke=woke)
-
-    def _tried(self, kind: str, outcome: str, status: int | None = None, said: str = "") -> Try:
-        took = int((time.monotonic() - self._clock) * 1000)
-        return Try(kind, self._started_at, took, outcome, status, said, self._task_id)
-
-    def _record(self, outcome: Outcome, tried: Try | None) -> bool:
-        ledger, claim = self._r.ledger, self._claim
-        return _insist(lambda: orders.record(ledger, claim, outcome, tried, self._now()))
-
-    def _now(self) -> datetime:
-        return self._r.ledger.now()
-
-
-def _insist(record: Callable[[], bool]) -> bool:
-    """What a remote has told us is not thrown away because the ledger is away for a moment."""
-    for pause in STORE_RETRIES:
-        try:
-            return record()
-        except LedgerUnavailable:
-            log.warning("ledger_unavailable", seconds=pause)
-            time.sleep(pause)
-    return record()
-
-
-def _said(exc: ClientError | None) -> str:
-    return "" if exc is None else getattr(exc, "excerpt", "") or str(exc)
-
-
-def _problems(mapped: Mapped, reason: str = "", said: str = "") -> list[dict[str, Any]] | None:
-    """What a clerk is shown: the mapping's findings, and what the CRM said."""
-    problems = [problem.to_dict() for problem in mapped.problems]
-    if said:
-        problems.append({"code": reason, "level": "held", "field": "", "detail": said})
-    return problems or None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import settings
-from connectors import kinds
+from connectors import registry
 from settings import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +69,7 @@ def load(tmp_path):
         os.environ.update({"ORDERBRIDGE_DATA": str(tmp_path), **VARIABLES, **environment})
         os.environ.setdefault("ORDERBRIDGE_CONNECTIONS", str(file))
         chosen = settings.load(tmp_path / ".env")
-        kinds.check(chosen)
+        registry.check(chosen)
         return chosen
 
     yield load
@@ -78,7 +78,7 @@ def load(tmp_path):
 
 
 def own(chosen, name):
-    return kinds.own_settings(chosen.connection(name))
+    return registry.own_settings(chosen.connection(name))
 
 
 def test_good_file_is_read_with_its_variables_secret_files_and_defaults(load):

@@ -12,7 +12,7 @@ import typer
 
 from cli.app import app
 from connection import COMMON
-from connectors import kinds
+from connectors import registry
 from mapping.problems import codes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,7 +105,7 @@ def test_configuration_gives_the_default_of_every_number(name, default):
 
 def own_keys():
     """(kind, key, field) of every kind of connection."""
-    for kind in kinds.KINDS.values():
+    for kind in registry.KINDS.values():
         for key, field in kind.keys.items():
             yield kind.name, key, field
 
@@ -132,7 +132,7 @@ def test_configuration_says_what_each_key_of_a_kind_is_and_its_default(kind, key
 
 
 def test_configuration_names_no_key_that_no_kind_has():
-    for kind in kinds.KINDS.values():
+    for kind in registry.KINDS.values():
         assert set(table_of(kind.name)) == set(kind.keys)
     common = section(CONFIGURATION, "Keys of every connection")
     assert {name for cells in rows(common) for name in coded(cells[0])} == set(COMMON)

@@ -9,7 +9,7 @@ import pytest
 
 import settings
 from connection import PROFILES
-from connectors import kinds
+from connectors import registry
 from settings import SettingsError
 
 REAL = {
@@ -38,7 +38,7 @@ def load(tmp_path):
             lines = "".join(f"{name}='{value}'\n" for name, value in recorded.items())
             (tmp_path / "run.env").write_text(lines)
         chosen = settings.load(tmp_path / ".env")
-        kinds.check(chosen)
+        registry.check(chosen)
         return chosen
 
     yield load
@@ -47,7 +47,7 @@ def load(tmp_path):
 
 
 def own(chosen, name):
-    return kinds.own_settings(chosen.connection(name))
+    return registry.own_settings(chosen.connection(name))
 
 
 def test_nothing_configured_is_the_sandbox(load, tmp_path):
@@ -88,7 +88,7 @@ def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_p
 
 
 def _profiles(chosen):
-    return [kinds.profile_of(one) for one in chosen.connections.values()]
+    return [registry.profile_of(one) for one in chosen.connections.values()]
 
 
 def test_a_profile_of_one_file_is_refused_with_the_steps(load, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from ledger.orders import Arrived, Outcome, Try
 from ledger.updates import Asked
 from mapping.updates import UpdateRequest
 from settings import SettingsError
-from tasks import polling
+from tasks import backfilling, polling
 from tasks.storing import Polled
 
 SHOP = "okliving"
@@ -175,7 +175,7 @@ def test_who_read_past_days_is_kept_also_when_the_shop_did_not_answer(ledger, mo
     def fails(*_args, **_more):
         raise polling.PollFailed("okliving could not be read")
 
-    monkeypatch.setattr(polling, "backfill", fails)
+    monkeypatch.setattr(backfilling, "backfill", fails)
     day = date(2026, 11, 20)
     with pytest.raises(Failed, match="could not be read"):
         reading.backfill(resources(ledger), SHOP, day, day, who="petro", on_day=list)
@@ -184,7 +184,7 @@ def test_who_read_past_days_is_kept_also_when_the_shop_did_not_answer(ledger, mo
 
 
 def test_a_poll_by_hand_is_no_act_and_wants_a_known_connection(ledger, monkeypatch):
-    monkeypatch.setattr(polling, "poll_after", lambda *_args, **_more: Polled(pages=1))
+    monkeypatch.setattr(backfilling, "poll_after", lambda *_args, **_more: Polled(pages=1))
     assert reading.fetch(resources(ledger), SHOP).pages == 1
     with pytest.raises(Wrong, match="no shop called 'nobody'"):
         reading.fetch(resources(ledger), "nobody")

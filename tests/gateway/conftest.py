@@ -10,7 +10,7 @@ import pytest
 from gateway_calls import KEY, OTHER_KEY
 
 import settings
-from connectors import kinds
+from connectors import registry
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 
@@ -20,7 +20,7 @@ with pytest.MonkeyPatch.context() as _patch:
     settings.current.cache_clear()
     from gateway.app import create_app
     from tasks.app import app
-    from tasks.resources import Resources, load_profile
+    from tasks.resources import Resources
 
     assert app.conf.broker_url
 settings.current.cache_clear()
@@ -57,7 +57,7 @@ def read_settings(monkeypatch, tmp_path):
             patch.setenv("ORDERBRIDGE_DATA", str(tmp_path))
             patch.setenv("ORDERBRIDGE_SANDBOX", "1")
             chosen = settings.load(tmp_path / "no.env")
-            kinds.check(chosen)
+            registry.check(chosen)
             return chosen
 
     return read
@@ -90,8 +90,8 @@ def gateway(migrated, read_settings, tmp_path, rung):
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
             sources=dict.fromkeys(chosen.source_names),
-            targets={},
-            profiles={"okliving": load_profile(chosen, "okliving")},
+            targets=dict.fromkeys(chosen.target_names),
+            profiles={"okliving": registry.joined(*chosen.connections.values())},
         )
         app = create_app(resources)
         return SimpleNamespace(

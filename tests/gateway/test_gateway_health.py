@@ -9,6 +9,7 @@ import fakeredis
 import pytest
 from flask import Flask
 
+import lanes
 from gateway import server
 from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
 from ledger import connections
@@ -26,11 +27,14 @@ def r(tmp_path):
     ledger = open_ledger(url)
     store = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     store.set(SEEN_KEY, "1")
+    lanes.sign(store, lanes.USED)
     yield SimpleNamespace(
         ledger=ledger,
         redis=store,
         sources={"okliving": None},
-        settings=SimpleNamespace(fetch_interval=10),
+        targets={"onebox": None},
+        feeds={"okliving": None},
+        settings=SimpleNamespace(fetch_interval=10, mode="live"),
     )
     ledger.close()
 
@@ -79,7 +83,7 @@ def test_shop_that_was_not_read_for_long_is_missing(r, interval, age, ready):
 
 
 def test_every_shop_must_be_read(r):
-    r.sources["second"] = None
+    r.feeds["second"] = None
     polled(r, NOW)
     assert not_ready(r, NOW) == ["second was not read yet"]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from connectors.kinds import KINDS
+from connectors.registry import KINDS
 from run import system
 from run.system import RunError
 

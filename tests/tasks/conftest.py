@@ -14,6 +14,7 @@ import pytest
 
 import settings
 from clients.limits import Rate, Slots
+from connectors import okliving, onebox, registry
 from ledger.database import Ledger
 from ledger.migrate import upgrade
 
@@ -160,7 +161,8 @@ def migrated_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def profile():
     chosen = chosen_settings(Path(SURROUNDINGS["ORDERBRIDGE_DATA"]))
-    return resources.load_profile(chosen, "okliving")
+    shop, box = (chosen.connections[name] for name in ("okliving", "onebox"))
+    return registry.joined(shop, box)
 
 
 @pytest.fixture
@@ -169,9 +171,10 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
     built = []
     shutil.copy(migrated_file, tmp_path / "ledger.db")
     # The real ones take a second to read the machine's certificates, and the profile half of one.
-    monkeypatch.setattr(resources, "OkLiving", lambda *_, **__: FakeShop())
-    monkeypatch.setattr(resources, "OneBox", lambda *_, **__: FakeBox())
-    monkeypatch.setattr(resources, "load_profile", lambda *_: profile)
+    monkeypatch.setattr(okliving, "OkLiving", lambda *_, **__: FakeShop())
+    monkeypatch.setattr(onebox, "OneBox", lambda *_, **__: FakeBox())
+    monkeypatch.setattr(okliving, "load_source", lambda *_: profile.source)
+    monkeypatch.setattr(onebox, "load_target", lambda *_: profile.target)
     remembered = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     monkeypatch.setattr(
         resources, "RedisMemory", lambda _, name: memory.RedisMemory(remembered, name)
@@ -182,13 +185,22 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
         real = resources.build(with_own(chosen, "onebox", **box or {}))
         onebox = real.targets["onebox"].settings
         built.append(real)
+        source = real.sources["okliving"]
+        # No Redis of its own answers here.
+        sources = {
+            "okliving": replace(
+                source,
+                slots=Slots(store, "okliving", source.settings.concurrency, source.settings.lease),
+                read_slots=Slots(store, "okliving:read", 2, source.settings.lease),
+            )
+        }
         target = replace(
             real.targets["onebox"],
             slots=Slots(store, "onebox", onebox.concurrency, onebox.lease),
             read_slots=Slots(store, "onebox:read", resources.MOST_READS, onebox.lease),
             rate=Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
         )
-        return replace(real, redis=redis or store, targets={"onebox": target})
+        return replace(real, redis=redis or store, sources=sources, targets={"onebox": target})
 
     yield build
     for real in built:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
+from task_remotes import with_client
 
 from clients import errors
 from clients.errors import PhoneTaken, Rejected, StoreUnavailable
@@ -18,9 +19,12 @@ from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from simulator.samples import reference_order
 from tasks import creating, verdicts
-from tasks.creating import NoTimeLeft
+from tasks import outcomes as recording
+from tasks.calling import NoTimeLeft
+from tasks.doorbell import due_of
 from tasks.gate import Gate
-from tasks.verdicts import ALIKE, Step
+from tasks.outcomes import Step
+from tasks.verdicts import ALIKE
 
 BOX = "onebox"
 
@@ -496,13 +500,13 @@ def test_doubled_order_is_adopted_and_shouted_about(r, clock, monkeypatch):
 
 def test_late_holder_whose_lease_runs_out_begins_no_call(r, clock, monkeypatch):
     pk = give(r)
-    mapped = r.profiles["okliving"].map
+    read = r.profiles["okliving"].read
 
     def slow(_profile, raw):
         clock.go(45)
-        return mapped(raw)
+        return read(raw)
 
-    monkeypatch.setattr(type(r.profiles["okliving"]), "map", slow)
+    monkeypatch.setattr(type(r.profiles["okliving"]), "read", slow)
     assert carry(r, pk).wait == 5.0
     assert box(r).calls == []
     assert row(r).tries == 0
@@ -513,7 +517,7 @@ def test_no_time_left_is_no_error_of_a_client():
 
 
 def test_what_the_crm_said_survives_a_moment_without_the_ledger(r, clock, monkeypatch):
-    monkeypatch.setattr(verdicts.time, "sleep", lambda _: None)
+    monkeypatch.setattr(recording.time, "sleep", lambda _: None)
     record, away = orders.record, [LedgerUnavailable("away")] * 3
 
     def flaky(*given):
@@ -521,7 +525,7 @@ def test_what_the_crm_said_survives_a_moment_without_the_ledger(r, clock, monkey
             raise away.pop()
         return record(*given)
 
-    monkeypatch.setattr(verdicts.orders, "record", flaky)
+    monkeypatch.setattr(recording.orders, "record", flaky)
     carry(r, give(r))
     assert row(r).state == "created"
 
@@ -954,13 +958,11 @@ def test_refused_look_up_clears_nothing_that_is_said_of_what_is_sent(r, clock):
 def test_orders_own_target_decides_where_it_goes(r, clock):
     pk = give(r)
     other = dataclasses.replace(
-        r.targets[BOX],
+        with_client(r.targets[BOX], type(box(r))(), r.profiles["okliving"]),
         connection=dataclasses.replace(r.targets[BOX].connection, name="other"),
-        client=type(box(r))(),
         gate=Gate(r.ledger, "other"),
     )
     r.targets["other"] = other
-    r.profiles["okliving to other"] = r.profiles["okliving"]
     move = update(orders.ORDERS).values(target="other")
     r.ledger.write(lambda db: db.execute(move))
     step = carry(r, pk)
@@ -1005,7 +1007,7 @@ def test_order_without_a_turn_under_the_rate_limit_is_parked(make, clock, monkey
 
 
 def test_parked_members_name_their_order():
-    assert creating.due_of("shop:with:colons:17") == Due(17, "shop:with:colons")
+    assert due_of("shop:with:colons:17") == Due(17, "shop:with:colons")
 
 
 # --- the worker's guard -----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from clients import errors
 from clients.errors import IllegalTransition, NotFound, Rejected, StoreUnavailable
 from clients.limits import Rate, Slots
+from connectors import okliving
 from ledger import connections, orders, tides, updates, waking
 from ledger.orders import Arrived, NotPossible
 from ledger.tides import Bounds
@@ -78,7 +79,7 @@ def with_shop(make, clock, store):
         built = make(mode=changes.pop("mode", "live"), uncertain_wait=WAIT, **changes)
         source = replace(
             built.sources[SHOP],
-            client=shop or FakeShop(),
+            connector=okliving.join(shop or FakeShop(), built.profiles[SHOP].source, "okl-"),
             slots=Slots(store, SHOP, 2, LEASE),
             rate=Rate(store, SHOP, 0),
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, insert, select
+from task_remotes import with_client
 
 from clients import errors
 from clients.errors import Forbidden, TimedOut
@@ -62,7 +62,7 @@ def clock(clock, r, monkeypatch):
 @pytest.fixture
 def box(r):
     found = Box()
-    r.targets["onebox"] = replace(r.targets["onebox"], client=found)
+    r.targets["onebox"] = with_client(r.targets["onebox"], found, r.profiles[SHOP])
     return found
 
 
@@ -71,6 +71,11 @@ def known(r, clock, box):
     """The ledger knows the process."""
     create(r, "1")
     return box
+
+
+def read_once(r):
+    target = r.targets["onebox"]
+    reading.read(target, target.connector.listener, ["okl-0"])
 
 
 def create(r, order_id):
@@ -135,9 +140,9 @@ def outcome(r, hook_id):
 def test_hook_and_box_together(r, box, is_known, row, fields, expected):
     if is_known:
         create(r, "1")
-    reading.read(r.targets["onebox"], r.profiles[SHOP], ["okl-0"])
+    read_once(r)
     box.row = {"statusid": "71"}
-    reading.read(r.targets["onebox"], r.profiles[SHOP], ["okl-0"])
+    read_once(r)
     box.row = row
     hook(r, **fields)
     assert made(r) == expected
@@ -504,10 +509,10 @@ def test_a_box_that_forgets_the_names_for_a_while_makes_nothing_twice(r, known, 
     assert made(r) == [("ship",)]
     again = Box(statusid="73")
     again.names = Forbidden("not today")
-    r.targets["onebox"] = replace(r.targets["onebox"], client=again)
+    r.targets["onebox"] = with_client(r.targets["onebox"], again, r.profiles[SHOP])
     look()
     again.names = STAGES
-    reading._kept[again].ask_at = float("-inf")
+    r.targets["onebox"].connector.listener.ask_at = float("-inf")
     look()
     assert made(r) == [("ship",)]
 
@@ -519,7 +524,7 @@ def test_a_call_waits_a_while_for_the_name_of_its_stage(r, known, clock):
     wait = listening.act(r, hook_id)
     assert wait is not None
     known.names = STAGES
-    reading._kept[known].ask_at = float("-inf")
+    r.targets["onebox"].connector.listener.ask_at = float("-inf")
     clock.go(wait)
     listening.act(r, hook_id)
     assert made(r) == [("process",), ("complete",)]
@@ -547,10 +552,10 @@ def test_a_process_that_cannot_be_worked_off_stops_no_other(r, box, clock, monke
     box.row = {"statusid": "74"}
     real = reconciling.stand
 
-    def breaks(profile, process, said):
+    def breaks(profile, process, said, origin):
         if process.order_id == "0":
             raise ValueError
-        return real(profile, process, said)
+        return real(profile, process, said, origin)
 
     monkeypatch.setattr(reconciling, "stand", breaks)
     clock.go(3600)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, Unreachable
+from clients.limits import Turn
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
@@ -23,10 +24,11 @@ from ledger.orders import Outcome
 from ledger.tides import Bounds
 from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
-from tasks import paging, polling, storing
+from tasks import backfilling, paging, polling, storing, windows
 from tasks.memory import RedisMemory
-from tasks.polling import CLOCK_CHANGE_OVERLAP, PollFailed, PollRunning
+from tasks.polling import PollFailed, PollRunning
 from tasks.storing import Polled
+from tasks.windows import CLOCK_CHANGE_OVERLAP
 
 KYIV = ZoneInfo("Europe/Kyiv")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -74,16 +76,16 @@ def asked(r):
 def test_overlap_covers_the_hour_around_a_clock_change(change):
     for minutes in range(-170, 170, 10):
         watermark = change + timedelta(minutes=minutes)
-        wide = polling.overlap(watermark, watermark + timedelta(minutes=1), KYIV, USUAL)
+        wide = windows.overlap(watermark, watermark + timedelta(minutes=1), KYIV, USUAL)
         assert wide == CLOCK_CHANGE_OVERLAP
     for hours in (-5, 5):
         calm = change + timedelta(hours=hours)
-        assert polling.overlap(calm, calm + timedelta(minutes=1), KYIV, USUAL) == USUAL
+        assert windows.overlap(calm, calm + timedelta(minutes=1), KYIV, USUAL) == USUAL
 
 
 def test_overlap_that_is_set_wider_stays_so():
     wide = timedelta(hours=2)
-    assert polling.overlap(BACK, BACK, KYIV, wide) == wide
+    assert windows.overlap(BACK, BACK, KYIV, wide) == wide
 
 
 @pytest.mark.parametrize("change", [FORWARD, BACK])
@@ -156,16 +158,13 @@ def test_start_from_now_means_the_first_attempt_although_it_fails(make):
 def laws():
     """A function of plain values: next_watermark with nothing built but settings."""
 
-    class Chosen:
-        start_from = EVERYTHING
-
     class Given:
-        connection = Chosen
+        start_from = EVERYTHING
 
     def law(before, newest, now, lag):
         held = Poll("okliving", "token", before, now)
         certain_to = now - timedelta(seconds=lag)
-        return polling.next_watermark(Given, held, Polled(newest=newest), certain_to)
+        return windows.next_watermark(Given, held, Polled(newest=newest), certain_to)
 
     return law
 
@@ -450,10 +449,10 @@ def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monke
     shop(r).answer = lambda _: {"orders": changed}
     differs = storing._differs
 
-    def breaks(profile, before, now):
-        if "breaks" in now:
+    def breaks(r, source, target, texts):
+        if "breaks" in texts[1]:
             raise RecursionError
-        return differs(profile, before, now)
+        return differs(r, source, target, texts)
 
     monkeypatch.setattr(storing, "_differs", breaks)
     poll(r)
@@ -580,9 +579,9 @@ def test_each_page_takes_its_turn_under_the_rate_of_the_shop(r):
     class Counted:
         taken = 0
 
-        def acquire(self, _):
+        def reserve(self, _):
             self.taken += 1
-            return 0.5 if self.taken == 2 else 0.0
+            return None if self.taken == 2 else Turn(0.0, lambda _: None)
 
     rate = Counted()
     source = replace(r.sources["okliving"], rate=rate)
@@ -694,7 +693,7 @@ def test_backfill_reads_whole_shop_days_trusts_no_key_and_moves_no_cursor(r, sto
     poll(r)
     before, days = watermark(r), []
     r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
-    total = polling.backfill(
+    total = backfilling.backfill(
         r,
         "okliving",
         lambda _: None,
@@ -716,10 +715,10 @@ def test_poll_after_waits_for_the_running_one(r, monkeypatch):
     monkeypatch.setattr(
         polling.time, "sleep", lambda _: connections.fail_poll(r.ledger, held, NOW, "ended")
     )
-    assert polling.poll_after(r, "okliving", lambda _: None, patience=30.0).pages == 1
+    assert backfilling.poll_after(r, "okliving", lambda _: None, patience=30.0).pages == 1
 
 
 def test_patience_ends(r):
     connections.begin_poll(r.ledger, "okliving", datetime.now(UTC), 60)
     with pytest.raises(PollRunning):
-        polling.poll_after(r, "okliving", lambda _: None, patience=0.0)
+        backfilling.poll_after(r, "okliving", lambda _: None, patience=0.0)

@@ -2,66 +2,28 @@
 
 In: connections as the settings have them. Out: a connection's own settings, typed. Fails with
 `SettingsError`, which names file, line and key (or the variable) and what was probably meant. Called by
-everything that starts, before it opens anything. A new kind is one line in KINDS.
+everything that starts, before it opens anything. A new kind is its own modules and one line in KINDS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from marshmallow import Schema, ValidationError
+from marshmallow import ValidationError
 
-from connection import COMMON, PROFILES, Connection
-from connectors.okliving_settings import OkLivingSchema
-from connectors.onebox_settings import OneBoxSchema
+from connection import COMMON, Connection
+from connectors import okliving, onebox
+from connectors.kind import Kind
+from connectors.ports import Connector, Means
+from mapping.profile import Profile, join
+from mapping.source_profile import SourceProfile
+from mapping.target_profile import TargetProfile
 from settings import Settings, SettingsError, suggestion
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of system. `stand_in` is what `python -m simulator` calls its double, `profile`
-    the shipped one.
-    """
-
-    name: str
-    schema: type[Schema]
-    brings: bool
-    receives: bool
-    is_read: bool
-    stand_in: str
-    profile: str
-
-    @property
-    def keys(self) -> Mapping[str, Any]:
-        """Its own keys: the schema's fields."""
-        return self.schema().fields
-
-
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "okliving",
-            OkLivingSchema,
-            brings=True,
-            receives=False,
-            is_read=True,
-            stand_in="shop",
-            profile="okliving.yaml",
-        ),
-        Kind(
-            "onebox",
-            OneBoxSchema,
-            brings=False,
-            receives=True,
-            is_read=False,
-            stand_in="crm",
-            profile="onebox.yaml",
-        ),
-    )
+KINDS: dict[str, Kind] = {
+    "okliving": okliving.KIND,
+    "onebox": onebox.KIND,
 }
 
 
@@ -103,7 +65,26 @@ def kind_of(one: Connection) -> Kind:
 
 def profile_of(one: Connection) -> Path:
     """Its own profile, else the one that its kind is shipped with."""
-    return one.profile or PROFILES / kind_of(one).profile
+    return kind_of(one).profile_of(one)
+
+
+def mapping_of(one: Connection) -> SourceProfile | TargetProfile | None:
+    """The profile by which this connection maps, if its kind does. Raises ProfileError."""
+    kind = kind_of(one)
+    return None if kind.mapping is None else kind.mapping(one, own_settings(one))
+
+
+def joined(source: Connection, target: Connection) -> Profile | None:
+    """Both sides of a flow, where both map by a profile. Raises ProfileError."""
+    reads, composes = mapping_of(source), mapping_of(target)
+    if not isinstance(reads, SourceProfile) or not isinstance(composes, TargetProfile):
+        return None
+    return join(reads, composes, source.prefix)
+
+
+def connect(one: Connection, own: Any, means: Means) -> Connector:
+    """What this connection, with these own settings, can do."""
+    return kind_of(one).open(one, own, means)
 
 
 def _first(exc: ValidationError, one: Connection, kind: Kind) -> tuple[str, str]:
