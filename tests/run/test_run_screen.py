@@ -127,3 +127,10 @@ def test_counts_of_a_while_ago_are_told_as_such():
     ago = drawn(View(Snapshot({"created": 7_000_000}, (), NOW, NOW - timedelta(seconds=90))))
     assert "counted" not in now
     assert "orders counted 1 min ago" in ago
+
+
+def test_a_lane_that_nobody_serves_or_that_is_late_is_named():
+    seen = Snapshot({}, (), NOW, late=("updates",))
+    text = drawn(View(seen, {"create": 0, "updates": 3}, unserved=("create",)))
+    assert "create 0 nobody serves it" in text
+    assert "updates 3 late" in text
