@@ -83,7 +83,9 @@ def gateway(migrated, read_settings, tmp_path, rung):
             ledger=ledger,
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
-            sources=dict.fromkeys(chosen.shops),
+            sources=dict.fromkeys(
+                chosen.shops, SimpleNamespace(connector=SimpleNamespace(feed="some"))
+            ),
             targets=dict.fromkeys(chosen.boxes),
             profiles={"okliving": load_profile(chosen, "okliving")},
         )
