@@ -89,7 +89,9 @@ def gateway(migrated, read_settings, tmp_path, rung):
             ledger=ledger,
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
-            sources=dict.fromkeys(chosen.source_names),
+            sources=dict.fromkeys(
+                chosen.source_names, SimpleNamespace(connector=SimpleNamespace(feed="some"))
+            ),
             targets=dict.fromkeys(chosen.target_names),
             profiles={"okliving": registry.joined(*chosen.connections.values())},
         )

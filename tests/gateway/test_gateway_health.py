@@ -12,9 +12,12 @@ from flask import Flask
 import lanes
 from gateway import server
 from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
-from ledger import connections
+from ledger import connections, hooks, orders, updates
 from ledger.database import open_ledger
+from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
+from ledger.orders import Arrived
+from ledger.updates import Asked
 from settings import SettingsError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -34,7 +37,9 @@ def r(tmp_path):
         sources={"okliving": None},
         targets={"onebox": None},
         feeds={"okliving": None},
-        settings=SimpleNamespace(fetch_interval=10, mode="live"),
+        settings=SimpleNamespace(
+            fetch_interval=10, connections={"okliving": SimpleNamespace(mode="live")}
+        ),
     )
     ledger.close()
 
@@ -102,6 +107,35 @@ def test_worker_that_is_not_seen_and_redis_that_is_away(r):
     r.redis = fakeredis.FakeRedis(server=fakeredis.FakeServer(), connected=False)
     r.redis.connection_pool.connection_kwargs["server"].connected = False
     assert not_ready(r, NOW) == ["Redis does not answer"]
+
+
+def test_a_lane_that_nobody_serves_is_named(r):
+    polled(r, NOW)
+    r.redis.delete("ob:lane:create:seen")
+    assert not_ready(r, NOW) == ["nobody serves the lane create"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "closed", "late"), [(14, False, 0), (16, False, 1), (16, True, 0)]
+)
+def test_a_lane_is_late_unless_its_connection_is_closed(r, minutes, closed, late):
+    polled(r, NOW)
+    came = NOW - timedelta(minutes=minutes)
+    arrived = [Arrived("1", "okl-1", "{}", "h", came)]
+    orders.store(r.ledger, "okliving", "onebox", arrived, came, lambda *_: True)
+    if closed:
+        connections.close(r.ledger, "onebox", "person", NOW, 0.0, "")
+    said = ["the lane create is late: something has been due for over 15 minutes"]
+    assert not_ready(r, NOW) == said[:late]
+
+
+def test_the_lane_of_updates_is_late_by_queues_and_by_hook_calls(r):
+    long_ago = NOW - timedelta(hours=1)
+    assert late_lanes(r.ledger, ["onebox"], ["okliving"], NOW) == []
+    hooks.keep(r.ledger, "okliving", "okl-1", {}, long_ago)
+    assert late_lanes(r.ledger, ["onebox"], [], NOW) == ["updates"]
+    updates.accept(r.ledger, Asked("okliving", "1", digest="d", origin="t", note="x"), long_ago)
+    assert late_lanes(r.ledger, [], ["okliving"], NOW) == ["updates"]
 
 
 def test_ledger_that_is_away(r, tmp_path):

@@ -17,6 +17,7 @@ TASK_CODES = [
     "crm_keeps_failing",
     "order_doubled",
     "target_not_configured",
+    "uncertain_no_lookup",
     "total_mismatch",
     "unreadable",
     "recipient_phone_missing",

@@ -134,3 +134,10 @@ def test_each_source_has_its_own_last_poll_where_there_are_several():
     assert "last poll: north 0 s ago, south not yet" in drawn(
         View(Snapshot({"created": 7}, (), NOW, NOW, polls))
     )
+
+
+def test_a_lane_that_nobody_serves_or_that_is_late_is_named():
+    seen = Snapshot({}, (), NOW, late=("updates",))
+    text = drawn(View(seen, {"create": 0, "updates": 3}, unserved=("create",)))
+    assert "create 0 nobody serves it" in text
+    assert "updates 3 late" in text

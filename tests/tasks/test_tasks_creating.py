@@ -500,13 +500,14 @@ def test_doubled_order_is_adopted_and_shouted_about(r, clock, monkeypatch):
 
 def test_late_holder_whose_lease_runs_out_begins_no_call(r, clock, monkeypatch):
     pk = give(r)
-    read = r.profiles["okliving"].read
+    profile = r.profiles["okliving"].source
+    read = profile.read
 
     def slow(_profile, raw):
         clock.go(45)
         return read(raw)
 
-    monkeypatch.setattr(type(r.profiles["okliving"]), "read", slow)
+    monkeypatch.setattr(type(profile), "read", slow)
     assert carry(r, pk).wait == 5.0
     assert box(r).calls == []
     assert row(r).tries == 0

@@ -78,7 +78,7 @@ def test_lost_lease_is_held_without_a_call(r, clock):
 def test_retry_alone_sends_nothing(r, clock):
     pk = give(r)
     lose(r, pk)
-    orders.retry(r.ledger, pk, clock.now)
+    orders.retry(r.ledger, pk, clock.now, who="olena")
     carry(r, pk)
     assert is_held(r)
     assert len(box(r).sent()) == 1
@@ -87,11 +87,11 @@ def test_retry_alone_sends_nothing(r, clock):
 def test_who_releases_it_sends_it_once_more_and_no_further(r, clock):
     pk = give(r)
     lose(r, pk)
-    orders.release(r.ledger, pk, clock.now)
+    orders.release(r.ledger, pk, clock.now, who="olena")
     lose(r, pk)
     assert is_held(r)
     assert len(box(r).sent()) == 2
-    orders.release(r.ledger, pk, clock.now)
+    orders.release(r.ledger, pk, clock.now, who="olena")
     carry(r, pk)
     assert (row(r).state, len(box(r).sent())) == ("created", 3)
 
@@ -100,7 +100,7 @@ def test_a_doubt_that_was_accepted_before_is_no_leave_to_send_twice(r, clock):
     pk = give(r, total="1.00")
     carry(r, pk)
     assert row(r).reason == "total_mismatch"
-    orders.release(r.ledger, pk, clock.now)
+    orders.release(r.ledger, pk, clock.now, who="olena")
     lose(r, pk)
     clock.go(100)
     carry(r, pk)

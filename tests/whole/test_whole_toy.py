@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from whole.system import ROOT, System
 
+import lanes
 from ledger import orders
 
 pytestmark = pytest.mark.whole
@@ -58,9 +59,11 @@ def test_orders_of_a_toy_arrive_once_beside_all_others(tmp_path, database_url):
     with ToySystem(tmp_path, database_url) as system:
         given = system.give(5)
         system.give_toys("1", "2", "3")
+        assert lanes.unserved(system.valkey.client) == list(lanes.USED)
         system.worker()
         system.beat()
         system.wait_created(8)
+        assert lanes.unserved(system.valkey.client) == []
         assert sorted(system.arrived()) == ["toyshop-1", "toyshop-2", "toyshop-3"]
         assert system.row("1").target_id == "TOYSHOP-1"
         assert len(system.crm.processes) == len(given)
@@ -80,7 +83,7 @@ def test_unanswered_create_of_a_target_that_cannot_be_asked_waits_for_a_person(
         time.sleep(3)
         assert (system.arrived(), system.stands("1")) == (["toyshop-1", "toyshop-2"], HELD)
         (system.toys / "toybox" / "lose-toyshop-1").unlink()
-        orders.release(system.ledger, system.row("1").pk, datetime.now(UTC))
+        orders.release(system.ledger, system.row("1").pk, datetime.now(UTC), who="olena")
         system.wait_created(2)
         assert system.arrived().count("toyshop-1") == 2
 

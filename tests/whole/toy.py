@@ -92,7 +92,7 @@ def connect(one, own, _means):
 def connection(name, target=None):
     """A toy connection; its folder has its name."""
     kind = "toybox" if target is None else "toy"
-    own = {"folder": os.path.join(os.environ["TOY_FOLDER"], name)}
+    own = {"folder": str(Path(os.environ["TOY_FOLDER"]) / name)}
     return Connection(
         name, kind, target, None, f"{name}-", "live", own, "toy", {}, EVERYTHING, 600, 0
     )
