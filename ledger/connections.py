@@ -9,16 +9,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Table, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger
-from ledger.models import Cursor, Gate
-
-CURSORS = cast("Table", Cursor.__table__)
-GATES = cast("Table", Gate.__table__)
+from ledger.tables import CURSORS, GATES
 
 # Before the name of who met what looked like the connection's fault, among those that failed in a row.
 SUSPECT = "!"

@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, select, text, update
+from sqlalchemy import Connection, and_, bindparam, select, text, update
 
 from ledger.database import Ledger
 from ledger.hooks import REPEATED_WITHIN
-from ledger.models import IS_WATCHED, Order
-from ledger.updates import UPDATES, Asked, KeyReused, Refusal, accept_in, refuse_in
-
-ORDERS = cast("Table", Order.__table__)
+from ledger.tables import IS_WATCHED, ORDERS, UPDATES
+from ledger.updates import Asked, KeyReused, Refusal, accept_in, refuse_in
 
 LONGEST_STAGE = 100
 LONGEST_NUMBER = 64

@@ -14,13 +14,11 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, Table, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, func, insert, or_, select, update
 
 from ledger.database import Ledger
-from ledger.models import HookCall
 from ledger.orders import EARLY
-
-HOOKS = cast("Table", HookCall.__table__)
+from ledger.tables import HOOKS
 
 # Calls of one process that are worked off in one go.
 MOST_TOGETHER = 100

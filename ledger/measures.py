@@ -15,14 +15,12 @@ from sqlalchemy import Connection, Table, func, literal, or_, select, text
 
 from ledger import orders, tallies
 from ledger.database import Ledger
-from ledger.models import IS_UNDONE, Attempt, HookCall, UpdateAttempt, UpdateQueue
+from ledger.tables import ATTEMPTS, HOOKS, IS_UNDONE, QUEUES, UPDATE_ATTEMPTS
 from ledger.tallies import Counts
 
-QUEUES = cast("Table", UpdateQueue.__table__)
-HOOKS = cast("Table", HookCall.__table__)
 LANES = {
-    "orders": cast("Table", Attempt.__table__),
-    "updates": cast("Table", UpdateAttempt.__table__),
+    "orders": ATTEMPTS,
+    "updates": UPDATE_ATTEMPTS,
 }
 
 WINDOW = timedelta(hours=1)

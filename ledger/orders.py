@@ -17,7 +17,6 @@ from typing import Any, cast
 
 from sqlalchemy import (
     Connection,
-    Table,
     and_,
     bindparam,
     case,
@@ -32,12 +31,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tallies, tides
+from ledger.columns import UtcDateTime
 from ledger.database import Ledger
-from ledger.models import IS_OPEN, Attempt, Intake, Order, UtcDateTime
-
-ORDERS = cast("Table", Order.__table__)
-ATTEMPTS = cast("Table", Attempt.__table__)
-INTAKE = cast("Table", Intake.__table__)
+from ledger.tables import ATTEMPTS, INTAKE, IS_OPEN, ORDERS
 
 OPEN = ("received", "waiting")
 STATES = tallies.ORDERS.states

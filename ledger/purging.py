@@ -11,28 +11,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, select, text, update
 
 from ledger.database import Ledger
-from ledger.models import (
+from ledger.tables import (
+    ATTEMPTS,
     HAS_OLD_NOTE,
+    HOOKS,
+    INTAKE,
     IS_PURGEABLE,
-    Attempt,
-    HookCall,
-    Intake,
-    Order,
-    Update,
-    UpdateAttempt,
+    ORDERS,
+    UPDATE_ATTEMPTS,
+    UPDATES,
 )
-
-ORDERS = cast("Table", Order.__table__)
-ATTEMPTS = cast("Table", Attempt.__table__)
-INTAKE = cast("Table", Intake.__table__)
-UPDATES = cast("Table", Update.__table__)
-UPDATE_ATTEMPTS = cast("Table", UpdateAttempt.__table__)
-HOOKS = cast("Table", HookCall.__table__)
 
 # Rows in one transaction: some 10 ms on SQLite.
 CHUNK = 200

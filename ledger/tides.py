@@ -19,7 +19,6 @@ from typing import Any, Protocol, cast
 
 from sqlalchemy import (
     Connection,
-    Table,
     case,
     delete,
     exists,
@@ -31,14 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 
-from ledger.models import Cursor, Identity, Order, Tide, Update, UpdateQueue
-
-TIDES = cast("Table", Tide.__table__)
-IDENTITY = cast("Table", Identity.__table__)
-CURSORS = cast("Table", Cursor.__table__)
-ORDERS = cast("Table", Order.__table__)
-QUEUES = cast("Table", UpdateQueue.__table__)
-UPDATES = cast("Table", Update.__table__)
+from ledger.tables import CURSORS, IDENTITY, ORDERS, QUEUES, TIDES, UPDATES
 
 # How far before the newest moment that the ledger knows its shops are read again: what was put back together
 # from parts may have a cursor that is newer than its orders.

@@ -14,17 +14,15 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, bindparam, case, func, insert, or_, select, text, update
+from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tallies
 from ledger.database import Ledger
-from ledger.models import IS_OPEN_QUEUE, Update, UpdateAttempt, UpdateQueue
 from ledger.orders import EARLY, NotPossible
+from ledger.tables import IS_OPEN_QUEUE, QUEUES, UPDATE_ATTEMPTS, UPDATES
 
-UPDATES = cast("Table", Update.__table__)
-QUEUES = cast("Table", UpdateQueue.__table__)
-ATTEMPTS = cast("Table", UpdateAttempt.__table__)
+ATTEMPTS = UPDATE_ATTEMPTS
 
 # The reason of an update that a person sends in spite of its age.
 RETRIED = "update_retried"

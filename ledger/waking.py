@@ -12,16 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select, text, tuple_, update
+from sqlalchemy import Connection, bindparam, select, text, tuple_, update
 
-from ledger.connections import GATES
+from ledger.columns import UtcDateTime
 from ledger.database import Ledger
-from ledger.models import IS_IN_SHADOW, IS_OPEN, IS_OPEN_QUEUE, Order, UpdateQueue, UtcDateTime
-
-ORDERS = cast("Table", Order.__table__)
-QUEUES = cast("Table", UpdateQueue.__table__)
+from ledger.tables import GATES, IS_IN_SHADOW, IS_OPEN, IS_OPEN_QUEUE, ORDERS, QUEUES
 
 # Rows in one transaction. They lie all over the table, so each is a page of its own: some 6 ms on SQLite.
 CHUNK = 100

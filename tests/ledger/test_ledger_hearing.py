@@ -11,7 +11,8 @@ from sqlalchemy import event, select
 
 from ledger import hearing, hooks, orders, updates
 from ledger.hearing import Process, Remark, Stand
-from ledger.orders import ORDERS, Arrived, Outcome
+from ledger.orders import Arrived, Outcome
+from ledger.tables import ORDERS
 from ledger.updates import Asked
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

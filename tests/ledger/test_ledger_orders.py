@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import event, select
 
 from ledger import orders
-from ledger.orders import ORDERS, Arrived, NotPossible, Outcome, Try
+from ledger.orders import Arrived, NotPossible, Outcome, Try
+from ledger.tables import ORDERS
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LEASE = 70.0
@@ -170,7 +171,7 @@ def test_change_that_the_crm_would_not_see_does_not_excuse_what_an_order_met(
 ):
     """A field of the shop that is another at each read would put off the day on which a person sees it."""
     (pk,) = store(ledger, order(text="before"))
-    ledger.write(lambda db: db.execute(orders.ORDERS.update().values(sends=7, troubled_since=NOW)))
+    ledger.write(lambda db: db.execute(ORDERS.update().values(sends=7, troubled_since=NOW)))
     store(ledger, order(content="b", text="after"), order("2"), differs=lambda *_: differs)
     claimed = orders.claim(ledger, pk, NOW, 60)
     assert (claimed.trouble.sends, claimed.source) == (sends, "after")

@@ -9,7 +9,8 @@ from sqlalchemy import func, insert, select, update
 
 from ledger import orders, purging, updates
 from ledger.orders import Arrived, Outcome, Try
-from ledger.purging import ATTEMPTS, CHUNK, HOOKS, INTAKE, ORDERS, UPDATE_ATTEMPTS, UPDATES
+from ledger.purging import CHUNK
+from ledger.tables import ATTEMPTS, HOOKS, INTAKE, ORDERS, UPDATE_ATTEMPTS, UPDATES
 from ledger.updates import Asked, Call, Due, Fate
 
 SHOP = "okliving"

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import update
 
 from ledger import orders, tallies
-from ledger.orders import ORDERS, Arrived
+from ledger.orders import Arrived
+from ledger.tables import ORDERS
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

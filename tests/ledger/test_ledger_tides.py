@@ -16,7 +16,8 @@ from ledger import connections, orders, tides, updates
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
-from ledger.tides import CURSORS, IDENTITY, TIDES, Bounds
+from ledger.tables import ATTEMPTS, CURSORS, IDENTITY, ORDERS, QUEUES, TIDES, UPDATES
+from ledger.tides import Bounds
 from ledger.updates import Asked
 from ledger.updates import Due as DueQueue
 
@@ -104,9 +105,9 @@ class Backup:
 
 
 TABLES = [
-    orders.ORDERS,
-    updates.QUEUES,
-    updates.UPDATES,
+    ORDERS,
+    QUEUES,
+    UPDATES,
     CURSORS,
     IDENTITY,
     TIDES,
@@ -354,7 +355,7 @@ def test_an_id_that_comes_late_is_not_given_to_another_order_with_the_same_key(o
     before.put_back()
     ledger.look_back()
     store(ledger, "2")
-    moved = orders.ORDERS.update().values(id=pk)
+    moved = ORDERS.update().values(id=pk)
     ledger.write(lambda db: db.execute(moved))
     outcome = Outcome("created", target_id="7")
     assert not orders.record(ledger, held, outcome, None, ledger.now())
@@ -634,7 +635,7 @@ def test_late_outcome_of_an_order_whose_key_another_one_has_blames_nobody(opened
     ledger.look_back()
     assert orders.doubled(ledger, held, "7") is None
     store(ledger, "2")
-    created = orders.ORDERS.update().values(id=pk, state="created", target_id="8")
+    created = ORDERS.update().values(id=pk, state="created", target_id="8")
     ledger.write(lambda db: db.execute(created))
     assert orders.doubled(ledger, held, "7") is None
     assert row(ledger, "2").problems == []
@@ -700,9 +701,9 @@ def test_outcome_of_an_order_that_is_gone_fails_no_one_and_is_told_of_no_other(
     ledger.look_back()
     if taken:
         store(ledger, "2")
-        ledger.write(lambda db: db.execute(orders.ORDERS.update().values(id=pk)))
+        ledger.write(lambda db: db.execute(ORDERS.update().values(id=pk)))
     now = ledger.now()
     tried = orders.Try("create", now, 1, "created")
     assert not orders.record(ledger, held, Outcome("created", target_id="7"), tried, now)
     with ledger.read() as db:
-        assert db.execute(select(orders.ATTEMPTS.c.id)).all() == []
+        assert db.execute(select(ATTEMPTS.c.id)).all() == []

@@ -9,8 +9,9 @@ from sqlalchemy import insert, select, update
 
 from ledger import connections, orders, updates, waking
 from ledger.orders import Arrived, Outcome
+from ledger.tables import ORDERS, QUEUES
 from ledger.updates import Asked, Due
-from ledger.waking import CHUNK, ORDERS, QUEUES, Waking
+from ledger.waking import CHUNK, Waking
 
 BOX, SHOP = "onebox", "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

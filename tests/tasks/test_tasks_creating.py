@@ -16,6 +16,7 @@ from clients.errors import PhoneTaken, Rejected, StoreUnavailable
 from ledger import connections, orders, waking
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
+from ledger.tables import ORDERS
 from simulator.samples import reference_order
 from tasks import creating, verdicts
 from tasks.creating import NoTimeLeft
@@ -958,7 +959,7 @@ def test_orders_own_target_decides_where_it_goes(r, clock):
     )
     r.targets["other"] = other
     r.profiles["okliving to other"] = r.profiles["okliving"]
-    move = update(orders.ORDERS).values(target="other")
+    move = update(ORDERS).values(target="other")
     r.ledger.write(lambda db: db.execute(move))
     step = carry(r, pk)
     assert (box(r).calls, step.ring) == ([], [Due(pk, "okliving", "other")])
@@ -968,7 +969,7 @@ def test_orders_own_target_decides_where_it_goes(r, clock):
 
 def test_order_of_a_target_that_is_configured_no_more_is_held(r, clock):
     pk = give(r)
-    move = update(orders.ORDERS).values(target="gone")
+    move = update(ORDERS).values(target="gone")
     r.ledger.write(lambda db: db.execute(move))
     assert orders.astray(r.ledger, [BOX], 10) == [Due(pk, "okliving", "gone")]
     carry(r, pk)

@@ -11,8 +11,8 @@ from sqlalchemy import event, insert, select
 from clients import errors
 from clients.errors import Forbidden, TimedOut
 from ledger import connections, hooks, orders, updates
-from ledger.hooks import HOOKS
-from ledger.orders import ORDERS, Arrived, Outcome
+from ledger.orders import Arrived, Outcome
+from ledger.tables import HOOKS, ORDERS
 from tasks import accepting, listening, reading, reconciling
 
 SHOP = "okliving"

@@ -20,6 +20,7 @@ from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
 from ledger.orders import Outcome
+from ledger.tables import INTAKE, ORDERS
 from ledger.tides import Bounds
 from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
@@ -312,7 +313,7 @@ def test_what_is_no_order_is_kept_aside_and_stops_nothing(r):
     polled, rung = poll(r)
     assert (polled.aside, len(rung), known(r)) == (12, 1, {"1"})
     with r.ledger.read() as db:
-        kept = db.execute(select(orders.INTAKE.c.raw)).scalars().all()
+        kept = db.execute(select(INTAKE.c.raw)).scalars().all()
     assert sorted(kept) == sorted(json.dumps(s, separators=(",", ":")) for s in scraps)
 
 
@@ -405,7 +406,7 @@ def test_keys_are_not_trusted_before_the_ledger_was_compared_with_redis(make, st
     r.ledger.watch(memory, Bounds(("okliving",)))
     shop(r).answer = paged(20, "no paging")
     poll(r)
-    r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
+    r.ledger.write(lambda db: db.execute(ORDERS.delete()))
     memory.heights = lambda _: None
     polled, rung = poll(r)
     assert (polled.known, polled.stored, len(rung)) == (0, 20, 20)
@@ -459,7 +460,7 @@ def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monke
     poll(r)
     assert {row.order_id for row in orders.listing(r.ledger, NOW) if row.changed} == set("0124")
     with r.ledger.read() as db:
-        (kept,) = db.execute(select(orders.INTAKE.c.raw)).scalars()
+        (kept,) = db.execute(select(INTAKE.c.raw)).scalars()
     assert json.loads(kept)["id"] == "3"
 
 
@@ -693,7 +694,7 @@ def test_backfill_reads_whole_shop_days_trusts_no_key_and_moves_no_cursor(r, sto
     shop(r).answer = lambda _: {"orders": [order(1, NOW - timedelta(days=27))]}
     poll(r)
     before, days = watermark(r), []
-    r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
+    r.ledger.write(lambda db: db.execute(ORDERS.delete()))
     total = polling.backfill(
         r,
         "okliving",

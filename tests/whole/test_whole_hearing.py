@@ -12,8 +12,7 @@ from sqlalchemy import func, insert, select, update
 from whole.system import System, free_port
 
 from ledger import connections, updates
-from ledger.hooks import HOOKS
-from ledger.orders import ORDERS
+from ledger.tables import HOOKS, ORDERS
 from simulator.crm import Crm
 from simulator.faults import Fault
 

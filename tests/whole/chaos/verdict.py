@@ -15,14 +15,11 @@ from itertools import groupby
 from sqlalchemy import func, select, update
 from whole.chaos.play import patiently
 
-from ledger.models import Base, Identity
-from ledger.orders import ORDERS
-from ledger.updates import QUEUES, UPDATES
+from ledger.tables import IDENTITY, METADATA, ORDERS, QUEUES, UPDATES
 
-ATTEMPTS = Base.metadata.tables["attempts"]
-CALLS = Base.metadata.tables["update_attempts"]
-HOOKS = Base.metadata.tables["hook_calls"]
-IDENTITY = Identity.__table__
+ATTEMPTS = METADATA.tables["attempts"]
+CALLS = METADATA.tables["update_attempts"]
+HOOKS = METADATA.tables["hook_calls"]
 
 # Seconds from the end of the faults until everything must be as it should.
 SETTLED_WITHIN = 60.0

@@ -1,0 +1,310 @@
+"""The tables of the ledger, which is the truth about every order.
+
+What the machinery does (tries, leases, next_try_at) and what the business says (state, reason,
+target_id) never share a column, and what code asks for is a column, never a word inside `reason`. A
+change here needs a migration in ledger/migrations/versions; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+from ledger.columns import Key, UtcDateTime
+
+# The conditions of the partial indexes. A query uses such an index only when it says the same words, as
+# literals: with bound values neither database knows that the index will do.
+IS_OPEN = "state IN ('received', 'waiting')"
+IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
+IS_IN_SHADOW = "state = 'waiting' AND reason = 'shadow'"
+IS_WATCHED = "check_at IS NOT NULL"
+IS_UNDONE = "done_at IS NULL"
+IS_OPEN_QUEUE = "open"
+HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
+
+METADATA = MetaData()
+
+_must = partial(Column, nullable=False)
+_may = partial(Column, nullable=True)
+
+
+def _partial(name: str, condition: str, *columns: str) -> Index:
+    """An index over the rows that meet the condition."""
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+# One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
+# separated; `problems` what a clerk is shown.
+# `sent_source` is the source's JSON as a call of unknown fate carried it, where it has changed since.
+# `blamed_at` is when this order last met what looked like the connection's fault, `strikes` how often
+# others went through all the same. `sends` are the calls since `troubled_since` that got no answer.
+# `heard_*` is what the target was last heard to say of it, `heard` how often that changed; `check_at` is
+# when it is read next (None: no more).
+ORDERS = Table(
+    "orders",
+    METADATA,
+    _must("id", Key, primary_key=True),
+    _must("connection", String(64)),
+    _must("order_id", String(64)),
+    _must("target", String(64)),
+    _must("external_id", String(100)),
+    _must("source", Text),
+    _must("content_hash", String(32)),
+    _may("shop_updated_at", UtcDateTime),
+    _must("received_at", UtcDateTime),
+    _must("state", String(16)),
+    _must("reason", Text, default=""),
+    _may("problems", JSON),
+    _may("target_id", String(64)),
+    _must("changed", Boolean, default=False),
+    _may("accepted_hash", String(32)),
+    _must("state_at", UtcDateTime),
+    _must("tries", Integer, default=0),
+    _must("next_try_at", UtcDateTime),
+    _may("lease_until", UtcDateTime),
+    _may("lease_token", String(32)),
+    _may("claimed_at", UtcDateTime),
+    _may("uncertain_since", UtcDateTime),
+    _must("lookups", Integer, default=0),
+    _may("sent_source", Text),
+    _must("sends", Integer, default=0, server_default="0"),
+    _may("troubled_since", UtcDateTime),
+    _may("blamed_at", UtcDateTime),
+    _must("strikes", Integer, default=0, server_default="0"),
+    _may("heard_stage", String(100)),
+    _may("heard_number", String(64)),
+    _must("heard", Integer, default=0, server_default="0"),
+    _may("heard_at", UtcDateTime),
+    _may("check_at", UtcDateTime),
+    UniqueConstraint("connection", "order_id", name="uq_orders_connection_order_id"),
+    Index("ix_orders_in_state", "state", "id"),
+    Index("ix_orders_order_id", "order_id"),
+    Index("ix_orders_state_at", "state_at", "id"),
+    Index("ix_orders_target_id", "target_id"),
+    _partial("ix_orders_open", IS_OPEN, "target", "next_try_at", "id"),
+    _partial("ix_orders_open_by_age", IS_OPEN, "target", "id"),
+    _partial("ix_orders_shadow", IS_IN_SHADOW, "reason", "id"),
+    _partial("ix_orders_purgeable", IS_PURGEABLE, "state_at"),
+    _partial("ix_orders_watched", IS_WATCHED, "target", "check_at"),
+)
+
+# One try at one order: when, how long, what came back. `excerpt` is masked.
+ATTEMPTS = Table(
+    "attempts",
+    METADATA,
+    _must("id", Key, primary_key=True),
+    _must("order_pk", Key, ForeignKey("orders.id", ondelete="CASCADE")),
+    _must("kind", String(16)),
+    _must("target", String(64)),
+    _may("task_id", String(64)),
+    _must("started_at", UtcDateTime),
+    _must("duration_ms", Integer),
+    _may("status", Integer),
+    _must("outcome", String(32)),
+    _must("excerpt", Text, default=""),
+    Index("ix_attempts_order_pk", "order_pk"),
+    Index("ix_attempts_started_at", "started_at"),
+)
+
+# How far one source has been read, and who is reading it now. `start_at` is the moment of the first
+# attempt: what "from now on" means for it. `behind` until it was read again since the ledger went back in
+# time.
+CURSORS = Table(
+    "cursors",
+    METADATA,
+    _must("connection", String(64), primary_key=True),
+    _may("start_at", UtcDateTime),
+    _may("watermark", UtcDateTime),
+    _must("behind", Boolean, default=False, server_default=false()),
+    _may("lease_until", UtcDateTime),
+    _may("lease_token", String(32)),
+    _may("polled_at", UtcDateTime),
+    _may("failed_at", UtcDateTime),
+    _must("error", Text, default=""),
+)
+
+# Whether calls to one remote system may go out, its writes and its reads apart. Closed by the breaker, by a
+# fault of the connection, by the remote (Retry-After), or by a person; `probe_at` is when one call may try
+# it. `failed` names whose calls failed in a row, each once; `cleared` is a reason that turned out to be
+# single orders' own, at `cleared_at`. While `waking`, what waited for the gate is still being made due: all
+# that failed before `opened_at`.
+GATES = Table(
+    "gates",
+    METADATA,
+    _must("connection", String(64), primary_key=True),
+    _must("direction", String(8), primary_key=True, default="write"),
+    _must("failures", Integer, default=0),
+    _must("failed", Text, default=""),
+    _may("closed_by", String(16)),
+    _may("closed_at", UtcDateTime),
+    _must("reason", Text, default=""),
+    _may("probe_at", UtcDateTime),
+    _must("cleared", Text, default=""),
+    _may("cleared_at", UtcDateTime),
+    _may("opened_at", UtcDateTime),
+    _must("waking", Boolean, default=False),
+)
+
+# What came in a list of orders and is no order: kept raw, so that a person can look.
+INTAKE = Table(
+    "intake",
+    METADATA,
+    _must("id", Key, primary_key=True),
+    _must("connection", String(64)),
+    _must("content_hash", String(32)),
+    _must("raw", Text),
+    _must("received_at", UtcDateTime),
+    UniqueConstraint("connection", "content_hash", name="uq_intake_connection_content_hash"),
+    Index("ix_intake_received_at", "received_at"),
+)
+
+# Who this ledger is: one row. `id` and `epoch` name its dedupe keys in Redis, so that a new ledger never
+# trusts the keys of an old one, nor one that went back in time those of its lost future; `sandbox` keeps
+# simulated and real systems apart. `went_back_at` is when it was last noticed that the ledger had gone back
+# in time, `caught_up_at` when the sources had been read again since (None: not yet).
+IDENTITY = Table(
+    "identity",
+    METADATA,
+    _must("only", Boolean, primary_key=True, default=True),
+    _must("id", String(32)),
+    _must("sandbox", Boolean),
+    _must("epoch", String(32), default="", server_default=""),
+    _may("went_back_at", UtcDateTime),
+    _may("caught_up_at", UtcDateTime),
+)
+
+# How far one writing process has come: a number that each of its commits raises. Redis remembers it too, so
+# that a ledger that lost commits is noticed.
+TIDES = Table(
+    "tides",
+    METADATA,
+    _must("writer", String(32), primary_key=True),
+    _must("height", BigInteger),
+    _must("at", UtcDateTime),
+)
+
+# How many rows of a large table are in a state, as counted a while ago.
+TALLIES = Table(
+    "tallies",
+    METADATA,
+    _must("name", String(40), primary_key=True),
+    _must("rows", BigInteger),
+    _must("at", UtcDateTime),
+)
+
+# The updates of one order as a queue, and what we know of that order in its source. One drain at a time
+# holds the lease. The states are what our own calls taught us at `known_at`, certain or not; `settled_at`
+# is when a call whose answer was lost can no longer take effect.
+QUEUES = Table(
+    "update_queues",
+    METADATA,
+    _must("connection", String(64), primary_key=True),
+    _must("order_id", String(64), primary_key=True),
+    _must("last_seq", Integer, default=0),
+    _must("open", Boolean, default=True),
+    _must("next_try_at", UtcDateTime),
+    _must("tries", Integer, default=0),
+    _may("lease_until", UtcDateTime),
+    _may("lease_token", String(32)),
+    _may("settled_at", UtcDateTime),
+    _may("order_state", String(32)),
+    _may("delivery_state", String(32)),
+    _must("order_certain", Boolean, default=False),
+    _must("delivery_certain", Boolean, default=False),
+    _may("known_at", UtcDateTime),
+    _may("tracking_number", String(64)),
+    _may("blamed_at", UtcDateTime),
+    _must("strikes", Integer, default=0, server_default="0"),
+    Index("ix_update_queues_due", "open", "next_try_at"),
+    _partial("ix_update_queues_open", IS_OPEN_QUEUE, "connection", "next_try_at", "order_id"),
+)
+
+# One update of one order on its way to its source. `left` are the parts still to be sent, comma separated;
+# `fates` what became of the others.
+UPDATES = Table(
+    "updates",
+    METADATA,
+    _must("id", Key, primary_key=True),
+    _must("connection", String(64)),
+    _must("order_id", String(64)),
+    _must("seq", Integer),
+    _may("key", String(200)),
+    _must("digest", String(64)),
+    _must("origin", String(64)),
+    _must("accepted_at", UtcDateTime),
+    _may("tracking_number", String(64)),
+    _may("order_action", String(32)),
+    _may("delivery_action", String(32)),
+    _may("note", Text),
+    _must("replace", Boolean, default=False),
+    _must("state", String(16)),
+    _must("reason", Text, default=""),
+    _must("left", String(64)),
+    _must("parked", String(64), default=""),
+    _may("fates", JSON),
+    _must("apart", Boolean, default=False),
+    _must("in_doubt", Boolean, default=False),
+    _must("state_at", UtcDateTime),
+    UniqueConstraint("key", name="uq_updates_key"),
+    Index("ix_updates_of_order", "order_id", "connection", "seq"),
+    Index("ix_updates_in_state", "state", "id"),
+    _partial("ix_updates_purgeable", HAS_OLD_NOTE, "state_at"),
+)
+
+# One call to a source for an update: when, how long, what came back. `excerpt` is masked.
+UPDATE_ATTEMPTS = Table(
+    "update_attempts",
+    METADATA,
+    _must("id", Key, primary_key=True),
+    _must("update_id", Key, ForeignKey("updates.id", ondelete="CASCADE")),
+    _must("parts", String(64)),
+    _may("task_id", String(64)),
+    _must("started_at", UtcDateTime),
+    _must("duration_ms", Integer),
+    _may("status", Integer),
+    _must("outcome", String(32)),
+    _must("excerpt", Text, default=""),
+    Index("ix_update_attempts_update_id", "update_id"),
+    Index("ix_update_attempts_started_at", "started_at"),
+)
+
+# One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of, so
+# that calls of one process are worked off together, in order; `digest` is of what it said, which a
+# repeated call says again.
+HOOKS = Table(
+    "hook_calls",
+    METADATA,
+    _must("id", Key, primary_key=True),
+    _must("connection", String(64)),
+    _must("fields", JSON),
+    _must("received_at", UtcDateTime),
+    _may("done_at", UtcDateTime),
+    _must("outcome", String(32), default=""),
+    _must("process", String(120), default="", server_default=""),
+    _must("digest", String(32), default="", server_default=""),
+    _must("tries", Integer, default=0, server_default="0"),
+    _may("next_try_at", UtcDateTime),
+    _may("lease_until", UtcDateTime),
+    _may("lease_token", String(32)),
+    Index("ix_hook_calls_done_at", "done_at"),
+    Index("ix_hook_calls_latest", "process", "id"),
+    _partial("ix_hook_calls_due", IS_UNDONE, "next_try_at"),
+    _partial("ix_hook_calls_process", IS_UNDONE, "process", "id"),
+)
