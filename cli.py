@@ -25,7 +25,7 @@ from rich.table import Table
 
 import logs
 import settings
-from ledger import orders, updates
+from ledger import attempts, orders, updates
 from ledger.database import Ledger, LedgerUnavailable, open_ledger
 from ledger.identity import WrongLedger, identify
 from ledger.migrate import upgrade
@@ -253,12 +253,12 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
     """Show one order: its state, what is wrong with it, and every try."""
     with _ledger() as (ledger, _):
         row = _find(ledger, order_id, connection)
-        tries = orders.attempts(ledger, row.pk)
+        tries = attempts.of_order(ledger, row.pk)
         sent = updates.listing(ledger, connection=row.connection, order_id=row.order_id, limit=1000)
     if as_json:
-        attempts = [_plain(dataclasses.asdict(tried)) for tried in tries]
+        tried = [_plain(dataclasses.asdict(one)) for one in tries]
         told = [_update_as_dict(update) for update in sent]
-        _print_json({**_as_dict(row), "attempts": attempts, "updates": told})
+        _print_json({**_as_dict(row), "attempts": tried, "updates": told})
         return
     out.print(f"[bold]Order {escape(row.order_id)}[/] of {row.connection}: {_coloured(row)}")
     if row.target_id:
@@ -420,7 +420,7 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
     """Show one update: what was asked, what became of each part, and every call."""
     with _ledger() as (ledger, _):
         row = _find_update(ledger, update_id)
-        calls = updates.calls(ledger, row.id)
+        calls = attempts.of_update(ledger, row.id)
     if as_json:
         _print_json(
             {**_update_as_dict(row), "attempts": [dataclasses.asdict(call) for call in calls]}

@@ -63,7 +63,7 @@ def asked(ledger: Ledger) -> dict[str, Callable[[], object]]:
         "the newest held ones": lambda: orders.listing(ledger, now, state="held", limit=50),
         "updates of one order": lambda: updates.listing(ledger, order_id="f77"),
         "purge, nothing to do": lambda: purge(ledger, long_ago),
-        "leaving shadow mode, nothing to do": lambda: waking.leave_shadow(ledger, now, ALL),
+        "leaving shadow mode, nothing to do": lambda: orders.leave_shadow(ledger, now, ALL),
     }
 
 
@@ -72,9 +72,9 @@ def chunked(ledger: Ledger) -> dict[str, Callable[[], object]]:
     now = ledger.now()
     return {
         "tallies": lambda: tallies.refresh(ledger, now + timedelta(hours=1)),
-        "leaving shadow mode": lambda: waking.leave_shadow(ledger, now, ALL),
-        "waking all that waits": lambda: waking.wake_orders(ledger, Waking("onebox", now), ALL),
-        "waking all queues": lambda: waking.wake_updates(ledger, Waking("okliving", now), ALL),
+        "leaving shadow mode": lambda: orders.leave_shadow(ledger, now, ALL),
+        "waking all that waits": lambda: waking.wake(ledger, Waking("onebox", now), ALL),
+        "waking all queues": lambda: waking.wake(ledger, Waking("okliving", now), ALL),
         "purge of one in fifty": lambda: purge(ledger, now - timedelta(days=RETENTION_DAYS - 2)),
     }
 
@@ -84,7 +84,6 @@ def purge(ledger: Ledger, before: object) -> list[int]:
         purging.orders,
         purging.updates,
         purging.attempts,
-        purging.update_attempts,
         purging.hook_calls,
         purging.intake,
     )

@@ -22,7 +22,7 @@ from gateway import words
 from gateway.body import read_json
 from gateway.errors import ErrorSchema, Refusal
 from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
-from ledger import orders, updates
+from ledger import attempts, orders, updates
 from ledger.updates import KeyReused, Row
 from mapping.problems import explain
 from mapping.updates import UpdateRequest, UpdateSchema, read_update
@@ -143,7 +143,7 @@ def show_update(update_id: int) -> dict[str, Any]:
     row = updates.find(r.ledger, update_id)
     if row is None:
         raise Refusal(404, "There is no update with this id.")
-    return _shown(row) | {"attempts": updates.calls(r.ledger, update_id)}
+    return _shown(row) | {"attempts": attempts.of_update(r.ledger, update_id)}
 
 
 @blueprint.route("/orders/<path:order_id>")

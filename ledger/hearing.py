@@ -87,6 +87,7 @@ class Watched:
 _HEARD = (
     select(
         ORDERS.c.id,
+        ORDERS.c.target,
         ORDERS.c.heard_stage,
         ORDERS.c.heard_number,
         ORDERS.c.heard,
@@ -151,7 +152,7 @@ def hear(
                 refuse_in(db, one.refused, now)
             if one.asked is None or (count == 1 and _is_known(db, one)):
                 continue
-            key = f"onebox:{process.external_id}:heard:{count}"
+            key = f"{row.target}:{process.external_id}:heard:{count}"
             results.append(_accept(db, replace(one.asked, key=key), now))
         changed_at = now if count > row.heard else row.heard_at
         check_at = (

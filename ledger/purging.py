@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, select, text, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select, text, true, update
 
 from ledger.database import Ledger
 from ledger.tables import (
@@ -23,7 +23,6 @@ from ledger.tables import (
     INTAKE,
     IS_PURGEABLE,
     ORDERS,
-    UPDATE_ATTEMPTS,
     UPDATES,
 )
 
@@ -43,9 +42,9 @@ def orders(ledger: Ledger, before: datetime) -> int:
     found = select(ORDERS.c.id).where(finished).order_by(ORDERS.c.state_at).limit(CHUNK)
 
     def blank(db: Connection, ids: Sequence[int]) -> int:
-        db.execute(_BLANK_ATTEMPTS, {"ids": ids})
+        db.execute(_BLANK_OF_ORDERS, {"ids": ids})
         blanked = update(ORDERS).where(ORDERS.c.id.in_(ids), finished)
-        return db.execute(blanked.values(source="", problems=None, sent_source=None)).rowcount
+        return db.execute(blanked.values(source="", problems=None)).rowcount
 
     return _in_chunks(ledger, found, blank)
 
@@ -61,7 +60,7 @@ def updates(ledger: Ledger, before: datetime) -> int:
     found = select(UPDATES.c.id).where(ended).order_by(UPDATES.c.state_at).limit(CHUNK)
 
     def blank(db: Connection, ids: Sequence[int]) -> int:
-        db.execute(_BLANK_UPDATE_ATTEMPTS, {"ids": ids})
+        db.execute(_BLANK_OF_UPDATES, {"ids": ids})
         return db.execute(
             update(UPDATES).where(UPDATES.c.id.in_(ids), ended).values(note=None)
         ).rowcount
@@ -70,24 +69,23 @@ def updates(ledger: Ledger, before: datetime) -> int:
 
 
 def attempts(ledger: Ledger, before: datetime) -> int:
-    """Delete the tries at orders before that moment, but for those of orders that are not over yet."""
-    page = (
-        select(ATTEMPTS.c.id, ATTEMPTS.c.started_at, ORDERS.c.state.in_(OVER).label("over"))
-        .join(ORDERS, ORDERS.c.id == ATTEMPTS.c.order_pk)
-        .order_by(ATTEMPTS.c.id)
-    )
-    return _delete_attempts(ledger, ATTEMPTS, page, before)
+    """Delete the tries before that moment, but for those at orders and updates that are not over yet.
 
-
-def update_attempts(ledger: Ledger, before: datetime) -> int:
-    """Delete the calls for updates before that moment, but for those of updates that are not over yet."""
-    over = UPDATES.c.state.not_in(STILL_OPEN).label("over")
-    page = (
-        select(UPDATE_ATTEMPTS.c.id, UPDATE_ATTEMPTS.c.started_at, over)
-        .join(UPDATES, UPDATES.c.id == UPDATE_ATTEMPTS.c.update_id)
-        .order_by(UPDATE_ATTEMPTS.c.id)
-    )
-    return _delete_attempts(ledger, UPDATE_ATTEMPTS, page, before)
+    By the key, in which attempts came in: a page without an old one is where the walk ends. What is kept is
+    passed by, outside any transaction.
+    """
+    total, after = 0, 0
+    for _ in _restful():
+        with ledger.read() as db:
+            rows = db.execute(_ATTEMPTS, {"after": after}).all()
+        old = [row for row in rows if row.started_at < before]
+        ids = [row.id for row in old if row.over]
+        if ids:
+            total += ledger.write(lambda db, ids=ids: _delete(db, ATTEMPTS, ids))  # type: ignore[misc]
+        if not old or len(rows) < PAGE:
+            break
+        after = rows[-1].id
+    return total
 
 
 def hook_calls(ledger: Ledger, before: datetime) -> int:
@@ -95,19 +93,29 @@ def hook_calls(ledger: Ledger, before: datetime) -> int:
     return _delete_older(ledger, HOOKS, HOOKS.c.done_at, before)
 
 
-_BLANK_ATTEMPTS = (
-    update(ATTEMPTS)
-    .where(ATTEMPTS.c.order_pk.in_(bindparam("ids", expanding=True)), ATTEMPTS.c.excerpt != "")
-    .values(excerpt="")
-)
-_BLANK_UPDATE_ATTEMPTS = (
-    update(UPDATE_ATTEMPTS)
-    .where(
-        UPDATE_ATTEMPTS.c.update_id.in_(bindparam("ids", expanding=True)),
-        UPDATE_ATTEMPTS.c.excerpt != "",
+_ATTEMPTS = (
+    select(
+        ATTEMPTS.c.id,
+        ATTEMPTS.c.started_at,
+        func.coalesce(ORDERS.c.state.in_(OVER), UPDATES.c.state.not_in(STILL_OPEN), true()).label(
+            "over"
+        ),
     )
-    .values(excerpt="")
+    .outerjoin(ORDERS, ORDERS.c.id == ATTEMPTS.c.order_pk)
+    .outerjoin(UPDATES, UPDATES.c.id == ATTEMPTS.c.update_id)
+    .where(ATTEMPTS.c.id > bindparam("after"))
+    .order_by(ATTEMPTS.c.id)
+    .limit(PAGE)
 )
+
+
+def _blank_attempts(column: Any) -> Any:
+    of_these = column.in_(bindparam("ids", expanding=True))
+    return update(ATTEMPTS).where(of_these, ATTEMPTS.c.excerpt != "").values(excerpt="")
+
+
+_BLANK_OF_ORDERS = _blank_attempts(ATTEMPTS.c.order_pk)
+_BLANK_OF_UPDATES = _blank_attempts(ATTEMPTS.c.update_id)
 
 
 def _in_chunks(
@@ -128,24 +136,6 @@ def _in_chunks(
 def _delete_older(ledger: Ledger, table: Table, column: Any, before: datetime) -> int:
     found = select(table.c.id).where(column < before).order_by(column).limit(CHUNK)
     return _in_chunks(ledger, found, lambda db, ids: _delete(db, table, ids))
-
-
-def _delete_attempts(ledger: Ledger, table: Table, page: Any, before: datetime) -> int:
-    """By the key, in which attempts came in: a page without an old one is where the walk ends. What is kept
-    is passed by, outside any transaction.
-    """
-    total, after = 0, 0
-    for _ in _restful():
-        with ledger.read() as db:
-            rows = db.execute(page.where(table.c.id > after).limit(PAGE)).all()
-        old = [row for row in rows if row.started_at < before]
-        ids = [row.id for row in old if row.over]
-        if ids:
-            total += ledger.write(lambda db, ids=ids: _delete(db, table, ids))  # type: ignore[misc]
-        if not old or len(rows) < PAGE:
-            break
-        after = rows[-1].id
-    return total
 
 
 def _delete(db: Connection, table: Table, ids: Sequence[int]) -> int:

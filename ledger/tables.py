@@ -32,11 +32,13 @@ from ledger.columns import Key, UtcDateTime
 # literals: with bound values neither database knows that the index will do.
 IS_OPEN = "state IN ('received', 'waiting')"
 IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
-IS_IN_SHADOW = "state = 'waiting' AND reason = 'shadow'"
+IS_IN_SHADOW = "shadow"
 IS_WATCHED = "check_at IS NOT NULL"
 IS_UNDONE = "done_at IS NULL"
 IS_OPEN_QUEUE = "open"
 HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
+OF_AN_ORDER = "order_pk IS NOT NULL"
+OF_AN_UPDATE = "update_id IS NOT NULL"
 
 METADATA = MetaData()
 
@@ -51,8 +53,10 @@ def _partial(name: str, condition: str, *columns: str) -> Index:
 
 
 # One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
-# separated; `problems` what a clerk is shown.
-# `sent_source` is the source's JSON as a call of unknown fate carried it, where it has changed since.
+# separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as
+# last mapped; `sent_hash` of what was last sent and may have arrived (None: nothing is known to have been,
+# "": something of which nobody knows what it was). `lost_lease`: the claim that holds it found the lease of
+# another run out. `shadow`: it waits because nothing is written in shadow mode.
 # `blamed_at` is when this order last met what looked like the connection's fault, `strikes` how often
 # others went through all the same. `sends` are the calls since `troubled_since` that got no answer.
 # `heard_*` is what the target was last heard to say of it, `heard` how often that changed; `check_at` is
@@ -73,7 +77,8 @@ ORDERS = Table(
     _must("reason", Text, default=""),
     _may("problems", JSON),
     _may("target_id", String(64)),
-    _must("changed", Boolean, default=False),
+    _may("wanted_hash", String(32)),
+    _may("sent_hash", String(32)),
     _may("accepted_hash", String(32)),
     _must("state_at", UtcDateTime),
     _must("tries", Integer, default=0),
@@ -81,9 +86,10 @@ ORDERS = Table(
     _may("lease_until", UtcDateTime),
     _may("lease_token", String(32)),
     _may("claimed_at", UtcDateTime),
+    _must("lost_lease", Boolean, default=False, server_default=false()),
+    _must("shadow", Boolean, default=False, server_default=false()),
     _may("uncertain_since", UtcDateTime),
     _must("lookups", Integer, default=0),
-    _may("sent_source", Text),
     _must("sends", Integer, default=0, server_default="0"),
     _may("troubled_since", UtcDateTime),
     _may("blamed_at", UtcDateTime),
@@ -94,33 +100,39 @@ ORDERS = Table(
     _may("heard_at", UtcDateTime),
     _may("check_at", UtcDateTime),
     UniqueConstraint("connection", "order_id", name="uq_orders_connection_order_id"),
+    Index("uq_orders_target_external_id", "target", "external_id", unique=True),
     Index("ix_orders_in_state", "state", "id"),
     Index("ix_orders_order_id", "order_id"),
     Index("ix_orders_state_at", "state_at", "id"),
     Index("ix_orders_target_id", "target_id"),
     _partial("ix_orders_open", IS_OPEN, "target", "next_try_at", "id"),
     _partial("ix_orders_open_by_age", IS_OPEN, "target", "id"),
-    _partial("ix_orders_shadow", IS_IN_SHADOW, "reason", "id"),
+    _partial("ix_orders_shadow", IS_IN_SHADOW, "id"),
     _partial("ix_orders_purgeable", IS_PURGEABLE, "state_at"),
     _partial("ix_orders_watched", IS_WATCHED, "target", "check_at"),
 )
 
-# One try at one order: when, how long, what came back. `excerpt` is masked.
+# One try at an order or an update: the `connection` that was called, when, how long, what came back.
+# `parts` are those of an update that it carried, comma separated; `excerpt` is masked.
 ATTEMPTS = Table(
     "attempts",
     METADATA,
     _must("id", Key, primary_key=True),
-    _must("order_pk", Key, ForeignKey("orders.id", ondelete="CASCADE")),
+    _may("order_pk", Key, ForeignKey("orders.id", ondelete="CASCADE")),
+    _may("update_id", Key, ForeignKey("updates.id", ondelete="CASCADE")),
+    _must("connection", String(64)),
     _must("kind", String(16)),
-    _must("target", String(64)),
+    _must("parts", Text, default=""),
     _may("task_id", String(64)),
     _must("started_at", UtcDateTime),
     _must("duration_ms", Integer),
     _may("status", Integer),
     _must("outcome", String(32)),
     _must("excerpt", Text, default=""),
-    Index("ix_attempts_order_pk", "order_pk"),
-    Index("ix_attempts_started_at", "started_at"),
+    _partial("ix_attempts_of_order", OF_AN_ORDER, "order_pk"),
+    _partial("ix_attempts_of_update", OF_AN_UPDATE, "update_id"),
+    _partial("ix_attempts_at_orders", OF_AN_ORDER, "started_at"),
+    _partial("ix_attempts_at_updates", OF_AN_UPDATE, "started_at"),
 )
 
 # How far one source has been read, and who is reading it now. `start_at` is the moment of the first
@@ -266,23 +278,6 @@ UPDATES = Table(
     Index("ix_updates_of_order", "order_id", "connection", "seq"),
     Index("ix_updates_in_state", "state", "id"),
     _partial("ix_updates_purgeable", HAS_OLD_NOTE, "state_at"),
-)
-
-# One call to a source for an update: when, how long, what came back. `excerpt` is masked.
-UPDATE_ATTEMPTS = Table(
-    "update_attempts",
-    METADATA,
-    _must("id", Key, primary_key=True),
-    _must("update_id", Key, ForeignKey("updates.id", ondelete="CASCADE")),
-    _must("parts", String(64)),
-    _may("task_id", String(64)),
-    _must("started_at", UtcDateTime),
-    _must("duration_ms", Integer),
-    _may("status", Integer),
-    _must("outcome", String(32)),
-    _must("excerpt", Text, default=""),
-    Index("ix_update_attempts_update_id", "update_id"),
-    Index("ix_update_attempts_started_at", "started_at"),
 )
 
 # One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of, so

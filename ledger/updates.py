@@ -7,22 +7,30 @@ in the transaction that accepts it, so the order of acceptance is the order of s
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger import tallies
+from ledger import attempts, tallies
+from ledger.attempts import Try
 from ledger.database import Ledger
-from ledger.orders import EARLY, NotPossible
-from ledger.tables import IS_OPEN_QUEUE, QUEUES, UPDATE_ATTEMPTS, UPDATES
-
-ATTEMPTS = UPDATE_ATTEMPTS
+from ledger.leases import Leases
+from ledger.orders import NotPossible
+from ledger.tables import IS_OPEN_QUEUE, QUEUES, UPDATES
 
 # The reason of an update that a person sends in spite of its age.
 RETRIED = "update_retried"
@@ -128,19 +136,6 @@ class Known:
     order_certain: bool = False
     delivery_certain: bool = False
     tracking_number: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call to the shop: `parts` are those it carried, `excerpt` is masked."""
-
-    parts: str
-    started_at: datetime
-    duration_ms: int
-    outcome: str
-    status: int | None = None
-    excerpt: str = ""
-    task_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,17 +299,15 @@ def refuse_in(db: Connection, refusal: Refusal, now: datetime) -> int:
 
 # --- a worker drains a queue --------------------------------------------------------------------------
 
-_CLAIM = (
-    update(QUEUES)
-    .where(
-        QUEUES.c.connection == bindparam("of_connection"),
-        QUEUES.c.order_id == bindparam("of_order"),
-        QUEUES.c.open,
-        QUEUES.c.next_try_at <= bindparam("soon"),
-        or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < bindparam("now")),
-    )
-    .values(lease_until=bindparam("until"), lease_token=bindparam("token"))
-    .returning(
+LEASES = Leases(
+    table=QUEUES,
+    key={"of_connection": QUEUES.c.connection, "of_order": QUEUES.c.order_id},
+    open=IS_OPEN_QUEUE,
+    is_open=cast("ColumnElement[bool]", QUEUES.c.open),
+    remote=QUEUES.c.connection,
+    tie=QUEUES.c.order_id,
+    shown=(QUEUES.c.connection, QUEUES.c.order_id),
+    claimed=(
         QUEUES.c.tries,
         QUEUES.c.settled_at,
         QUEUES.c.order_state,
@@ -325,7 +318,9 @@ _CLAIM = (
         QUEUES.c.tracking_number,
         QUEUES.c.blamed_at,
         QUEUES.c.strikes,
-    )
+    ),
+    unblamed=(QUEUES.c.blamed_at.is_(None),),
+    sleeps=(QUEUES.c.blamed_at.is_(None),),
 )
 _WAITING = (
     select(*_ROW)
@@ -344,23 +339,16 @@ def claim(
     """Take an order's queue for `lease` seconds with what waits in it, or None: someone drains it, or it
     is empty or not due. The flag says that the last holder vanished: a call of its may have arrived.
     """
-    token = secrets.token_hex(8)
-    until = now + timedelta(seconds=lease)
-    of = {"of_connection": due.connection, "of_order": due.order_id}
+    of = _named(due)
 
     def unit(db: Connection) -> tuple[Queue, list[Row], bool] | None:
         left_behind = _locked(db, due, QUEUES.c.lease_token)
-        row = db.execute(
-            _CLAIM, {**of, "now": now, "soon": now + EARLY, "until": until, "token": token}
-        ).first()
-        if row is None:
+        taken = LEASES.claim(db, of, now, lease)
+        if taken is None:
             return None
         rows = [Row(*found) for found in db.execute(_WAITING, of)]
-        return (
-            Queue(due.connection, due.order_id, token, until, *row),
-            rows,
-            left_behind is not None,
-        )
+        queue = Queue(due.connection, due.order_id, taken.token, taken.until, *taken.rows[0])
+        return queue, rows, left_behind is not None
 
     return ledger.write(unit)
 
@@ -373,7 +361,7 @@ def record(
     now: datetime,
     *,
     lease: float | None = None,
-    call: Call | None = None,
+    call: Try | None = None,
     known: Known | None = None,
 ) -> bool:
     """Commit what a step did to one update, what is known now, and prolong the lease to `lease` seconds
@@ -389,13 +377,9 @@ def record(
             values |= _values(known) | {"known_at": now}
         if call is not None and call.outcome not in FAILED:
             values |= {"tries": 0, "blamed_at": None, "strikes": 0}
-        held = _held(db, queue, **values)
+        held = LEASES.change(db, _named(queue), queue.token, **values)
         if call is not None:
-            # PostgreSQL takes no NUL, which a garbled answer may have.
-            said = call.excerpt.replace("\0", "")
-            ledger.insert_later(
-                _NEW_ATTEMPT, _values(call) | {"update_id": row.id, "excerpt": said}
-            )
+            attempts.note(ledger, queue.connection, call, update_id=row.id)
         if held:
             db.execute(
                 _STAND,
@@ -416,7 +400,7 @@ def record(
     return ledger.write(unit)
 
 
-def _values(of: Row | Known | Call) -> dict[str, Any]:
+def _values(of: Row | Known) -> dict[str, Any]:
     """As `dataclasses.asdict`, which copies deeply and takes ten times as long."""
     return {name: getattr(of, name) for name in of.__dataclass_fields__}
 
@@ -439,16 +423,15 @@ def rest(
         tries = _locked(db, queue, QUEUES.c.tries)
         sendable = _is_sendable(db, queue)
         values: dict[str, Any] = {
-            "lease_until": None,
-            "lease_token": None,
             "open": sendable,
-            "next_try_at": next_try_at or now,
             "tries": (tries or 0) + counted if next_try_at else 0,
             "settled_at": queue.settled_at,
             "blamed_at": queue.blamed_at,
             "strikes": queue.strikes,
         }
-        return _held(db, queue, **values) and sendable and next_try_at is None
+        at = next_try_at or now
+        held = LEASES.give_back(db, _named(queue), queue.token, at, **values)
+        return held and sendable and next_try_at is None
 
     return ledger.write(unit)
 
@@ -469,32 +452,21 @@ def _is_sendable(db: Connection, queue: Queue) -> bool:
 
 def _locked(db: Connection, of: Queue | Due, column: Any) -> Any:
     """A column of a queue, which stays as it is until this transaction ends; SQLite has one writer anyway."""
-    of_queue = {"of_connection": of.connection, "of_order": of.order_id}
-    return db.execute(_lock(column), of_queue).scalar_one_or_none()
+    return db.execute(_lock(column), _named(of)).scalar_one_or_none()
 
 
-def _held(db: Connection, queue: Queue, **values: Any) -> bool:
-    """Change a queue if its lease is still held; whether it was."""
-    of_queue = {
-        "of_connection": queue.connection,
-        "of_order": queue.order_id,
-        "of_token": queue.token,
-    }
-    return bool(db.execute(_hold(*values), of_queue | values).rowcount)
+def _named(of: Queue | Due) -> dict[str, str]:
+    """The parameters that name a queue."""
+    return {"of_connection": of.connection, "of_order": of.order_id}
 
 
 # Statements are built once: building one costs as much as running it.
 
-_THIS_QUEUE = (
-    QUEUES.c.connection == bindparam("of_connection"),
-    QUEUES.c.order_id == bindparam("of_order"),
-)
 _WAITING_PARTS = select(UPDATES.c.seq, UPDATES.c.left).where(
     UPDATES.c.connection == bindparam("of_connection"),
     UPDATES.c.order_id == bindparam("of_order"),
     UPDATES.c.state == "queued",
 )
-_NEW_ATTEMPT = insert(ATTEMPTS)
 _STAND = (
     update(UPDATES)
     .where(UPDATES.c.id == bindparam("of_id"), UPDATES.c.state.in_(("queued", "parked")))
@@ -518,15 +490,7 @@ _STAND = (
 
 @cache
 def _lock(column: Any) -> Any:
-    return select(column).where(*_THIS_QUEUE).with_for_update()
-
-
-@cache
-def _hold(*names: str) -> Any:
-    held = QUEUES.c.lease_token == bindparam("of_token")
-    return (
-        update(QUEUES).where(*_THIS_QUEUE, held).values({name: bindparam(name) for name in names})
-    )
+    return select(column).where(LEASES.these).with_for_update()
 
 
 # --- what is due, and what makes it due ---------------------------------------------------------------
@@ -534,19 +498,7 @@ def _hold(*names: str) -> Any:
 
 def due(ledger: Ledger, connection: str, now: datetime, most: int, grace: float = 0.0) -> list[Due]:
     """Queues nobody drains whose time came `grace` seconds ago or more, the longest due first."""
-    query = (
-        select(QUEUES.c.connection, QUEUES.c.order_id)
-        .where(
-            text(IS_OPEN_QUEUE),  # as the partial index says it, which serves no other words
-            QUEUES.c.connection == connection,
-            QUEUES.c.next_try_at <= now - timedelta(seconds=grace),
-            or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < now),
-        )
-        .order_by(QUEUES.c.next_try_at)
-        .limit(most)
-    )
-    with ledger.read() as db:
-        return [Due(*row) for row in db.execute(query)]
+    return [Due(*row) for row in LEASES.due(ledger, connection, now, most, grace)]
 
 
 def probe(
@@ -555,56 +507,18 @@ def probe(
     """The queue to try a closed gate with, made due: the one whose time comes first, of those that did not
     meet what closed it, else of all.
     """
-    of = {"of_connection": connection, "now": now}
-
-    def unit(db: Connection) -> list[Due]:
-        order_id = db.execute(_UNBLAMED, of).scalar_one_or_none()
-        if order_id is None and not unblamed_only:
-            order_id = db.execute(_FIRST, of).scalar_one_or_none()
-        if order_id is None:
-            return []
-        db.execute(
-            update(QUEUES)
-            .where(QUEUES.c.connection == connection, QUEUES.c.order_id == order_id)
-            .values(next_try_at=case((QUEUES.c.next_try_at < now, QUEUES.c.next_try_at), else_=now))
-        )
-        return [Due(connection, order_id)]
-
-    return ledger.write(unit)
+    found = LEASES.probe(ledger, connection, now, unblamed_only=unblamed_only)
+    return [Due(*row) for row in found]
 
 
-_FIRST = (
-    select(QUEUES.c.order_id)
-    .where(
-        text(IS_OPEN_QUEUE),
-        QUEUES.c.connection == bindparam("of_connection"),
-        or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < bindparam("now")),
-    )
-    .order_by(QUEUES.c.next_try_at)
-    .limit(1)
-)
-_UNBLAMED = _FIRST.where(QUEUES.c.blamed_at.is_(None))
+def wake(ledger: Ledger, connection: str, opened_at: datetime, chunks: int) -> bool:
+    """Make due the queues that waited when this gate was opened; True when none is left."""
+    return LEASES.wake(ledger, connection, opened_at, chunks)
 
 
-def went_through_since(
-    ledger: Ledger, connection: str, order_id: str, since: datetime | None
-) -> bool:
-    """Whether this shop took an update of another order by a call that began after that moment."""
-    if since is None:
-        return False
-    query = (
-        select(ATTEMPTS.c.id)
-        .join(UPDATES, UPDATES.c.id == ATTEMPTS.c.update_id)
-        .where(
-            ATTEMPTS.c.started_at > since,
-            ATTEMPTS.c.outcome == "sent",
-            UPDATES.c.connection == connection,
-            UPDATES.c.order_id != order_id,
-        )
-        .limit(1)
-    )
-    with ledger.read() as db:
-        return db.execute(query).first() is not None
+def oldest_due_at(db: Connection, now: datetime) -> datetime | None:
+    """Since when the oldest open queue that nobody drains has been due."""
+    return LEASES.oldest_due_at(db, now, free=True)
 
 
 # --- people look and mend -----------------------------------------------------------------------------
@@ -634,25 +548,6 @@ def listing(
         query = query.where(UPDATES.c.order_id == order_id)
     with ledger.read() as db:
         return [Row(*row) for row in db.execute(query)]
-
-
-def calls(ledger: Ledger, update_id: int) -> list[Call]:
-    """Every call made for one update, the oldest first."""
-    query = (
-        select(
-            ATTEMPTS.c.parts,
-            ATTEMPTS.c.started_at,
-            ATTEMPTS.c.duration_ms,
-            ATTEMPTS.c.outcome,
-            ATTEMPTS.c.status,
-            ATTEMPTS.c.excerpt,
-            ATTEMPTS.c.task_id,
-        )
-        .where(ATTEMPTS.c.update_id == update_id)
-        .order_by(ATTEMPTS.c.id)
-    )
-    with ledger.read() as db:
-        return [Call(*row) for row in db.execute(query)]
 
 
 def first_parked(ledger: Ledger, connection: str, order_id: str) -> int | None:

@@ -27,9 +27,10 @@ from clients.errors import (
     StoreUnavailable,
     Uncertain,
 )
-from ledger import orders, updates
+from ledger import attempts, orders, updates
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable
-from ledger.updates import Call, Due, Fate, Known, Queue, Row
+from ledger.updates import Due, Fate, Known, Queue, Row
 from mapping import statuses
 from mapping.source import from_text
 from mapping.statuses import Machine
@@ -303,12 +304,12 @@ class _Drain:
         )
         began, clock = self._now(), time.monotonic()
 
-        def call(outcome: str, exc: ClientError | None = None) -> Call:
+        def call(outcome: str, exc: ClientError | None = None) -> Try:
             took = int((time.monotonic() - clock) * 1000)
             carried = ",".join((*parts, *(n for n in actions if n not in parts)))
             said = "" if exc is None else getattr(exc, "excerpt", "") or str(exc)
             status = 200 if exc is None else getattr(exc, "status", None)
-            return Call(carried, began, took, outcome, status, said, self._task_id)
+            return Try("update", began, took, outcome, status, said, self._task_id, carried)
 
         try:
             self._source.client.update_order(body)
@@ -371,7 +372,7 @@ class _Drain:
         queue, ledger = self._queue, self._r.ledger
         login = isinstance(exc, AuthFailed)
         closed = self._source.gate.suspect(str(exc), queue.order_id, login=login)
-        others = updates.went_through_since(
+        others = attempts.another_queue_went_through(
             ledger, queue.connection, queue.order_id, queue.blamed_at
         )
         strikes = queue.strikes + others
@@ -443,7 +444,7 @@ class _Drain:
     def _succeeded(self) -> bool:
         return self._source.gate.succeeded()
 
-    def _end_parts(self, row: Row, parts: tuple[str, ...], call: Call, *, taught: bool) -> Row:
+    def _end_parts(self, row: Row, parts: tuple[str, ...], call: Try, *, taught: bool) -> Row:
         left = tuple(part for part in row.parts_left if part not in parts)
         fates = [*(row.fates or []), *({"part": part, "fate": "sent"} for part in parts)]
         fate = _fate(row, left, row.parts_parked, fates)
@@ -460,7 +461,7 @@ class _Drain:
         before: str | None = None,
         after: str | None = None,
         detail: str = "",
-        call: Call | None = None,
+        call: Try | None = None,
     ) -> Row:
         """One part is over: sent without a call, withdrawn, or parked with its reason."""
         left = tuple(p for p in row.parts_left if p != part)
@@ -494,7 +495,7 @@ class _Drain:
         self,
         row: Row,
         fate: Fate,
-        call: Call | None = None,
+        call: Try | None = None,
         known: Known | None = None,
     ) -> None:
         lease = self._source.settings.lease

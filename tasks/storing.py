@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 from ledger import orders
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
+from mapping.digest import body_hash
 from mapping.profile import Page, Profile
 from mapping.source import from_text, to_text
 from settings import EVERYTHING
@@ -142,23 +144,27 @@ def _store(r: Resources, source: Source, arrived: list[Arrived], now: datetime) 
 def _store_these(
     r: Resources, source: Source, arrived: Sequence[Arrived], now: datetime
 ) -> list[int]:
-    profile = r.profiles[source.name]
+    profile = r.profile_of(source.name, source.settings.target)
     return orders.store(
         r.ledger,
         source.name,
         source.settings.target,
         arrived,
         now,
-        lambda before, after: _differs(profile, before, after),
+        partial(_wanted, profile),
     )
 
 
-def _differs(profile: Profile, before: str, now: str) -> bool:
-    """Whether the CRM would get another order than before: a new status or stamp alone, such as our own
-    updates leave behind, concerns nobody. What was purged cannot be compared, so it counts as other.
+def _wanted(profile: Profile, text: str) -> str | None:
+    """The hash of the body that the target should have; a new status or stamp alone, such as our own updates
+    leave behind, changes nothing of it. None for what cannot be mapped: that is found, and told, when the
+    order's turn comes, and must not stop a poll.
     """
-    drafts = [profile.map(from_text(text)).draft for text in (before, now) if text]
-    return len(drafts) < 2 or drafts[0] != drafts[1]
+    try:
+        return body_hash(profile.map(from_text(text)).draft)
+    except Exception as exc:  # noqa: BLE001  whatever it is, it is this order's own
+        log.warning("order_not_mapped", error=type(exc).__name__)
+        return None
 
 
 # --- the dedupe keys: the fast way to know that nothing is new ---------------------------------------

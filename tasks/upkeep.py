@@ -39,7 +39,7 @@ def sweep(grace: float = GRACE) -> None:
     """
     r = resources()
     if r.settings.mode == "live":
-        waking.leave_shadow(r.ledger, r.ledger.now(), MOST_CHUNKS)
+        orders.leave_shadow(r.ledger, r.ledger.now(), MOST_CHUNKS)
     _wake(r)
     for target in r.targets.values():
         rung = _sweep(r, target, grace)
@@ -101,9 +101,7 @@ def pulse() -> None:
 def _wake(r: Resources) -> None:
     """Go on making due what waited for gates that have opened since."""
     for gate in waking.gates_waking(r.ledger):
-        if waking.wake_orders(r.ledger, gate, MOST_CHUNKS) and waking.wake_updates(
-            r.ledger, gate, MOST_CHUNKS
-        ):
+        if waking.wake(r.ledger, gate, MOST_CHUNKS):
             waking.is_awake(r.ledger, gate)
 
 
@@ -119,7 +117,7 @@ def purge() -> None:
         "purged",
         orders=purging.orders(r.ledger, before),
         updates=purging.updates(r.ledger, before),
-        attempts=purging.attempts(r.ledger, before) + purging.update_attempts(r.ledger, before),
+        attempts=purging.attempts(r.ledger, before),
         hook_calls=purging.hook_calls(r.ledger, before),
         intake=purging.intake(r.ledger, before),
     )

@@ -26,9 +26,11 @@ from clients.errors import (
     TokenLost,
     Uncertain,
 )
-from ledger import orders
+from ledger import attempts, orders
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable
-from ledger.orders import Claim, Due, Outcome, Trouble, Try
+from ledger.orders import Claim, Due, Outcome, Trouble
+from mapping.digest import body_hash
 from mapping.profile import Mapped
 from tasks import retry
 from tasks.resources import Resources, Target
@@ -98,7 +100,7 @@ class Verdicts:
         order's own: then it binds nobody else, and a person sees it after a day.
         """
         before, tries = self._claim.trouble, self._claim.tries
-        last = orders.last_sent_at(self._r.ledger, self._claim.pk) if tries >= PASSED_BY else None
+        last = attempts.last_sent_at(self._r.ledger, self._claim.pk) if tries >= PASSED_BY else None
         alone = self._others_went_through(last)
         self._count(exc, binds=not alone)
         tried = self._tried("create", "failed", exc.status, _said(exc))
@@ -161,7 +163,7 @@ class Verdicts:
     def _judge_alike(self, said: str) -> list[Due]:
         """Close the gate when the latest orders were all refused alike; the one to try it with at once."""
         now, ledger, name = self._now(), self._r.ledger, self._target.name
-        alike = orders.refused_alike(ledger, name, said, ALIKE, now - ALIKE_WITHIN)
+        alike = attempts.refused_alike(ledger, name, said, ALIKE, now - ALIKE_WITHIN)
         if not alike:
             return []
         orders.wait_again(ledger, alike, "connection_paused", now, retry.BLAMED_AGAIN)
@@ -175,7 +177,7 @@ class Verdicts:
 
     def _unanswered(self, exc: Uncertain, mapped: Mapped) -> Step:
         """The order may have arrived. One that alone gets no answer is sent ever more seldom."""
-        last = orders.last_sent_at(self._r.ledger, self._claim.pk)
+        last = attempts.last_sent_at(self._r.ledger, self._claim.pk)
         alone = self._others_went_through(last)
         before, now = self._claim.trouble, self._now()
         counts = alone or before.sends < retry.SENDS_OF_AN_OUTAGE
@@ -204,14 +206,17 @@ class Verdicts:
         self, exc: ClientError, mapped: Mapped, trouble: Trouble, since: datetime, kind: str
     ) -> Step:
         """A person is asked; should the order be released, it is looked up first."""
-        self._claim = replace(self._claim, uncertain_since=since, lookups=0)
+        sent_hash = body_hash(mapped.draft) if kind == "create" else self._claim.sent_hash
+        self._claim = replace(self._claim, uncertain_since=since, lookups=0, sent_hash=sent_hash)
         outcome = "uncertain" if kind == "create" else "failed"
         tried = self._tried(kind, outcome, getattr(exc, "status", None), _said(exc))
         return self._hold("crm_keeps_failing", mapped, tried, _said(exc), trouble)
 
     def _others_went_through(self, since: datetime | None) -> bool:
         claim = self._claim
-        return orders.went_through_since(self._r.ledger, self._target.name, claim.pk, since)
+        return attempts.another_order_went_through(
+            self._r.ledger, self._target.name, claim.pk, since
+        )
 
     # --- the call went through ---------------------------------------------------------------------
 
@@ -226,13 +231,20 @@ class Verdicts:
         tried: Try,
         *,
         woke: bool,
-        changed: bool = False,
+        sent_hash: str,
     ) -> Step:
         problems, target_id = _problems(mapped) or [], target_ids[0]
         if len(target_ids) > 1:
             log.critical("order_doubled", target_ids=target_ids)
             problems.append(orders.doubled_problem(target_ids))
-        outcome = Outcome("created", "", problems or None, target_id, changed=changed)
+        outcome = Outcome(
+            "created",
+            "",
+            problems or None,
+            target_id,
+            wanted_hash=body_hash(mapped.draft),
+            sent_hash=sent_hash,
+        )
         kept = self._record(outcome, tried)
         if not kept:
             self._compare_ids(target_id)
@@ -262,6 +274,8 @@ class Verdicts:
             _problems(mapped, reason, said),
             uncertain_since=self._claim.uncertain_since,
             lookups=self._claim.lookups,
+            wanted_hash=body_hash(mapped.draft),
+            sent_hash=self._claim.sent_hash,
             trouble=trouble or self._claim.trouble,
         )
         self._record(outcome, tried)
@@ -278,6 +292,7 @@ class Verdicts:
         counts: bool = True,
         trouble: Trouble | None = None,
         said: str = "",
+        shadow: bool = False,
     ) -> Step:
         outcome = Outcome(
             "waiting",
@@ -287,6 +302,8 @@ class Verdicts:
             uncertain_since=self._claim.uncertain_since,
             lookups=self._claim.lookups,
             counts=counts,
+            wanted_hash=body_hash(mapped.draft),
+            shadow=shadow,
             trouble=trouble or self._claim.trouble,
         )
         self._record(outcome, tried)
@@ -306,6 +323,7 @@ class Verdicts:
         woke: bool = False,
         trouble: Trouble | None = None,
     ) -> Step:
+        hashed = body_hash(mapped.draft)
         outcome = Outcome(
             "waiting",
             "uncertain",
@@ -314,6 +332,9 @@ class Verdicts:
             uncertain_since=since,
             lookups=lookups,
             counts=exc is not None,
+            wanted_hash=hashed,
+            # A look-up carries nothing: what it looks for is what was sent before.
+            sent_hash=hashed if kind == "create" else None,
             trouble=trouble or self._claim.trouble,
         )
         what = "not_found" if exc is None else "uncertain" if kind == "create" else "failed"

@@ -15,9 +15,11 @@ from whole.system import Valkey
 import cli
 import settings
 from ledger import orders, purging
+from ledger.attempts import Try
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
-from ledger.orders import Arrived, Outcome, Try
+from ledger.orders import Arrived, Outcome
+from mapping.digest import body_hash
 from simulator.crm import Crm
 from simulator.samples import many, reference_order
 from simulator.server import start
@@ -77,8 +79,8 @@ def ledger(folder):
 
 def give(ledger, order_id="1", connection="okliving", **changes):
     raw = reference_order(id=order_id, **changes)
-    arrived = Arrived(order_id, f"okl-{order_id}", json.dumps(raw), "a" * 32, NOW)
-    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, lambda *_: True)
+    arrived = Arrived(order_id, f"{connection}-{order_id}", json.dumps(raw), "a" * 32, NOW)
+    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, body_hash)
     return pk
 
 

@@ -9,9 +9,11 @@ import pytest
 from gateway_calls import GOOD, KEY, OTHER_KEY, UPDATES, bearer
 
 from ledger import orders, updates
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived
 from ledger.updates import Asked
+from mapping.digest import body_hash
 from tasks import accepting
 
 NOW = datetime.now(UTC)
@@ -202,7 +204,7 @@ def test_update_is_shown_with_its_parts_fates_and_attempts(keyed):
         "detail": "delivery.ship",
     }
     fate = updates.Fate("parked", ("delivery",), reason="update_illegal", fates=[told])
-    call = updates.Call("delivery", now, 120, "refused", 422)
+    call = Try("update", now, 120, "refused", 422, parts="delivery")
     updates.record(keyed.ledger, queue, row, fate, now, call=call)
 
     english = keyed.client.get(f"{UPDATES}/{row.id}").json
@@ -227,7 +229,7 @@ def test_unknown_update_is_not_found(keyed, name):
 
 def test_order_is_shown_with_its_updates(keyed):
     arrived = Arrived("300167757", "OK-300167757", "{}", "hash", NOW)
-    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW, lambda *_: True)
+    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW, body_hash)
     keyed.client.post(UPDATES, json=GOOD)
 
     shown = keyed.client.get("/api/v1/orders/300167757?connection=okliving").json

@@ -14,6 +14,7 @@ from ledger.hearing import Process, Remark, Stand
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS
 from ledger.updates import Asked
+from mapping.digest import body_hash
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SHOP = "okliving"
@@ -57,7 +58,7 @@ def check_at(ledger, order_id="1"):
 
 def create(ledger, order_id="1", now=NOW):
     arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
-    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, now, lambda *_: True)
+    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, now, body_hash)
     claim = orders.claim(ledger, pk, now, 60)
     orders.record(ledger, claim, Outcome("created", target_id=order_id), None, now)
 
@@ -161,7 +162,7 @@ def test_a_new_process_is_read_after_ten_minutes(known):
 
 def test_an_id_that_comes_late_is_read_too(ledger):
     arrived = [Arrived("1", "okl-1", "{}", "h", NOW)]
-    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, NOW, lambda *_: True)
+    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
     lost = orders.claim(ledger, pk, NOW, 60)
     orders.claim(ledger, pk, at(seconds=61), 60)
     assert orders.record(ledger, lost, Outcome("created", target_id="7"), None, at(seconds=62))
@@ -170,7 +171,7 @@ def test_an_id_that_comes_late_is_read_too(ledger):
 
 def test_an_order_that_is_not_created_is_not_read(ledger):
     arrived = [Arrived("1", "okl-1", "{}", "h", NOW)]
-    orders.store(ledger, SHOP, "onebox", arrived, NOW, lambda *_: True)
+    orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
     hear(ledger, stand("in work"), read=False)
     assert due(ledger, at(days=99)) == []
 

@@ -170,13 +170,14 @@ def test_going_down_deletes_nothing_that_belongs_to_a_kept_row(tmp_path):
             "connection, order_id, target, external_id, source, content_hash, received_at, state"
         )
         db.execute(
-            f"INSERT INTO orders ({columns}, reason, changed, state_at, tries, next_try_at, lookups)"
-            " VALUES ('s', '1', 't', 'e', '{}', 'h', ?, 'held', '', 0, ?, 0, ?, 0)",
+            f"INSERT INTO orders ({columns}, reason, state_at, tries, next_try_at, lookups)"
+            " VALUES ('s', '1', 't', 'e', '{}', 'h', ?, 'held', '', ?, 0, ?, 0)",
             (now, now, now),
         )
         db.execute(
-            "INSERT INTO attempts (order_pk, kind, target, started_at, duration_ms, outcome, excerpt)"
-            " VALUES (1, 'create', 't', ?, 1, 'refused', '')",
+            "INSERT INTO attempts"
+            " (order_pk, kind, connection, parts, started_at, duration_ms, outcome, excerpt)"
+            " VALUES (1, 'create', 't', '', ?, 1, 'refused', '')",
             (now,),
         )
         db.commit()

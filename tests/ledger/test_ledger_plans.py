@@ -22,7 +22,7 @@ from sqlalchemy import event
 from whole.filling import RETENTION_DAYS, TABLES, fill
 
 import settings
-from ledger import connections, orders, purging, tallies, updates, waking
+from ledger import connections, orders, purging, tallies, updates
 from ledger.database import open_ledger
 from ledger.updates import Asked
 from mapping.updates import UpdateRequest
@@ -348,9 +348,8 @@ def quick(bridge):
         "orders to purge": lambda: purging.orders(ledger, before),
         "updates to purge": lambda: purging.updates(ledger, before),
         "attempts to purge": lambda: purging.attempts(ledger, before),
-        "calls to purge": lambda: purging.update_attempts(ledger, before),
         "hooks to purge": lambda: purging.hook_calls(ledger, before),
-        "out of shadow": lambda: waking.leave_shadow(ledger, now, 1),
+        "out of shadow": lambda: orders.leave_shadow(ledger, now, 1),
         "tallies": lambda: tallies.refresh(ledger, now),
         "accept": accept,
     }

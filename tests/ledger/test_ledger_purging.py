@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from ledger import orders, purging, updates
-from ledger.orders import Arrived, Outcome, Try
+from ledger import attempts, orders, purging, updates
+from ledger.attempts import Try
+from ledger.orders import Arrived, Outcome
 from ledger.purging import CHUNK
-from ledger.tables import ATTEMPTS, HOOKS, INTAKE, ORDERS, UPDATE_ATTEMPTS, UPDATES
-from ledger.updates import Asked, Call, Due, Fate
+from ledger.tables import ATTEMPTS, HOOKS, INTAKE, ORDERS, UPDATES
+from ledger.updates import Asked, Due, Fate
+from mapping.digest import body_hash
 
 SHOP = "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -25,7 +27,7 @@ def at(seconds):
 
 def store(ledger, *order_ids):
     arrived = [Arrived(i, f"okl-{i}", '{"phone": 1}', "a" * 32, NOW) for i in order_ids]
-    return orders.store(ledger, SHOP, "onebox", arrived, NOW, lambda *_: True)
+    return orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
 
 
 def put_in(ledger, pk, state):
@@ -50,14 +52,12 @@ def value(ledger, column):
 def test_purge_blanks_what_was_finished_long_ago_and_keeps_ids(ledger, state):
     (pk,) = store(ledger, "1")
     put_in(ledger, pk, state)
-    ledger.write(lambda db: db.execute(update(ORDERS).values(sent_source='{"phone": 2}')))
     finished = state in {"created", "ignored"}
     assert purging.orders(ledger, NOW) == 0
     assert purging.orders(ledger, at(1)) == int(finished)
     assert purging.orders(ledger, at(1)) == 0
     assert orders.source(ledger, pk) == ("" if finished else '{"phone": 1}')
-    assert value(ledger, ORDERS.c.sent_source) == (None if finished else '{"phone": 2}')
-    assert [t.excerpt for t in orders.attempts(ledger, pk)] == ["" if finished else "he said"]
+    assert [t.excerpt for t in attempts.of_order(ledger, pk)] == ["" if finished else "he said"]
     (row,) = orders.listing(ledger, NOW)
     assert (row.order_id, row.state) == ("1", state)
     assert row.target_id == ("77" if state == "created" else None)
@@ -77,7 +77,7 @@ def test_all_is_purged_however_many_chunks_it_takes(ledger):
     pks = store(ledger, *map(str, range(MANY)))
     values = {"state": "created", "state_at": NOW}
     ledger.write(lambda db: db.execute(update(ORDERS).values(values)))
-    tried = {"kind": "create", "target": "onebox", "started_at": NOW, "duration_ms": 1}
+    tried = {"kind": "create", "connection": "onebox", "started_at": NOW, "duration_ms": 1}
     rows = [tried | {"outcome": "created", "excerpt": "x", "order_pk": pk} for pk in pks * 3]
     ledger.write(lambda db: db.execute(insert(ATTEMPTS), rows))
     assert purging.orders(ledger, at(1)) == MANY
@@ -88,14 +88,14 @@ def test_all_is_purged_however_many_chunks_it_takes(ledger):
 def test_kept_attempts_do_not_end_the_walk_before_those_that_are_over(ledger):
     open_pk, over_pk = store(ledger, "1", "2")
     put_in(ledger, over_pk, "created")
-    tried = {"kind": "create", "target": "onebox", "started_at": NOW, "duration_ms": 1}
+    tried = {"kind": "create", "connection": "onebox", "started_at": NOW, "duration_ms": 1}
     rows = [
         tried | {"outcome": "failed", "excerpt": "", "order_pk": pk}
         for pk in [*[open_pk] * (purging.PAGE + 1), over_pk]
     ]
     ledger.write(lambda db: db.execute(insert(ATTEMPTS), rows))
     assert purging.attempts(ledger, at(1)) == 2
-    assert len(orders.attempts(ledger, open_pk)) == purging.PAGE + 1
+    assert len(attempts.of_order(ledger, open_pk)) == purging.PAGE + 1
 
 
 def test_purge_removes_old_scraps(ledger):
@@ -120,7 +120,7 @@ def ask(ledger, order_id, note):
 def call(ledger, order_id, fate):
     """One call for the update of this order, which then stands so."""
     queue, (row,), _ = updates.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
-    made = Call("note", NOW, 5, "sent", 200, "said", "task")
+    made = Try("update", NOW, 5, "sent", 200, "said", "task", parts="note")
     updates.record(ledger, queue, row, fate, NOW, call=made)
 
 
@@ -133,11 +133,11 @@ def test_the_purge_blanks_updates_that_are_over_and_keeps_what_waits(ledger):
     assert purging.updates(ledger, at(1)) == 0
     assert updates.find(ledger, over.id).note is None
     assert updates.find(ledger, waits.id).note == "waits"
-    assert [c.excerpt for c in updates.calls(ledger, over.id)] == [""]
-    assert [c.excerpt for c in updates.calls(ledger, waits.id)] == ["said"]
-    assert purging.update_attempts(ledger, NOW) == 0
-    assert purging.update_attempts(ledger, at(1)) == 1
-    assert count(ledger, UPDATE_ATTEMPTS) == 1
+    assert [c.excerpt for c in attempts.of_update(ledger, over.id)] == [""]
+    assert [c.excerpt for c in attempts.of_update(ledger, waits.id)] == ["said"]
+    assert purging.attempts(ledger, NOW) == 0
+    assert purging.attempts(ledger, at(1)) == 1
+    assert count(ledger, ATTEMPTS) == 1
     assert count(ledger, UPDATES) == 2
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from ledger import connections, orders, tides, updates
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
@@ -20,6 +21,7 @@ from ledger.tables import ATTEMPTS, CURSORS, IDENTITY, ORDERS, QUEUES, TIDES, UP
 from ledger.tides import Bounds
 from ledger.updates import Asked
 from ledger.updates import Due as DueQueue
+from mapping.digest import body_hash
 
 LEASE = 30.0
 BOUNDS = Bounds(("shop",), call=timedelta(seconds=70), effect=timedelta(seconds=120))
@@ -75,7 +77,7 @@ def arrived(order_id, stamp=None):
 def store(ledger, *order_ids, stamp=None):
     some = [arrived(order_id, stamp) for order_id in order_ids]
     now = ledger.now()
-    return orders.store(ledger, "shop", "crm", some, now, lambda *_: False)
+    return orders.store(ledger, "shop", "crm", some, now, body_hash)
 
 
 def row(ledger, order_id):
@@ -703,7 +705,7 @@ def test_outcome_of_an_order_that_is_gone_fails_no_one_and_is_told_of_no_other(
         store(ledger, "2")
         ledger.write(lambda db: db.execute(ORDERS.update().values(id=pk)))
     now = ledger.now()
-    tried = orders.Try("create", now, 1, "created")
+    tried = Try("create", now, 1, "created")
     assert not orders.record(ledger, held, Outcome("created", target_id="7"), tried, now)
     with ledger.read() as db:
         assert db.execute(select(ATTEMPTS.c.id)).all() == []

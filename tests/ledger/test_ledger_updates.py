@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ledger import updates
+from ledger import attempts, updates
+from ledger.attempts import Try
 from ledger.database import open_ledger
 from ledger.orders import NotPossible
-from ledger.updates import Asked, Call, Due, Fate, KeyReused, Known
+from ledger.updates import Asked, Due, Fate, KeyReused, Known
 
 SHOP = "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -33,7 +34,7 @@ def claim(ledger, now=NOW):
 
 
 def call(outcome="sent", excerpt=""):
-    return Call("note", NOW, 5, outcome, 200, excerpt, "task")
+    return Try("update", NOW, 5, outcome, 200, excerpt, "task", parts="note")
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_lost_lease_notes_the_call_and_changes_nothing(ledger):
         ledger, queue, row, Fate("sent"), after(80), lease=LEASE, call=call(), known=known
     )
     assert updates.find(ledger, row.id) == row
-    assert [c.outcome for c in updates.calls(ledger, row.id)] == ["sent"]
+    assert [c.outcome for c in attempts.of_update(ledger, row.id)] == ["sent"]
     assert not updates.rest(ledger, queue, after(80))
     assert updates.record(ledger, other, row, Fate("sent"), after(80), lease=LEASE, call=call())
     assert updates.find(ledger, row.id).state == "sent"
@@ -214,7 +215,7 @@ def test_what_an_answer_said_never_stops_the_ledger(ledger):
     ask(ledger)
     queue, (row,), _ = claim(ledger)
     updates.record(ledger, queue, row, Fate("sent"), NOW, call=call(excerpt="half\0an answer"))
-    assert [c.excerpt for c in updates.calls(ledger, row.id)] == ["halfan answer"]
+    assert [c.excerpt for c in attempts.of_update(ledger, row.id)] == ["halfan answer"]
 
 
 # --- what is due --------------------------------------------------------------------------------------

@@ -7,18 +7,19 @@ import json
 import logging
 import sys
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import update
 
 from clients import errors
 from clients.errors import PhoneTaken, Rejected, StoreUnavailable
-from ledger import connections, orders, waking
+from ledger import attempts, connections, orders, waking
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from ledger.tables import ORDERS
 from simulator.samples import reference_order
-from tasks import creating, verdicts
+from tasks import creating, storing, verdicts
 from tasks.creating import NoTimeLeft
 from tasks.gate import Gate
 from tasks.verdicts import ALIKE, Step
@@ -32,7 +33,8 @@ def give(r, order_id="1", **changes):
     arrived = Arrived(
         order_id, f"okl-{order_id}", json.dumps(raw), f"{hash(str(raw)):x}"[:32], r.ledger.now()
     )
-    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], r.ledger.now(), lambda *_: True)
+    wanted = partial(storing._wanted, r.profiles["okliving"])
+    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], r.ledger.now(), wanted)
     return pk
 
 
@@ -46,7 +48,7 @@ def row(r, order_id="1"):
 
 
 def outcomes(r, pk):
-    return [(t.kind, t.outcome) for t in orders.attempts(r.ledger, pk)]
+    return [(t.kind, t.outcome) for t in attempts.of_order(r.ledger, pk)]
 
 
 def box(r):
@@ -184,7 +186,7 @@ def test_refusal_tells_the_order_desk_what_the_crm_said(r, clock):
         "field": "",
         "detail": "немає складу",
     }
-    assert orders.attempts(r.ledger, pk)[0].excerpt == "немає складу"
+    assert attempts.of_order(r.ledger, pk)[0].excerpt == "немає складу"
 
 
 def test_waits_grow_with_the_tries(r, clock):
@@ -569,7 +571,7 @@ def test_good_probe_opens_the_gate_and_wakes_what_waits(r, clock):
     assert carry(r, pk) == Step(woke=True)
     assert gate(r).closed_by is None
     (waking_gate,) = waking.gates_waking(r.ledger)
-    assert waking.wake_orders(r.ledger, waking_gate, 1)
+    assert waking.wake(r.ledger, waking_gate, 1)
     assert row(r, "2").next_try_at == clock.now
 
 

@@ -13,9 +13,10 @@ import pytest
 from clients import errors
 from clients.errors import IllegalTransition, NotFound, Rejected, StoreUnavailable
 from clients.limits import Rate, Slots
-from ledger import connections, orders, updates, waking
+from ledger import attempts, connections, orders, updates, waking
 from ledger.orders import Arrived, NotPossible
 from ledger.updates import Asked, Due
+from mapping.digest import body_hash
 from simulator.samples import reference_order
 from simulator.shop import next_state
 from tasks import accepting, delivering
@@ -122,7 +123,7 @@ def codes(r, update_id):
 
 
 def outcomes(r, update_id):
-    return [(call.parts, call.outcome) for call in updates.calls(r.ledger, update_id)]
+    return [(call.parts, call.outcome) for call in attempts.of_update(r.ledger, update_id)]
 
 
 def see(r, *, at, ttn=None, **states):
@@ -130,7 +131,7 @@ def see(r, *, at, ttn=None, **states):
     raw = reference_order(id="1", **states)
     raw["shipping"]["tracking_number"] = ttn
     arrived = Arrived("1", "okl-1", json.dumps(raw), f"{hash(str(raw)):x}"[:32], at)
-    orders.store(r.ledger, SHOP, "onebox", [arrived], r.ledger.now(), lambda *_: True)
+    orders.store(r.ledger, SHOP, "onebox", [arrived], r.ledger.now(), body_hash)
 
 
 def statuses(r):
@@ -633,7 +634,7 @@ def test_nothing_overtakes_it_even_if_everything_is_woken(r, clock):
     drain(r)
     updates.cancel(r.ledger, first, clock.now)
     ask(r, note="two")
-    waking.wake_updates(r.ledger, waking.Waking(SHOP, clock.now), 1)
+    waking.wake(r.ledger, waking.Waking(SHOP, clock.now), 1)
     drain(r)
     assert len(shop(r).sent) == 1
     clock.go(WAIT + 1)
@@ -917,7 +918,7 @@ def test_the_end_of_an_outage_makes_everything_due(r, clock):
     assert step.woke
     assert row(r, other).state == "queued"
     (waking_gate,) = waking.gates_waking(r.ledger)
-    assert waking.wake_updates(r.ledger, waking_gate, 1)
+    assert waking.wake(r.ledger, waking_gate, 1)
     assert Due(SHOP, "2") in updates.due(r.ledger, SHOP, clock.now, 10)
 
 

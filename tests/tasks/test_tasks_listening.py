@@ -13,6 +13,7 @@ from clients.errors import Forbidden, TimedOut
 from ledger import connections, hooks, orders, updates
 from ledger.orders import Arrived, Outcome
 from ledger.tables import HOOKS, ORDERS
+from mapping.digest import body_hash
 from tasks import accepting, listening, reading, reconciling
 
 SHOP = "okliving"
@@ -76,7 +77,7 @@ def known(r, clock, box):
 def create(r, order_id):
     now = r.ledger.now()
     arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
-    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, lambda *_: True)
+    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, body_hash)
     claim = orders.claim(r.ledger, pk, now, 60)
     outcome = Outcome("created", target_id=f"9{order_id}")
     orders.record(r.ledger, claim, outcome, None, now)
@@ -587,7 +588,7 @@ def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock, error):
 def arrive(r, order_id):
     now = r.ledger.now()
     arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
-    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, lambda *_: True)
+    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, body_hash)
     return orders.claim(r.ledger, pk, now, 60)
 
 

@@ -19,7 +19,7 @@ from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, 
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
-from ledger.orders import Outcome
+from ledger.orders import Arrived, Outcome
 from ledger.tables import INTAKE, ORDERS
 from ledger.tides import Bounds
 from settings import EVERYTHING
@@ -441,24 +441,35 @@ def test_change_is_taken_after_a_stamp_of_the_future(r):
     assert poll(r, later + timedelta(minutes=2))[1] == []
 
 
-def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monkeypatch):
+def test_order_that_cannot_be_mapped_fails_no_poll_and_counts_as_changed(r, monkeypatch):
     shop(r).answer = paged(5, "no paging")
     poll(r)
     for row in orders.listing(r.ledger, NOW):
         claim = orders.claim(r.ledger, row.pk, NOW, 60, "task")
         orders.record(r.ledger, claim, Outcome("created", target_id=row.order_id), None, NOW)
-    changed = [order(n, note="x" if n != 3 else "breaks") for n in range(5)]
-    shop(r).answer = lambda _: {"orders": changed}
-    differs = storing._differs
+    shop(r).answer = lambda _: {"orders": [order(n, status=f"of {n}") for n in range(5)]}
+    mapped = type(r.profiles["okliving"]).map
 
-    def breaks(profile, before, now):
-        if "breaks" in now:
+    def breaks(profile, raw):
+        if raw["status"] == "of 3":
             raise RecursionError
-        return differs(profile, before, now)
+        return mapped(profile, raw)
 
-    monkeypatch.setattr(storing, "_differs", breaks)
+    monkeypatch.setattr(type(r.profiles["okliving"]), "map", breaks)
     poll(r)
-    assert {row.order_id for row in orders.listing(r.ledger, NOW) if row.changed} == set("0124")
+    found = orders.listing(r.ledger, NOW)
+    assert {row.order_id for row in found if row.changed} == {"3"}
+    assert all('"of ' in orders.source(r.ledger, row.pk) for row in found)
+
+
+def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r):
+    """Its external id is another source's order in the same target."""
+    taken = Arrived("x3", "okl-3", "{}", "f" * 32, NOW)
+    orders.store(r.ledger, "another shop", "onebox", [taken], NOW, str)
+    shop(r).answer = paged(5, "no paging")
+    _, rung = poll(r)
+    assert len(rung) == 4
+    assert {row.order_id for row in orders.listing(r.ledger, NOW)} == {*"0124", "x3"}
     with r.ledger.read() as db:
         (kept,) = db.execute(select(INTAKE.c.raw)).scalars()
     assert json.loads(kept)["id"] == "3"

@@ -18,7 +18,6 @@ from whole.chaos.play import patiently
 from ledger.tables import IDENTITY, METADATA, ORDERS, QUEUES, UPDATES
 
 ATTEMPTS = METADATA.tables["attempts"]
-CALLS = METADATA.tables["update_attempts"]
 HOOKS = METADATA.tables["hook_calls"]
 
 # Seconds from the end of the faults until everything must be as it should.
@@ -269,7 +268,7 @@ class Verdict:
             yield f"queue    {queue._asdict()}"
         for sent in self.updates.get(order_id, ()):
             yield f"update   { ({name: v for name, v in sent._asdict().items() if v}) }"
-            for call in self._all(select(CALLS).where(CALLS.c.update_id == sent.id)):
+            for call in self._all(select(ATTEMPTS).where(ATTEMPTS.c.update_id == sent.id)):
                 yield f"  call   {call.started_at} {call.parts} {call.outcome} {call.excerpt[:200]}"
         for effect in list(self.world.shop.updates):
             if effect["id"] == order_id:
