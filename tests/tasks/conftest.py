@@ -119,10 +119,9 @@ def chosen_settings(folder, **changes):
     box = replace(chosen.boxes["onebox"], rate=0.0, concurrency=0)
     return replace(
         chosen,
-        database_url=f"sqlite:///{folder / 'ledger.db'}",
         boxes={"onebox": box},
         shops={"okliving": replace(chosen.shops["okliving"], rate=0.0, concurrency=0)},
-        **changes,
+        **{"database_url": f"sqlite:///{folder / 'ledger.db'}"} | changes,
     )
 
 
