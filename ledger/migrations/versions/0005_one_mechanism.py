@@ -64,7 +64,9 @@ def upgrade() -> None:
     op.add_column("orders", sa.Column("wanted_hash", sa.String(length=32), nullable=True))
     op.add_column("orders", sa.Column("sent_hash", sa.String(length=32), nullable=True))
     for name in ("lost_lease", "shadow"):
-        flag: sa.Column[bool] = sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
+        flag: sa.Column[bool] = sa.Column(
+            name, sa.Boolean(), nullable=False, server_default=sa.false()
+        )
         op.add_column("orders", flag)
     # Nobody knows what was sent where that has changed since; else it is the order as it is kept, whose
     # hash is told apart from another when that comes.
@@ -185,7 +187,9 @@ def downgrade() -> None:
     op.drop_index("uq_orders_target_external_id", table_name="orders")
     op.drop_index("ix_orders_shadow", table_name="orders")
     op.add_column("orders", sa.Column("sent_source", sa.Text(), nullable=True))
-    changed: sa.Column[bool] = sa.Column("changed", sa.Boolean(), nullable=False, server_default=sa.false())
+    changed: sa.Column[bool] = sa.Column(
+        "changed", sa.Boolean(), nullable=False, server_default=sa.false()
+    )
     op.add_column("orders", changed)
     op.execute(
         "UPDATE orders SET changed = true WHERE state = 'created'"
