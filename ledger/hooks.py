@@ -231,16 +231,8 @@ def finish_in(db: Connection, claim: Claim, outcomes: dict[int, str], now: datet
     """Note what came of each call; their fields are kept no longer, they may hold a comment. False when
     the lease was lost: then another worker has gone on with them, and nothing may be done for them here.
     """
-    held = db.execute(
-        update(HOOKS)
-        .where(
-            HOOKS.c.id.in_(claim.ids),
-            HOOKS.c.lease_token == claim.token,
-            HOOKS.c.done_at.is_(None),
-        )
-        .values(done_at=now, fields={}, lease_until=None, lease_token=None)
-    ).rowcount
-    if not held:
+    done = {"done_at": now, "fields": {}, "lease_until": None, "lease_token": None}
+    if not LEASES.change(db, {"of_ids": claim.ids}, claim.token, **done):
         return False
     for outcome in set(outcomes.values()):
         ids = [hook_id for hook_id, found in outcomes.items() if found == outcome]

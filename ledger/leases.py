@@ -15,21 +15,8 @@ from datetime import datetime, timedelta
 from functools import cache, cached_property
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    case,
-    or_,
-    select,
-    text,
-    tuple_,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindparam, select, text
 
 from ledger.columns import UtcDateTime
 from ledger.database import Ledger
@@ -85,7 +72,7 @@ class Leases:
     @cached_property
     def these(self) -> ColumnElement[bool]:
         """What is named by the parameters of the key."""
-        return and_(
+        return sa.and_(
             *(
                 column.in_(bindparam(name, expanding=True))
                 if self.together
@@ -98,19 +85,19 @@ class Leases:
     def free(self) -> ColumnElement[bool]:
         """That nobody holds it at `:now`."""
         until = self.table.c.lease_until
-        return or_(until.is_(None), until < bindparam("now", type_=UtcDateTime()))
+        return sa.or_(until.is_(None), until < bindparam("now", type_=UtcDateTime()))
 
     @cached_property
     def held(self) -> ColumnElement[bool]:
         """That it is held by `:of_token`."""
-        return and_(self.these, self.table.c.lease_token == bindparam("of_token"))
+        return sa.and_(self.these, self.table.c.lease_token == bindparam("of_token"))
 
     @cached_property
     def _claim(self) -> Any:
         is_due = self.table.c.next_try_at <= bindparam("soon", type_=UtcDateTime())
         conditions = (self.is_open, self.free, *(() if self.together else (is_due,)))
         return (
-            update(self.table)
+            sa.update(self.table)
             .where(self.these, *conditions)
             .values(
                 lease_until=bindparam("until"),
@@ -161,9 +148,9 @@ class Leases:
     def _make_due(self) -> Any:
         at, now = self.table.c.next_try_at, bindparam("now", type_=UtcDateTime())
         return (
-            update(self.table)
+            sa.update(self.table)
             .where(self.these)
-            .values(next_try_at=case((at < now, at), else_=now))
+            .values(next_try_at=sa.case((at < now, at), else_=now))
             .returning(*self.shown)
         )
 
@@ -173,8 +160,8 @@ class Leases:
         at, after = self.table.c.next_try_at, bindparam("after", type_=UtcDateTime())
         position: tuple[Any, Any] = (after, bindparam("after_key"))
         return (
-            select(at, self.tie, and_(*self.sleeps).label("sleeps"))
-            .where(text(self.open), self._of_remote, tuple_(at, self.tie) > tuple_(*position))
+            select(at, self.tie, sa.and_(*self.sleeps).label("sleeps"))
+            .where(text(self.open), self._of_remote, sa.tuple_(at, self.tie) > sa.tuple_(*position))
             .order_by(at, self.tie)
             .limit(CHUNK)
         )
@@ -183,7 +170,7 @@ class Leases:
     def _wake(self) -> Any:
         opened_at = bindparam("opened_at", type_=UtcDateTime())
         return (
-            update(self.table)
+            sa.update(self.table)
             .where(
                 self.tie.in_(bindparam("keys", expanding=True)),
                 self._of_remote,
@@ -293,7 +280,7 @@ def _change(leases: Leases, *names: str, returns: bool = False) -> Any:
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
     if returns:
         values |= {"lease_until": None, "lease_token": None, **leases.on_return}
-    return update(leases.table).where(leases.held).values(values)
+    return sa.update(leases.table).where(leases.held).values(values)
 
 
 @cache

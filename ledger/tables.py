@@ -1,8 +1,8 @@
 """The tables of the ledger, which is the truth about every order.
 
 What the machinery does (tries, leases, next_try_at) and what the business says (state, reason,
-target_id) never share a column, and what code asks for is a column, never a word inside `reason`. A
-change here needs a migration in ledger/migrations/versions; a test holds the two together.
+target_id) never share a column, and what code asks for is a column, never a word inside `reason`. A change
+here needs a migration; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -135,9 +135,8 @@ ATTEMPTS = Table(
     _partial("ix_attempts_at_updates", OF_AN_UPDATE, "started_at"),
 )
 
-# How far one source has been read, and who is reading it now. `start_at` is the moment of the first
-# attempt: what "from now on" means for it. `behind` until it was read again since the ledger went back in
-# time.
+# How far one source has been read, and who reads it now. `start_at` is the moment of the first attempt: what
+# "from now on" means for it. `behind` until it was read again since the ledger went back in time.
 CURSORS = Table(
     "cursors",
     METADATA,
@@ -152,11 +151,10 @@ CURSORS = Table(
     _must("error", Text, default=""),
 )
 
-# Whether calls to one remote system may go out, its writes and its reads apart. Closed by the breaker, by a
-# fault of the connection, by the remote (Retry-After), or by a person; `probe_at` is when one call may try
-# it. `failed` names whose calls failed in a row, each once; `cleared` is a reason that turned out to be
-# single orders' own, at `cleared_at`. While `waking`, what waited for the gate is still being made due: all
-# that failed before `opened_at`.
+# Whether calls to one remote may go out, writes and reads apart. Closed by the breaker, a fault of the
+# connection, the remote (Retry-After), or a person; `probe_at` is when one call may try it. `failed` names
+# whose calls failed in a row, each once; `cleared` a reason that turned out to be single orders' own.
+# While `waking`, what waited for the gate is still being made due: all that failed before `opened_at`.
 GATES = Table(
     "gates",
     METADATA,
@@ -174,7 +172,7 @@ GATES = Table(
     _must("waking", Boolean, default=False),
 )
 
-# What came in a list of orders and is no order: kept raw, so that a person can look.
+# What came in a list of orders and is none: kept raw, so that a person can look.
 INTAKE = Table(
     "intake",
     METADATA,
@@ -202,8 +200,8 @@ IDENTITY = Table(
     _may("caught_up_at", UtcDateTime),
 )
 
-# How far one writing process has come: a number that each of its commits raises. Redis remembers it too, so
-# that a ledger that lost commits is noticed.
+# How far a writing process has come: each of its commits raises it. Redis remembers it too, so that a ledger
+# that lost commits is noticed.
 TIDES = Table(
     "tides",
     METADATA,
@@ -221,9 +219,8 @@ TALLIES = Table(
     _must("at", UtcDateTime),
 )
 
-# The updates of one order as a queue, and what we know of that order in its source. One drain at a time
-# holds the lease. The states are what our own calls taught us at `known_at`, certain or not; `settled_at`
-# is when a call whose answer was lost can no longer take effect.
+# The updates of one order as a queue, and what we know of that order in its source. The states are what our
+# own calls taught us at `known_at`, certain or not; `settled_at` is when a lost call can take no effect.
 QUEUES = Table(
     "update_queues",
     METADATA,
@@ -248,8 +245,7 @@ QUEUES = Table(
     _partial("ix_update_queues_open", IS_OPEN_QUEUE, "connection", "next_try_at", "order_id"),
 )
 
-# One update of one order on its way to its source. `left` are the parts still to be sent, comma separated;
-# `fates` what became of the others.
+# One update on its way to its source: `left` are the parts still to be sent, `fates` tell of the others.
 UPDATES = Table(
     "updates",
     METADATA,
@@ -280,9 +276,8 @@ UPDATES = Table(
     _partial("ix_updates_purgeable", HAS_OLD_NOTE, "state_at"),
 )
 
-# One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of, so
-# that calls of one process are worked off together, in order; `digest` is of what it said, which a
-# repeated call says again.
+# One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of: calls
+# of one process are worked off in order; `digest` is of what it said, which a repeated call says again.
 HOOKS = Table(
     "hook_calls",
     METADATA,
