@@ -63,7 +63,7 @@ IS_IN_SHADOW = "state = 'waiting' AND reason = 'shadow'"
 IS_WATCHED = "check_at IS NOT NULL"
 IS_UNDONE = "done_at IS NULL"
 IS_OPEN_QUEUE = "open"
-HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
+HAS_OLD_WORDS = "state NOT IN ('queued', 'parked') AND personal"
 
 
 def _partial(name: str, condition: str, *columns: str) -> Index:
@@ -270,10 +270,11 @@ class Tally(Base):
 
 
 class UpdateQueue(Base):
-    """The updates of one order as a queue, and what we know of that order in the shop.
+    """The updates of one order as a queue, and what is known of that order at its source.
 
-    One drain at a time holds the lease. The states are what our own calls taught us at `known_at`, certain
-    or not; `settled_at` is when a call whose answer was lost can no longer take effect.
+    One drain at a time holds the lease. `known` is the source's connector's own record of what our calls
+    taught us by `known_at`; `doubted` once nothing of it is certain any more. `settled_at` is when a call
+    whose answer was lost can no longer take effect.
     """
 
     __tablename__ = "update_queues"
@@ -287,13 +288,9 @@ class UpdateQueue(Base):
     lease_until: Mapped[datetime | None]
     lease_token: Mapped[str | None] = mapped_column(String(32))
     settled_at: Mapped[datetime | None]
-
-    order_state: Mapped[str | None] = mapped_column(String(32))
-    delivery_state: Mapped[str | None] = mapped_column(String(32))
-    order_certain: Mapped[bool] = mapped_column(default=False)
-    delivery_certain: Mapped[bool] = mapped_column(default=False)
+    known: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     known_at: Mapped[datetime | None]
-    tracking_number: Mapped[str | None] = mapped_column(String(64))
+    doubted: Mapped[bool] = mapped_column(default=False, server_default=false())
     blamed_at: Mapped[datetime | None]
     strikes: Mapped[int] = mapped_column(default=0)
 
@@ -304,8 +301,12 @@ class UpdateQueue(Base):
 
 
 class Update(Base):
-    """One update of one order on its way to the shop. `left` are the parts still to be sent, comma
-    separated; `fates` what became of the others.
+    """One update of one order on its way to its source. `parts` is what it asks for, each part with its
+    value and state, `options` how; `fates` what a clerk is told of each part, in the order in which it came.
+
+    `retried`: a person sends it in spite of its age; `apart`: its parts go one by one; `in_doubt`: a call for
+    it may have arrived; `blocks`: a part of it that is strictly ordered is parked; `personal`: a value is
+    still there that is to be blanked in time.
     """
 
     __tablename__ = "updates"
@@ -319,26 +320,24 @@ class Update(Base):
     origin: Mapped[str] = mapped_column(String(64))
     accepted_at: Mapped[datetime]
 
-    tracking_number: Mapped[str | None] = mapped_column(String(64))
-    order_action: Mapped[str | None] = mapped_column(String(32))
-    delivery_action: Mapped[str | None] = mapped_column(String(32))
-    note: Mapped[str | None] = mapped_column(Text)
-    replace: Mapped[bool] = mapped_column(default=False)
+    parts: Mapped[dict[str, Any]]
+    options: Mapped[dict[str, Any]]
 
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text, default="")
-    left: Mapped[str] = mapped_column(String(64))
-    parked: Mapped[str] = mapped_column(String(64), default="")
     fates: Mapped[list[dict[str, Any]] | None]
+    retried: Mapped[bool] = mapped_column(default=False, server_default=false())
     apart: Mapped[bool] = mapped_column(default=False)
     in_doubt: Mapped[bool] = mapped_column(default=False)
+    blocks: Mapped[bool] = mapped_column(default=False, server_default=false())
+    personal: Mapped[bool] = mapped_column(default=False, server_default=false())
     state_at: Mapped[datetime]
 
     __table_args__ = (
         UniqueConstraint("key", name="uq_updates_key"),
         Index("ix_updates_of_order", "order_id", "connection", "seq"),
         Index("ix_updates_in_state", "state", "id"),
-        _partial("ix_updates_purgeable", HAS_OLD_NOTE, "state_at"),
+        _partial("ix_updates_purgeable", HAS_OLD_WORDS, "state_at"),
     )
 
 

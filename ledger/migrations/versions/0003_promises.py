@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from alembic import op
 
 from ledger.models import (
-    HAS_OLD_NOTE,
     IS_IN_SHADOW,
     IS_OPEN,
     IS_OPEN_QUEUE,
@@ -18,6 +17,8 @@ from ledger.models import (
     IS_WATCHED,
     UtcDateTime,
 )
+
+HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
 
 revision = "0003"
 down_revision = "0002"
