@@ -31,7 +31,7 @@ def ask(ledger, *, order_id="1", key=None, digest="d", now=NOW, **parts):
     return enqueueing.accept(ledger, asked, now)
 
 
-def sent(row):
+def ended(row):
     return replace(row, state="sent", parts=moved(row.parts, row.parts_left, "sent"))
 
 
@@ -166,12 +166,12 @@ def test_a_lost_lease_notes_the_call_and_changes_nothing(ledger):
     other, _, _ = claim(ledger, after(LEASE + 1))
     known = {"states": {"order": "in_progress"}}
     assert not queues.record(
-        ledger, queue, sent(row), after(80), lease=LEASE, call=call(), known=known
+        ledger, queue, ended(row), after(80), lease=LEASE, call=call(), known=known
     )
     assert updates.find(ledger, row.id) == row
     assert [c.outcome for c in updates.calls(ledger, row.id)] == ["sent"]
     assert not queues.rest(ledger, queue, after(80))
-    assert queues.record(ledger, other, sent(row), after(80), lease=LEASE, call=call())
+    assert queues.record(ledger, other, ended(row), after(80), lease=LEASE, call=call())
     assert updates.find(ledger, row.id).state == "sent"
 
 
@@ -179,7 +179,7 @@ def test_what_is_recorded_is_what_the_next_claim_knows(ledger):
     ask(ledger)
     queue, (row,), _ = claim(ledger)
     known = {"states": {"order": "in_progress"}}
-    queues.record(ledger, queue, sent(row), after(1), lease=LEASE, call=call(), known=known)
+    queues.record(ledger, queue, ended(row), after(1), lease=LEASE, call=call(), known=known)
     queues.rest(ledger, queue, after(2))
     ask(ledger, now=after(3))
     found, _, _ = claim(ledger, after(3))
@@ -204,7 +204,7 @@ def test_an_update_accepted_while_a_drain_ends_is_in_an_open_queue(two_processes
     mine, theirs = two_processes
     ask(mine)
     queue, (row,), _ = claim(mine)
-    queues.record(mine, queue, sent(row), NOW, lease=LEASE, call=call())
+    queues.record(mine, queue, ended(row), NOW, lease=LEASE, call=call())
     steps = (lambda: queues.rest(mine, queue, NOW), lambda: ask(theirs))
     together(lambda n: steps[n](), 2)
     assert due_queues.due(mine, SHOP, NOW, 10) == [DUE]
@@ -226,7 +226,7 @@ def test_a_person_who_mends_while_a_drain_ends_opens_the_queue(two_processes, to
 def test_what_an_answer_said_never_stops_the_ledger(ledger):
     ask(ledger)
     queue, (row,), _ = claim(ledger)
-    queues.record(ledger, queue, sent(row), NOW, call=call(excerpt="half\0an answer"))
+    queues.record(ledger, queue, ended(row), NOW, call=call(excerpt="half\0an answer"))
     assert [c.excerpt for c in updates.calls(ledger, row.id)] == ["halfan answer"]
 
 
@@ -325,7 +325,7 @@ def test_what_only_waits_behind_an_ordered_part_closes_its_queue(ledger):
 def test_a_repeated_key_opens_no_queue_and_costs_no_place(ledger):
     first = ask(ledger, key="k")
     queue, (row,), _ = claim(ledger)
-    queues.record(ledger, queue, sent(row), NOW)
+    queues.record(ledger, queue, ended(row), NOW)
     queues.rest(ledger, queue, NOW)
     assert ask(ledger, key="k", now=after(1)).id == first.id
     assert due_queues.due(ledger, SHOP, after(1), 10) == []
@@ -355,7 +355,7 @@ def test_accepting_and_draining_at_once_loses_nothing(two_processes):
             queue, rows, _ = claimed
             for row in rows:
                 sent.append(row.seq)
-                queues.record(drains, queue, sent(row), NOW, lease=LEASE, call=call())
+                queues.record(drains, queue, ended(row), NOW, lease=LEASE, call=call())
             queues.rest(drains, queue, NOW)
 
     workers = [threading.Thread(target=drain) for _ in range(2)]
