@@ -774,6 +774,34 @@ def test_what_nobody_thought_of_is_tried_ever_more_rarely_and_then_seen(r, clock
     assert len(shop(r).sent) < 60
 
 
+def test_after_the_ledger_went_back_every_queued_note_may_come_twice(r, clock):
+    """Any call may have been made for what is queued, and what was taught may be wrong."""
+    ask(r, order="process")
+    drain(r)
+    first, second = ask(r, order="process", note="one"), ask(r, note="two")
+
+    def went_back(db):
+        db.execute(queues.QUEUES.update().values(doubted=True, settled_at=clock.now))
+        db.execute(queues.UPDATES.update().values(in_doubt=True))
+
+    r.ledger.write(went_back)
+    fresh = ask(r, note="three")
+    drain(r)
+    assert statuses(r) == [{"order": "process"}, {"order": "process"}, None, None]
+    assert [codes(r, i)[0] for i in (first, second)] == ["update_note_maybe_doubled"] * 2
+    assert codes(r, fresh) == [None]
+
+
+def test_what_was_sent_of_an_update_stays_sent_when_a_later_call_of_it_fails_oddly(r, clock):
+    update = ask(r, tracking_number="20450000000001", note="n")
+    shop(r).script = [Rejected("no", status=400), None, ValueError("what is this")]
+    drain(r)
+    clock.go(60)
+    drain(r)
+    numbers = [body for body in shop(r).sent if "tracking_number" in body]
+    assert (len(numbers), state(r, update)) == (2, ("sent", ""))
+
+
 def test_who_wakes_up_after_its_lease_changes_nothing(r, clock):
     """The other drain has marked the note; the sleeper must not wipe that out, nor send more."""
     first = ask(r, note="one")
