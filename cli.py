@@ -32,7 +32,6 @@ from ledger.migrate import upgrade
 from mapping import problems, profile
 from mapping.source import from_text
 from mapping.statuses import ACTIONS
-from mapping.updates import from_flat
 
 FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
 
@@ -352,7 +351,9 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
     key: Annotated[
         str | None, typer.Option(help="Repeated with the same key, it is one update.")
     ] = None,
-    connection: Annotated[str, typer.Option(help="Which shop.")] = "okliving",
+    connection: Annotated[
+        str | None, typer.Option(help="Which shop; needed when there are several.")
+    ] = None,
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a tracking number that is not ours.")
@@ -363,7 +364,9 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
     _demand_broker()
     from tasks import accepting, resources  # noqa: PLC0415  needs a broker, which others do not
 
-    request, errors = from_flat(
+    r = resources.build(settings.load())
+    request, errors = accepting.read(
+        r,
         {
             "order_id": order_id,
             "tracking_number": ttn,
@@ -373,19 +376,20 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
             "key": key,
             "connection": connection,
             "replace": replace or None,
-        }
+        },
+        flat=True,
     )
     if request is None:
         told = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
         _stop(f"The update is refused. {told}", WRONG)
     try:
         row = accepting.accept(
-            resources.build(settings.load()),
+            r,
             request,
             origin="cli",
             key=None if key is None else f"cli:{key}",
         )
-    except (accepting.UnknownConnection, updates.KeyReused) as exc:
+    except (accepting.UnknownConnection, accepting.KeyReused) as exc:
         _stop(str(exc), WRONG)
     for warning in request.warnings:
         err.print(f"[yellow]warning[/] {problems.explain(warning, lang='en')}")
@@ -427,7 +431,7 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
         )
         return
     out.print(_updates_table([row]))
-    for fate in row.fates or []:
+    for fate in row.fates:
         told = _explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
         out.print(f"{fate.get('part') or fate.get('field', '')}: {escape(told)}")
     if calls:
@@ -477,28 +481,22 @@ def _mend_update(
     _answer(_update_as_dict(row), f"Update {update_id} {done}.", as_json=as_json)
 
 
-def _find_update(ledger: Ledger, update_id: int) -> updates.Row:
+def _find_update(ledger: Ledger, update_id: int) -> updates.Update:
     row = updates.find(ledger, update_id)
     if row is None:
         _stop(f"No update {update_id} is in the ledger.", ABSENT)
     return row
 
 
-def _updates_table(rows: list[updates.Row]) -> Table:
+def _updates_table(rows: list[updates.Update]) -> Table:
     table = Table(
         "update", "order", "state", "accepted", "what", "why", box=None, header_style="bold"
     )
     for row in rows:
-        meant = {
-            "TTN": row.tracking_number,
-            "order": row.order_action,
-            "delivery": row.delivery_action,
-            "note": row.note and "yes",
-        }
-        what = ", ".join(f"{name} {value}" for name, value in meant.items() if value)
+        what = ", ".join(_part_shown(name, part) for name, part in row.parts.items())
         why = " ".join(
             _explained(fate, row.order_id)
-            for fate in row.fates or []
+            for fate in row.fates
             if fate.get("code") in row.reason.split(", ")
         )
         colour = {"sent": "green", "parked": "red", "queued": "yellow", "refused": "red"}.get(
@@ -516,10 +514,26 @@ def _updates_table(rows: list[updates.Row]) -> Table:
     return table
 
 
-def _update_as_dict(row: updates.Row) -> dict[str, Any]:
-    hidden = {"left", "parked", "apart"}
-    shown = {k: v for k, v in _plain(dataclasses.asdict(row)).items() if k not in hidden}
-    return {**shown, "id": str(row.id), "left": row.parts_left, "parked": row.parts_parked}
+def _part_shown(name: str, part: updates.Part) -> str:
+    """A part in the table of updates; what is personal is not repeated there."""
+    value = "yes" if part.personal else part.value
+    return f"{'TTN' if name == 'tracking_number' else name} {value}"
+
+
+def _update_as_dict(row: updates.Update) -> dict[str, Any]:
+    asked = row.values
+    return {
+        **_plain(dataclasses.asdict(row)),
+        "id": str(row.id),
+        "parts": {name: part.state for name, part in row.parts.items()},
+        "tracking_number": asked.get("tracking_number"),
+        "order_action": asked.get("order"),
+        "delivery_action": asked.get("delivery"),
+        "note": asked.get("note"),
+        "replace": bool(row.options.get("replace")),
+        "left": row.parts_left,
+        "parked": row.parts_parked,
+    }
 
 
 @app.command()

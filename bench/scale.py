@@ -22,7 +22,7 @@ from rich.table import Table
 from sqlalchemy import event
 from whole.filling import RETENTION_DAYS, fill
 
-from ledger import measures, orders, purging, tallies, updates, waking
+from ledger import measures, orders, purging, queues, tallies, updates, waking
 from ledger.database import Ledger, open_ledger
 from ledger.migrate import upgrade
 from ledger.waking import Waking
@@ -59,7 +59,7 @@ def asked(ledger: Ledger) -> dict[str, Callable[[], object]]:
         "/metrics": lambda: measures.measure(ledger, now),
         "by process id": lambda: orders.by_process(ledger, "onebox", "p11"),
         "due(1)": lambda: orders.due(ledger, "onebox", now, 1),
-        "due(1) of updates": lambda: updates.due(ledger, "okliving", now, 1),
+        "due(1) of updates": lambda: queues.due(ledger, "okliving", now, 1),
         "the newest held ones": lambda: orders.listing(ledger, now, state="held", limit=50),
         "updates of one order": lambda: updates.listing(ledger, order_id="f77"),
         "purge, nothing to do": lambda: purge(ledger, long_ago),

@@ -23,14 +23,15 @@ from gateway.body import read_json
 from gateway.errors import ErrorSchema, Refusal
 from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
 from ledger import attempts, orders, updates
-from ledger.updates import KeyReused, Row
+from ledger.enqueueing import KeyReused
+from ledger.updates import Update
 from mapping.problems import explain
-from mapping.updates import UpdateRequest, UpdateSchema, read_update
-from tasks.accepting import UnknownConnection, accept
+from mapping.request import UpdateRequest
+from mapping.updates import UpdateSchema
+from tasks.accepting import UnknownConnection, accept, read, source_named
 from tasks.resources import Resources
 
 PREFIX = "/api/v1"
-DEFAULT_CONNECTION = "okliving"
 # Of an order's updates, the newest that are shown.
 SHOWN = 50
 # What the ledger keeps of a key.
@@ -67,8 +68,8 @@ ACCEPT_LANGUAGE = {
 WHICH = {
     "in": "query",
     "name": "connection",
-    "description": "Which shop.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 64, "default": DEFAULT_CONNECTION},
+    "description": "Which shop; the only one when it is left out.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 64},
 }
 MEANINGS = {
     400: "The body is no JSON.",
@@ -149,14 +150,14 @@ def show_update(update_id: int) -> dict[str, Any]:
 @blueprint.route("/orders/<path:order_id>")
 @blueprint.doc(parameters=[WHICH, ACCEPT_LANGUAGE])
 @blueprint.response(200, ShownOrderSchema)
-@_refuses(401, 404, 429, 503)
+@_refuses(401, 404, 422, 429, 503)
 def show_order(order_id: str) -> dict[str, Any]:
     """How an order stands.
 
     Its state and why, its id in the CRM, and its newest updates.
     """
     r = _resources()
-    connection = request.args.get("connection", DEFAULT_CONNECTION)
+    connection = _asked_connection(r)
     found, asked = _find_order(r, connection, order_id)
     if found is None and not asked:
         raise Refusal(404, "There is no order with this id, and no update of one.")
@@ -176,6 +177,16 @@ def show_order(order_id: str) -> dict[str, Any]:
     }
 
 
+def _asked_connection(r: Resources) -> str:
+    given = request.args.get("connection")
+    if given is not None:
+        return given
+    try:
+        return source_named(r, None)
+    except UnknownConnection as exc:
+        raise _invalid({"connection": [str(exc)]}) from exc
+
+
 # --- reading ------------------------------------------------------------------------------------------
 
 
@@ -188,7 +199,7 @@ def _update() -> UpdateRequest:
     raw = read_json()
     if not isinstance(raw, dict):
         raise _invalid({"_schema": ["The body must be a JSON object."]})
-    asked, errors = read_update(raw)
+    asked, errors = read(_resources(), raw)
     if asked is None:
         raise _invalid(errors)
     return asked
@@ -219,7 +230,7 @@ def _sound_id(text: str) -> bool:
 
 def _find_order(
     r: Resources, connection: str, order_id: str
-) -> tuple[orders.Row | None, list[Row]]:
+) -> tuple[orders.Row | None, list[Update]]:
     if not (_sound_id(order_id) and _sound_id(connection)):
         return None, []
     found = orders.listing(r.ledger, datetime.now(UTC), order_id=order_id)
@@ -234,8 +245,8 @@ def _codes(reason: str) -> list[str]:
     return [code.strip() for code in reason.split(",") if code.strip()]
 
 
-def _shown(row: Row) -> dict[str, Any]:
-    codes = _codes(row.reason)
+def _shown(row: Update) -> dict[str, Any]:
+    codes, asked = _codes(row.reason), row.values
     return {
         "id": row.id,
         "connection": row.connection,
@@ -244,11 +255,12 @@ def _shown(row: Row) -> dict[str, Any]:
         "reason": words.sentences(codes, row.order_id),
         "reason_codes": codes,
         "origin": row.origin,
-        "tracking_number": row.tracking_number,
-        "statuses": {"order": row.order_action, "delivery": row.delivery_action},
-        "note": row.note,
+        "parts": {name: part.state for name, part in row.parts.items()},
+        "tracking_number": asked.get("tracking_number"),
+        "statuses": {name: asked.get(name) for name in ("order", "delivery")},
+        "note": asked.get("note"),
         "left": list(row.parts_left),
-        "fates": [words.fate(told, row.order_id) for told in row.fates or []],
+        "fates": [words.fate(told, row.order_id) for told in row.fates],
         "accepted_at": row.accepted_at,
         "state_at": row.state_at,
     }

@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, select, text, update
 
 from ledger.database import Ledger
+from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hooks import REPEATED_WITHIN
 from ledger.tables import IS_WATCHED, ORDERS, UPDATES
-from ledger.updates import Asked, KeyReused, Refusal, accept_in, refuse_in
 
 LONGEST_STAGE = 100
 LONGEST_NUMBER = 64
@@ -107,7 +107,7 @@ _SAME_REMARK = select(UPDATES.c.id).where(
     UPDATES.c.order_id == bindparam("of_order"),
     UPDATES.c.origin == bindparam("of_origin"),
     UPDATES.c.accepted_at >= bindparam("since"),
-    UPDATES.c.note == bindparam("of_note"),
+    UPDATES.c.digest == bindparam("of_digest"),
 )
 
 
@@ -210,12 +210,12 @@ def _without_repeats(
     """Without the comments that another call brought a moment before: a box may send along with each
     stage what was last written.
     """
-    said_at: dict[str | None, datetime] = {}
+    said_at: dict[str, datetime] = {}
     news: list[Stand | Remark | Refusal] = []
     for one in told:
         if isinstance(one, Remark):
-            before = said_at.get(one.asked.note)
-            said_at[one.asked.note] = one.said_at
+            before = said_at.get(one.asked.digest)
+            said_at[one.asked.digest] = one.said_at
             if one.said_at - before <= REPEATED_WITHIN if before else _is_repeated(db, one):
                 continue
         news.append(one)
@@ -228,7 +228,7 @@ def _is_repeated(db: Connection, remark: Remark) -> bool:
         "of_connection": asked.connection,
         "of_order": asked.order_id,
         "of_origin": asked.origin,
-        "of_note": asked.note,
+        "of_digest": asked.digest,
         "since": remark.said_at - REPEATED_WITHIN,
     }
     return db.execute(_SAME_REMARK, values).first() is not None

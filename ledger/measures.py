@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, literal, select, text
 
-from ledger import orders, tallies, updates
+from ledger import orders, queues, tallies
 from ledger.database import Ledger
 from ledger.tables import ATTEMPTS, HOOKS, IS_UNDONE, OF_AN_ORDER, OF_AN_UPDATE
 from ledger.tallies import Counts
@@ -60,7 +60,7 @@ def measure(ledger: Ledger, now: datetime) -> Measures:
             orders=counted[0],
             updates=counted[1],
             oldest_order_due_at=orders.oldest_due_at(db, now, free=True),
-            oldest_update_due_at=updates.oldest_due_at(db, now),
+            oldest_update_due_at=queues.oldest_due_at(db, now),
             hooks=_hooks(db, since),
             lanes={name: _lane(db, of_these, since) for name, of_these in LANES.items()},
         )

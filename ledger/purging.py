@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select,
 from ledger.database import Ledger
 from ledger.tables import (
     ATTEMPTS,
-    HAS_OLD_NOTE,
+    HAS_OLD_WORDS,
     HOOKS,
     INTAKE,
     IS_PURGEABLE,
@@ -55,15 +55,19 @@ def intake(ledger: Ledger, before: datetime) -> int:
 
 
 def updates(ledger: Ledger, before: datetime) -> int:
-    """Blank the notes and answers of updates that ended before that moment."""
-    ended = and_(text(HAS_OLD_NOTE), UPDATES.c.state_at < before)
+    """Blank the personal parts and the answers of updates that ended before that moment."""
+    ended = and_(text(HAS_OLD_WORDS), UPDATES.c.state_at < before)
     found = select(UPDATES.c.id).where(ended).order_by(UPDATES.c.state_at).limit(CHUNK)
 
     def blank(db: Connection, ids: Sequence[int]) -> int:
         db.execute(_BLANK_OF_UPDATES, {"ids": ids})
-        return db.execute(
-            update(UPDATES).where(UPDATES.c.id.in_(ids), ended).values(note=None)
-        ).rowcount
+        # Still ended when it is locked: a person may send it again meanwhile.
+        still = select(UPDATES.c.id, UPDATES.c.parts).where(UPDATES.c.id.in_(ids), ended)
+        rows = db.execute(still.with_for_update()).all()
+        blanked = [{"of_id": row.id, "parts": _blanked(row.parts)} for row in rows]
+        if blanked:
+            db.execute(_BLANK_UPDATE, blanked)
+        return len(blanked)
 
     return _in_chunks(ledger, found, blank)
 
@@ -93,6 +97,18 @@ def hook_calls(ledger: Ledger, before: datetime) -> int:
     return _delete_older(ledger, HOOKS, HOOKS.c.done_at, before)
 
 
+def _blanked(parts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: part | {"value": None} if part.get("personal") else part
+        for name, part in parts.items()
+    }
+
+
+_BLANK_UPDATE = (
+    update(UPDATES)
+    .where(UPDATES.c.id == bindparam("of_id"))
+    .values(parts=bindparam("parts"), personal=False)
+)
 _ATTEMPTS = (
     select(
         ATTEMPTS.c.id,

@@ -36,7 +36,7 @@ IS_IN_SHADOW = "shadow"
 IS_WATCHED = "check_at IS NOT NULL"
 IS_UNDONE = "done_at IS NULL"
 IS_OPEN_QUEUE = "open"
-HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
+HAS_OLD_WORDS = "state NOT IN ('queued', 'parked') AND personal"
 OF_AN_ORDER = "order_pk IS NOT NULL"
 OF_AN_UPDATE = "update_id IS NOT NULL"
 
@@ -219,8 +219,8 @@ TALLIES = Table(
     _must("at", UtcDateTime),
 )
 
-# The updates of one order as a queue, and what we know of that order in its source. The states are what our
-# own calls taught us at `known_at`, certain or not; `settled_at` is when a lost call can take no effect.
+# The updates of one order as a queue. `known` is the source's connector's own record of what our calls taught
+# us by `known_at`, `doubted` once nothing of it is certain. `settled_at` is when a lost call is over.
 QUEUES = Table(
     "update_queues",
     METADATA,
@@ -233,19 +233,19 @@ QUEUES = Table(
     _may("lease_until", UtcDateTime),
     _may("lease_token", String(32)),
     _may("settled_at", UtcDateTime),
-    _may("order_state", String(32)),
-    _may("delivery_state", String(32)),
-    _must("order_certain", Boolean, default=False),
-    _must("delivery_certain", Boolean, default=False),
+    _may("known", JSON(none_as_null=True)),
     _may("known_at", UtcDateTime),
-    _may("tracking_number", String(64)),
+    _must("doubted", Boolean, default=False, server_default=false()),
     _may("blamed_at", UtcDateTime),
     _must("strikes", Integer, default=0, server_default="0"),
     Index("ix_update_queues_due", "open", "next_try_at"),
     _partial("ix_update_queues_open", IS_OPEN_QUEUE, "connection", "next_try_at", "order_id"),
 )
 
-# One update on its way to its source: `left` are the parts still to be sent, `fates` tell of the others.
+# One update on its way to its source. `parts` is what it asks for, each with its value and state, `options`
+# how; `fates` what a clerk is told. `retried`: a person sends it in spite of its age; `apart`: part by part;
+# `in_doubt`: a call for it may have arrived; `blocks`: a part that is strictly ordered is parked; `personal`:
+# a value is still there that is to be blanked in time.
 UPDATES = Table(
     "updates",
     METADATA,
@@ -257,23 +257,21 @@ UPDATES = Table(
     _must("digest", String(64)),
     _must("origin", String(64)),
     _must("accepted_at", UtcDateTime),
-    _may("tracking_number", String(64)),
-    _may("order_action", String(32)),
-    _may("delivery_action", String(32)),
-    _may("note", Text),
-    _must("replace", Boolean, default=False),
+    _must("parts", JSON),
+    _must("options", JSON),
     _must("state", String(16)),
     _must("reason", Text, default=""),
-    _must("left", String(64)),
-    _must("parked", String(64), default=""),
     _may("fates", JSON),
+    _must("retried", Boolean, default=False, server_default=false()),
     _must("apart", Boolean, default=False),
     _must("in_doubt", Boolean, default=False),
+    _must("blocks", Boolean, default=False, server_default=false()),
+    _must("personal", Boolean, default=False, server_default=false()),
     _must("state_at", UtcDateTime),
     UniqueConstraint("key", name="uq_updates_key"),
     Index("ix_updates_of_order", "order_id", "connection", "seq"),
     Index("ix_updates_in_state", "state", "id"),
-    _partial("ix_updates_purgeable", HAS_OLD_NOTE, "state_at"),
+    _partial("ix_updates_purgeable", HAS_OLD_WORDS, "state_at"),
 )
 
 # One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of: calls

@@ -222,34 +222,13 @@ def _doubt_orders(db: Connection, settled: datetime) -> None:
 
 
 def _doubt_updates(db: Connection, settled: datetime) -> None:
-    """Any call may have been made for what is queued; a clerk is told of notes that may come twice."""
-    doubtful = (QUEUES.c.open, QUEUES.c.order_certain, QUEUES.c.delivery_certain)
+    """Any call may have been made for what is queued, and nothing is certain that calls have taught."""
     db.execute(
         update(QUEUES)
-        .where(doubtful[0] | doubtful[1] | doubtful[2])
-        .values(
-            order_certain=False,
-            delivery_certain=False,
-            settled_at=settled,
-            lease_until=None,
-            lease_token=None,
-        )
+        .where(QUEUES.c.open | QUEUES.c.known_at.is_not(None))
+        .values(doubted=True, settled_at=settled, lease_until=None, lease_token=None)
     )
-    queued = UPDATES.c.state == "queued"
-    db.execute(update(UPDATES).where(queued).values(in_doubt=True))
-    noted = select(UPDATES.c.id, UPDATES.c.fates).where(queued, UPDATES.c.left.contains("note"))
-    for row in db.execute(noted).all():
-        fates = [*(row.fates or []), _DOUBLED_NOTE]
-        if _DOUBLED_NOTE not in (row.fates or []):
-            db.execute(update(UPDATES).where(UPDATES.c.id == row.id).values(fates=fates))
-
-
-_DOUBLED_NOTE = {
-    "part": "note",
-    "code": "update_note_maybe_doubled",
-    "level": "warning",
-    "field": "note",
-}
+    db.execute(update(UPDATES).where(UPDATES.c.state == "queued").values(in_doubt=True))
 
 
 def close_gap(db: Connection, sources: Sequence[str], now: datetime) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from ledger import orders, updates
+from ledger import orders, queues
 from ledger.database import Ledger
 from ledger.tables import GATES
 
@@ -49,6 +49,6 @@ def is_awake(ledger: Ledger, waking: Waking) -> None:
 def wake(ledger: Ledger, waking: Waking, chunks: int) -> bool:
     """Make due the orders and the queues of updates that waited for this gate; True when none is left."""
     remote, opened_at = waking.connection, waking.opened_at
-    return orders.wake(ledger, remote, opened_at, chunks) and updates.wake(
+    return orders.wake(ledger, remote, opened_at, chunks) and queues.wake(
         ledger, remote, opened_at, chunks
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Literal
 
-from mapping.updates import UpdateRequest, read_update
+from mapping.request import UpdateRequest
+from mapping.updates import read_update
 
 __all__ = [
     "FIELDS",

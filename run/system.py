@@ -57,8 +57,8 @@ BRINGS_WORK, WORKS, REMOTES, BROKER = range(4)
 STOP_SECONDS = {BRINGS_WORK: 1.2, WORKS: 5.5, REMOTES: 1.0, BROKER: 1.5}
 
 # The workers: what each serves, with how many threads. Each lane has its own, so that a remote which hangs
-# stops no other lane; and more threads than one remote may have calls in flight, so that it leaves some of its
-# own lane to the others.
+# stops no other lane; and more threads than one remote may have calls in flight, so that it leaves some
+# of its own lane to the others.
 LANES = {"create": ("create", 20), "updates": ("updates,ocp", 16), "fetch": ("fetch,upkeep", 8)}
 
 # Seconds that Valkey or a simulator may take to answer.

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 import structlog
 
-from ledger import hooks, orders, updates
-from ledger.updates import Asked, Due, Refusal, Row
-from mapping.updates import UpdateRequest, digest, from_flat
+from ledger import enqueueing, hooks, orders
+from ledger.enqueueing import Asked, KeyReused, Refusal
+from ledger.updates import Due, Told, Update
+from mapping.problems import Problem
+from mapping.request import Errors, UpdateRequest, digest
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
 
@@ -32,7 +35,7 @@ log = structlog.get_logger()
 
 
 class UnknownConnection(Exception):  # noqa: N818  it says what is, as the errors of clients do
-    """No shop has this name."""
+    """No source has this name."""
 
 
 def accept(
@@ -42,34 +45,64 @@ def accept(
     origin: str,
     key: str | None = None,
     ring: Callable[[list[Due]], object] | None = None,
-) -> Row:
+) -> Update:
     """Write the update behind the others of its order, and ring."""
-    if request.connection not in r.sources:
-        raise UnknownConnection(f"There is no shop connection called {request.connection!r}.")
-    row = updates.accept(r.ledger, asked(request, origin=origin, key=key), r.ledger.now())
+    connection = source_named(r, request.connection)
+    request = replace(request, connection=connection)
+    wanted = asked(request, origin=origin, key=key)
+    row = enqueueing.accept(r.ledger, wanted, r.ledger.now())
     if row.state == "queued":
         (ring or ring_updates)([Due(row.connection, row.order_id)])
     return row
 
 
+def read(
+    r: Resources, raw: Mapping[str, Any], *, flat: bool = False
+) -> tuple[UpdateRequest | None, Errors]:
+    """Read an update by the rules of its source, in the form of the HTTP door or in the flat one; of one
+    that names no source that there is, by those of any: its form is said to be wrong before its name is.
+    """
+    named = raw.get("connection")
+    name = named if isinstance(named, str) and named in r.sources else next(iter(r.sources), None)
+    if name is None:
+        return None, {"connection": ["There is no shop connection."]}
+    return r.sources[name].feedback.validate(raw, flat=flat)
+
+
+def source_named(r: Resources, connection: str | None) -> str:
+    """The name of a source; without one the only one that there is. Raises UnknownConnection."""
+    if connection is None and len(r.sources) == 1:
+        return next(iter(r.sources))
+    if connection is None:
+        raise UnknownConnection(f"Say which shop connection: {', '.join(sorted(r.sources))}.")
+    if connection not in r.sources:
+        raise UnknownConnection(f"There is no shop connection called {connection!r}.")
+    return connection
+
+
 def accept_flat(
     r: Resources, fields: dict[str, Any], *, origin: str, key: str | None = None
-) -> Row | None:
+) -> Update | None:
     """As `accept`, for a door that cannot answer: what is refused is kept for a person to see."""
-    request, errors = from_flat(fields)
-    if request is not None and request.connection in r.sources:
+    request, errors = read(r, fields, flat=True)
+    if request is not None:
         own = request.key or key
         try:
             return accept(r, request, origin=origin, key=own and f"{origin}:{own}")
-        except updates.KeyReused:
+        except KeyReused:
             errors = {"key": ["This key was used before, for another update."]}
-    elif request is not None:
-        errors = {"connection": [f"There is no shop connection called {request.connection!r}."]}
-    connection = fields.get("connection", request.connection if request else "okliving")
-    refused = refusal(connection, fields.get("order_id", ""), errors, origin=origin)
-    update_id = updates.refuse(r.ledger, refused, r.ledger.now())
+        except UnknownConnection as exc:
+            errors = {"connection": [str(exc)]}
+    refused = refusal(_meant(r, fields), fields.get("order_id", ""), errors, origin=origin)
+    update_id = enqueueing.refuse(r.ledger, refused, r.ledger.now())
     log.warning("update_refused", update_id=update_id, fields=sorted(errors))
     return None
+
+
+def _meant(r: Resources, fields: Mapping[str, Any]) -> object:
+    """Which source a refused update is shown under."""
+    named = fields.get("connection")
+    return next(iter(r.sources), "") if named is None else named
 
 
 def refusal(
@@ -77,7 +110,7 @@ def refusal(
 ) -> Refusal:
     """What was asked and cannot be taken, as it is kept for a person to see."""
     told = [
-        {"code": "update_invalid", "level": "held", "field": field, "detail": " ".join(texts)}
+        Told(code="update_invalid", level="held", field=field, detail=" ".join(texts))
         for field, texts in errors.items()
     ]
     asked = Asked(_shown(connection), _shown(order_id), digest="", origin=origin)
@@ -99,17 +132,26 @@ def _shown(value: object) -> str:
 def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Asked:
     """The request in the ledger's words."""
     return Asked(
-        connection=request.connection,
+        connection=request.connection or "",
         order_id=request.order_id,
         digest=digest(request),
         origin=origin,
-        tracking_number=request.tracking_number,
-        order_action=request.order,
-        delivery_action=request.delivery,
-        note=request.note,
-        replace=request.replace,
+        parts=request.parts,
+        personal=request.personal,
+        options=request.options,
         key=None if key is None else _kept(key),
-        warnings=tuple(problem.to_dict() for problem in request.warnings),
+        warnings=tuple(_told(problem) for problem in request.warnings),
+    )
+
+
+def _told(problem: Problem) -> Told:
+    return Told(
+        code=problem.code,
+        level=problem.level,
+        field=problem.field,
+        before=problem.before,
+        after=problem.after,
+        detail=problem.detail,
     )
 
 

@@ -19,9 +19,10 @@ import structlog
 from clients.errors import StoreUnavailable
 from ledger import hearing, hooks, orders
 from ledger.database import LedgerUnavailable
+from ledger.enqueueing import Refusal
 from ledger.hearing import Heard, Process, Remark, Stand
 from ledger.hooks import Call, Claim, Waiting
-from ledger.updates import Due, Refusal
+from ledger.updates import Due
 from mapping.hook import Said
 from mapping.profile import Profile
 from mapping.updates import read_update
@@ -263,7 +264,7 @@ def stand(profile: Profile, process: Process, said: Said) -> Stand:
     request = (
         hook.asks(process.order_id, replace(said, number=None)) if refused else found
     ).request
-    number = None if request is None else request.tracking_number
+    number = None if request is None else request.parts.get("tracking_number")
     keys = tuple(
         process_key(process.external_id, stage, number) for stage in said.stages or (None,)
     )

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import redis
 
@@ -18,11 +19,14 @@ from clients.limits import Rate, Slots
 from clients.okliving import OkLiving
 from clients.onebox import OneBox
 from clients.tokens import cipher_for
+from connectors.feedback import Feedback
+from connectors.okliving_feedback import OklivingFeedback
 from ledger.database import Ledger, open_ledger
 from ledger.identity import identify
 from ledger.tides import Bounds
 from mapping import profile
 from mapping.profile import Profile
+from mapping.source import from_text
 from tasks.gate import Gate
 from tasks.memory import RedisMemory
 
@@ -42,6 +46,7 @@ class Source:
 
     name: str
     client: OkLiving
+    feedback: Feedback[Any]
     settings: settings.Shop
     gate: Gate
     read_gate: Gate
@@ -136,14 +141,18 @@ def build(chosen: settings.Settings) -> Resources:
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
     ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
+    profiles = {name: load_profile(chosen, name) for name in chosen.shops}
     return Resources(
         settings=chosen,
         ledger=ledger,
         ledger_id=ledger_id,
         redis=store,
-        sources={name: _source(shop, store, chosen, ledger) for name, shop in chosen.shops.items()},
+        sources={
+            name: _source(shop, store, chosen, ledger, profiles[name])
+            for name, shop in chosen.shops.items()
+        },
         targets={name: _target(box, store, chosen, ledger) for name, box in chosen.boxes.items()},
-        profiles={name: load_profile(chosen, name) for name in chosen.shops},
+        profiles=profiles,
     )
 
 
@@ -179,7 +188,11 @@ def load_profile(chosen: settings.Settings, connection: str, target: str = "") -
 
 
 def _source(
-    shop: settings.Shop, store: redis.Redis, chosen: settings.Settings, ledger: Ledger
+    shop: settings.Shop,
+    store: redis.Redis,
+    chosen: settings.Settings,
+    ledger: Ledger,
+    mapped: Profile,
 ) -> Source:
     client = OkLiving(
         shop.url,
@@ -194,12 +207,18 @@ def _source(
     return Source(
         name=shop.name,
         client=client,
+        feedback=feedback(client, mapped),
         settings=shop,
         gate=Gate(ledger, shop.name),
         read_gate=Gate(ledger, shop.name, "read"),
         slots=Slots(store, shop.name, shop.concurrency, shop.lease),
         rate=Rate(store, shop.name, shop.rate),
     )
+
+
+def feedback(client: OkLiving, mapped: Profile) -> Feedback[Any]:
+    """How updates go back to one shop, by its profile."""
+    return OklivingFeedback(client, mapped.updates, lambda text: mapped.map(from_text(text)).order)
 
 
 def _target(

@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import connections, hooks, orders, purging, tallies, updates, waking
+from ledger import connections, hooks, orders, purging, queues, tallies, waking
 from tasks.app import app
 from tasks.creating import due_of
 from tasks.doorbell import ring, ring_hook, ring_updates
@@ -58,7 +58,7 @@ def _sweep_updates(r: Resources, source: Source, grace: float) -> int:
     if r.settings.mode != "live" or connections.gate(r.ledger, source.name).closed_by is not None:
         return 0
     most = r.room("updates")
-    return ring_updates(updates.due(r.ledger, source.name, r.ledger.now(), most, grace))
+    return ring_updates(queues.due(r.ledger, source.name, r.ledger.now(), most, grace))
 
 
 def _sweep(r: Resources, target: Target, grace: float) -> int:
@@ -93,7 +93,7 @@ def pulse() -> None:
     for source in r.sources.values():
         row = source.gate.row()
         if row.closed_by is not None and row.probe_at is not None and row.probe_at <= now:
-            ring_updates(updates.probe(r.ledger, source.name, now))
+            ring_updates(queues.probe(r.ledger, source.name, now))
     _wake(r)
     tallies.refresh(r.ledger, now)
 

@@ -18,7 +18,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-PACKAGES = ("clients", "gateway", "ledger", "mapping", "run", "tasks")
+PACKAGES = ("clients", "connectors", "gateway", "ledger", "mapping", "run", "tasks")
 NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 

@@ -18,7 +18,7 @@ with pytest.MonkeyPatch.context() as _patch:
     _patch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     settings.current.cache_clear()
     from gateway.app import create_app
-    from tasks.resources import Resources, load_profile
+    from tasks.resources import Resources, feedback, load_profile
 settings.current.cache_clear()
 
 PAIR = {
@@ -83,7 +83,10 @@ def gateway(migrated, read_settings, tmp_path, rung):
             ledger=ledger,
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
-            sources=dict.fromkeys(chosen.shops),
+            sources={
+                name: SimpleNamespace(feedback=feedback(None, load_profile(chosen, name)))
+                for name in chosen.shops
+            },
             targets={},
             profiles={"okliving": load_profile(chosen, "okliving")},
         )

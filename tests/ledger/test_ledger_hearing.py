@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import event, select
 
 from ledger import hearing, hooks, orders, updates
+from ledger.enqueueing import Asked
 from ledger.hearing import Process, Remark, Stand
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS
-from ledger.updates import Asked
 from mapping.digest import body_hash
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -30,12 +30,14 @@ def stand(stage, number=None):
     action = ACTIONS.get(stage)
     asked = None
     if action or number:
-        asked = Asked(SHOP, "1", f"{action}{number}", "onebox", number, order_action=action)
+        meant = {"tracking_number": number, "order": action}
+        parts = {name: value for name, value in meant.items() if value}
+        asked = Asked(SHOP, "1", f"{action}{number}", "onebox", parts)
     return Stand(stage, number, asked, (f"onebox:okl-1:{stage}:{number or ''}",))
 
 
 def remark(call, note="hello", said_at=NOW):
-    return Remark(Asked(SHOP, "1", note, "onebox", note=note, key=f"call:{call}"), said_at)
+    return Remark(Asked(SHOP, "1", note, "onebox", {"note": note}, key=f"call:{call}"), said_at)
 
 
 def hear(ledger, *told, now=NOW, read=True, process=PROCESS, begin=None):
@@ -45,9 +47,8 @@ def hear(ledger, *told, now=NOW, read=True, process=PROCESS, begin=None):
 
 
 def accepted(ledger):
-    return [
-        u.order_action or u.tracking_number or u.note for u in reversed(updates.listing(ledger))
-    ]
+    said = [u.values for u in reversed(updates.listing(ledger))]
+    return [one.get("order") or one.get("tracking_number") or one.get("note") for one in said]
 
 
 def check_at(ledger, order_id="1"):

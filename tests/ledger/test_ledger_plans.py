@@ -23,10 +23,10 @@ from sqlalchemy import event
 from whole.filling import RETENTION_DAYS, fill
 
 import settings
-from ledger import connections, orders, purging, tallies, updates
+from ledger import connections, enqueueing, orders, purging, queues, tallies, updates
 from ledger.database import open_ledger
-from ledger.updates import Asked
-from mapping.updates import UpdateRequest
+from ledger.enqueueing import Asked
+from mapping.request import UpdateRequest
 from simulator.crm import Crm
 from simulator.faults import Fault
 from simulator.samples import many
@@ -170,9 +170,10 @@ def send_updates(bridge):
     from tasks import accepting  # noqa: PLC0415  as above
 
     for number, order_id in enumerate(list(bridge.shop.orders)[-6:]):
-        request = UpdateRequest(connection=SHOP, order_id=order_id, note=f"n{number}")
+        request = UpdateRequest(order_id, {"note": f"n{number}"}, connection=SHOP)
         accepting.accept(bridge.r, request, origin="http", key=f"k{order_id}")
-        request = replace(request, note=None, order="process", tracking_number="20450000000001")
+        more = {"tracking_number": "20450000000001", "order": "process"}
+        request = replace(request, parts=more)
         accepting.accept(bridge.r, request, origin="http")
     bridge.run("updates.enqueue", order_id="1", nonsense=1)
 
@@ -225,15 +226,15 @@ def quick(bridge):
     ids = itertools.count()
 
     def accept():
-        asked = Asked(SHOP, f"new{next(ids)}", digest="d", origin="t", note="n")
-        updates.accept(ledger, asked, now)
+        asked = Asked(SHOP, f"new{next(ids)}", "d", "t", {"note": "n"})
+        enqueueing.accept(ledger, asked, now)
 
     return {
         "newest and counts": lambda: orders.overview(ledger, now),
         "figures": lambda: measures.measure(ledger, now),
         "by process": lambda: orders.by_process(ledger, BOX, "p11"),
         "one is due": lambda: orders.due(ledger, BOX, now, 1),
-        "one queue is due": lambda: updates.due(ledger, SHOP, now, 1),
+        "one queue is due": lambda: queues.due(ledger, SHOP, now, 1),
         "held ones": lambda: orders.listing(ledger, now, state="held", limit=50),
         "orders to purge": lambda: purging.orders(ledger, before),
         "updates to purge": lambda: purging.updates(ledger, before),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from ledger import attempts, orders, purging, updates
+from ledger import attempts, enqueueing, orders, purging, queues, updates
 from ledger.attempts import Try
+from ledger.enqueueing import Asked
 from ledger.orders import Arrived, Outcome
 from ledger.purging import CHUNK
 from ledger.tables import ATTEMPTS, HOOKS, INTAKE, ORDERS, UPDATES
-from ledger.updates import Asked, Due, Fate
+from ledger.updates import Due
 from mapping.digest import body_hash
 
 SHOP = "okliving"
@@ -114,25 +116,26 @@ def test_purged_order_that_comes_again_unchanged_stays_blank(ledger):
 
 
 def ask(ledger, order_id, note):
-    return updates.accept(ledger, Asked(SHOP, order_id, digest="d", origin="t", note=note), NOW)
+    asked = Asked(SHOP, order_id, "d", "t", {"note": note, "order": "process"}, {"note"})
+    return enqueueing.accept(ledger, asked, NOW)
 
 
-def call(ledger, order_id, fate):
+def call(ledger, order_id, state):
     """One call for the update of this order, which then stands so."""
-    queue, (row,), _ = updates.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
+    queue, (row,), _ = queues.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
     made = Try("update", NOW, 5, "sent", 200, "said", "task", parts="note")
-    updates.record(ledger, queue, row, fate, NOW, call=made)
+    queues.record(ledger, queue, replace(row, state=state), NOW, call=made)
 
 
 def test_the_purge_blanks_updates_that_are_over_and_keeps_what_waits(ledger):
     over, waits = ask(ledger, "1", "over"), ask(ledger, "2", "waits")
-    call(ledger, "1", Fate("sent"))
-    call(ledger, "2", Fate("queued", left=("note",)))
+    call(ledger, "1", "sent")
+    call(ledger, "2", "queued")
     assert purging.updates(ledger, NOW) == 0
     assert purging.updates(ledger, at(1)) == 1
     assert purging.updates(ledger, at(1)) == 0
-    assert updates.find(ledger, over.id).note is None
-    assert updates.find(ledger, waits.id).note == "waits"
+    assert updates.find(ledger, over.id).values == {"note": None, "order": "process"}
+    assert updates.find(ledger, waits.id).values == {"note": "waits", "order": "process"}
     assert [c.excerpt for c in attempts.of_update(ledger, over.id)] == [""]
     assert [c.excerpt for c in attempts.of_update(ledger, waits.id)] == ["said"]
     assert purging.attempts(ledger, NOW) == 0

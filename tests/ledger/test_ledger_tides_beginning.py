@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select, update
 from tide_calls import BOUNDS, LEASE, claim, row, standing, store
 
-from ledger import connections, orders, tides, updates
+from ledger import connections, enqueueing, orders, queues, tides
 from ledger.database import open_ledger
+from ledger.enqueueing import Asked
 from ledger.orders import Outcome
 from ledger.tables import CURSORS, ORDERS, TIDES
-from ledger.updates import Asked
 from ledger.updates import Due as DueQueue
 
 
@@ -141,19 +141,16 @@ def test_after_the_gap_only_what_was_there_before_it_is_looked_up(lost):
 def test_calls_may_have_been_made_for_what_is_queued(opened, backup):
     ledger = opened()
     now = ledger.now()
-    asked = Asked("shop", "1", "d", "http", order_action="process", note="hello")
-    accepted = updates.accept(ledger, asked, now)
+    asked = Asked("shop", "1", "d", "http", {"order": "process", "note": "hello"})
+    accepted = enqueueing.accept(ledger, asked, now)
     before = backup()
     store(ledger, "lost")
     before.put_back()
     ledger.look_back()
-    queue, (queued,), left_behind = updates.claim(
-        ledger, DueQueue("shop", "1"), ledger.now(), LEASE
-    )
+    queue, (queued,), left_behind = queues.claim(ledger, DueQueue("shop", "1"), ledger.now(), LEASE)
     assert queued.id == accepted.id
     assert (queued.in_doubt, left_behind) == (True, False)
-    assert [fate["code"] for fate in queued.fates] == ["update_note_maybe_doubled"]
-    assert not queue.order_certain
+    assert queue.doubted
     assert queue.settled_at > now + BOUNDS.call + BOUNDS.effect - timedelta(seconds=5)
 
 

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, select, update
 
-from ledger import connections, orders, updates, waking
+from ledger import connections, enqueueing, orders, queues, waking
+from ledger.enqueueing import Asked
 from ledger.leases import CHUNK
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS, QUEUES
-from ledger.updates import Asked, Due
+from ledger.updates import Due
 from ledger.waking import Waking
 from mapping.digest import body_hash
 
@@ -146,10 +147,9 @@ def test_those_that_stay_asleep_do_not_keep_others_from_being_woken(ledger):
 def test_queues_of_updates_are_woken_in_chunks_too(ledger):
     names = [str(n) for n in range(MANY)]
     for name in names[:2]:
-        updates.accept(ledger, Asked(SHOP, name, digest="d", origin="t", note="n"), NOW)
+        enqueueing.accept(ledger, Asked(SHOP, name, "d", "t", {"note": "n"}), NOW)
     model = {"connection": SHOP, "last_seq": 1, "open": True, "tries": 1, "next_try_at": at(600)}
-    certain = {"order_certain": False, "delivery_certain": False}
-    rows = [model | certain | {"order_id": name} for name in names[2:]]
+    rows = [model | {"order_id": name} for name in names[2:]]
     ledger.write(lambda db: db.execute(insert(QUEUES), rows))
     ledger.write(lambda db: db.execute(update(QUEUES).values(next_try_at=at(600))))
     of_first = update(QUEUES).where(QUEUES.c.order_id == "0")
@@ -159,7 +159,7 @@ def test_queues_of_updates_are_woken_in_chunks_too(ledger):
     runs = [waking.wake(ledger, gate, 1) for _ in range(4)]
     assert runs[:2] == [False, False]
     assert runs[-1]
-    found = updates.due(ledger, SHOP, at(1), 10 * MANY)
+    found = queues.due(ledger, SHOP, at(1), 10 * MANY)
     assert {d.order_id for d in found} == set(names[1:])
     assert Due(SHOP, "0") not in found
 

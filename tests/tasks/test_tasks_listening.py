@@ -97,10 +97,7 @@ def hook(r, **fields):
 
 def made(r):
     """Every update so far, in order."""
-    return [
-        tuple(filter(None, (u.tracking_number, u.order_action, u.delivery_action, u.note)))
-        for u in reversed(updates.listing(r.ledger, limit=1000))
-    ]
+    return [tuple(u.values.values()) for u in reversed(updates.listing(r.ledger, limit=1000))]
 
 
 def outcome(r, hook_id):

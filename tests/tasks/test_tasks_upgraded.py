@@ -24,13 +24,14 @@ from former_ledger import (
 )
 from sqlalchemy import MetaData, Table, select
 
-from ledger import attempts, hearing, hooks, measures, orders, purging, updates
+from ledger import attempts, hearing, hooks, measures, orders, purging, queues, updates
 from ledger.database import open_ledger
+from ledger.enqueueing import Asked
 from ledger.hearing import Process, Stand
 from ledger.migrate import configuration, upgrade
 from ledger.orders import Arrived
 from ledger.tables import ORDERS
-from ledger.updates import Asked, Due
+from ledger.updates import Due
 from tasks import creating, storing
 
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -147,11 +148,11 @@ def test_attempts_of_both_kinds_are_one_table_in_the_order_in_which_they_were_ma
 
 @both
 def test_queues_and_updates_go_on(r):
-    found = updates.due(r.ledger, SHOP, NOW, 10)
+    found = queues.due(r.ledger, SHOP, NOW, 10)
     assert {due.order_id for due in found} == {"queued", "drained"}
     for due in found:
-        _, (row,), left_behind = updates.claim(r.ledger, due, NOW, 70)
-        assert (row.note, left_behind) == ("call first", due.order_id == "drained")
+        _, (row,), left_behind = queues.claim(r.ledger, due, NOW, 70)
+        assert (row.values, left_behind) == ({"note": "call first"}, due.order_id == "drained")
     (parked,) = updates.listing(r.ledger, state="parked")
     assert updates.retry(r.ledger, parked.id, NOW) == Due(SHOP, "parked")
 
@@ -171,7 +172,7 @@ def test_hook_calls_go_on(r):
 @both
 def test_what_was_heard_before_is_heard_once(r):
     process = Process(SHOP, "created", "okl-created")
-    asked = Asked(SHOP, "created", digest="x", origin="onebox", note="n")
+    asked = Asked(SHOP, "created", "x", "onebox", {"note": "n"})
 
     def hear(stage):
         stand = Stand(stage, None, asked, ("k",))

@@ -52,8 +52,9 @@ TABLES: dict[str, dict[str, str]] = {
         "open": "CASE WHEN n % 2 = 0 THEN {true} ELSE {false} END",
         "next_try_at": "CASE WHEN n % 4 = 0 THEN {ago:n % 3600} ELSE {ago:-600.0 - n % 3600} END",
         "tries": "0",
-        "order_certain": "{false}",
-        "delivery_certain": "{false}",
+        "known": '(CASE WHEN n % 2 = 1 THEN \'{{"states": {{"order": "open"}}, "certain": [],'
+        ' "tracking_number": null}}\' END){json}',
+        "known_at": "CASE WHEN n % 2 = 1 THEN {ago:age} END",
     },
     "updates": {
         "id": "n",
@@ -64,14 +65,17 @@ TABLES: dict[str, dict[str, str]] = {
         "digest": "'0123456789abcdef'",
         "origin": "'onebox'",
         "accepted_at": "{ago:age}",
-        "note": "CASE WHEN n % 2 = 0 OR n % 5 = 1 THEN 'Call before delivery, please.' END",
-        "replace": "{false}",
+        "parts": "(CASE WHEN n % 2 = 0 OR n % 5 = 1 THEN"
+        ' \'{{"note": {{"value": "Call before delivery, please.", "personal": true,\''
+        ' ELSE \'{{"order": {{"value": "process",\' END || \' "state": "\''
+        " || CASE WHEN n % 2 = 0 THEN 'left' WHEN n % 100 = 1 THEN 'parked' ELSE 'sent' END"
+        " || '\"}}}}'){json}",
+        "options": "'{{}}'",
         "state": "CASE WHEN n % 2 = 0 THEN 'queued' WHEN n % 100 = 1 THEN 'parked' ELSE 'sent' END",
         "reason": "''",
-        "left": "CASE WHEN n % 2 = 0 THEN 'note' ELSE '' END",
-        "parked": "CASE WHEN n % 100 = 1 THEN 'note' ELSE '' END",
         "apart": "{false}",
         "in_doubt": "{false}",
+        "personal": "CASE WHEN n % 2 = 0 OR n % 5 = 1 THEN {true} ELSE {false} END",
         "state_at": "{ago:age}",
     },
     # A try at each order and at each update, by turns.
@@ -148,10 +152,10 @@ def _sql(ledger: Ledger, column: str, count: int, source: str) -> str:
     """A column in the words of this database."""
     ago: Callable[[str], str]
     if ledger.engine.dialect.name == "sqlite":
-        words = {"true": "1", "false": "0"}
+        words = {"true": "1", "false": "0", "json": ""}
         ago = "strftime('%Y-%m-%d %H:%M:%f000', 'now', (0 - ({})) || ' seconds')".format
     else:
-        words = {"true": "true", "false": "false"}
+        words = {"true": "true", "false": "false", "json": "::json"}
         ago = "now() - ({}) * interval '1 second'".format
     return column.format(ago=_Ago(ago), all=count, order=f"'{source}'", **words)
 
