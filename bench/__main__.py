@@ -350,16 +350,17 @@ def drained(orders: int = 2000, each: int = 5) -> float:
     code = f"""
 import settings
 from datetime import UTC, datetime
-from ledger import updates
-from ledger.updates import Asked, Due
+from ledger import enqueueing
+from ledger.enqueueing import Asked
+from ledger.updates import Due
 from tasks import resources
 from tasks.doorbell import ring_updates
 r = resources.build(settings.load())
 now = datetime.now(UTC)
 for order in range({orders}):
     for number in range({each}):
-        asked = Asked("okliving", str(1 + order), digest="", origin="bench", note=str(number))
-        updates.accept(r.ledger, asked, now)
+        asked = Asked("okliving", str(1 + order), "", "bench", {{"note": str(number)}})
+        enqueueing.accept(r.ledger, asked, now)
 ring_updates(Due("okliving", str(1 + order)) for order in range({orders}))
 """
     threads, total = 50, orders * each

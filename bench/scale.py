@@ -22,7 +22,7 @@ from rich.table import Table
 from sqlalchemy import event
 from whole.filling import RETENTION_DAYS, fill
 
-from ledger import measures, orders, purging, tallies, updates, waking
+from ledger import measures, orders, purging, queues, tallies, updates, waking
 from ledger.database import Ledger, open_ledger
 from ledger.migrate import upgrade
 from ledger.waking import Waking
@@ -59,11 +59,11 @@ def asked(ledger: Ledger) -> dict[str, Callable[[], object]]:
         "/metrics": lambda: measures.measure(ledger, now),
         "by process id": lambda: orders.by_process(ledger, "onebox", "p11"),
         "due(1)": lambda: orders.due(ledger, "onebox", now, 1),
-        "due(1) of updates": lambda: updates.due(ledger, "okliving", now, 1),
+        "due(1) of updates": lambda: queues.due(ledger, "okliving", now, 1),
         "the newest held ones": lambda: orders.listing(ledger, now, state="held", limit=50),
         "updates of one order": lambda: updates.listing(ledger, order_id="f77"),
         "purge, nothing to do": lambda: purge(ledger, long_ago),
-        "leaving shadow mode, nothing to do": lambda: waking.leave_shadow(ledger, now, ALL),
+        "leaving shadow mode, nothing to do": lambda: orders.leave_shadow(ledger, now, ALL),
     }
 
 
@@ -72,9 +72,9 @@ def chunked(ledger: Ledger) -> dict[str, Callable[[], object]]:
     now = ledger.now()
     return {
         "tallies": lambda: tallies.refresh(ledger, now + timedelta(hours=1)),
-        "leaving shadow mode": lambda: waking.leave_shadow(ledger, now, ALL),
-        "waking all that waits": lambda: waking.wake_orders(ledger, Waking("onebox", now), ALL),
-        "waking all queues": lambda: waking.wake_updates(ledger, Waking("okliving", now), ALL),
+        "leaving shadow mode": lambda: orders.leave_shadow(ledger, now, ALL),
+        "waking all that waits": lambda: waking.wake(ledger, Waking("onebox", now), ALL),
+        "waking all queues": lambda: waking.wake(ledger, Waking("okliving", now), ALL),
         "purge of one in fifty": lambda: purge(ledger, now - timedelta(days=RETENTION_DAYS - 2)),
     }
 
@@ -84,7 +84,6 @@ def purge(ledger: Ledger, before: object) -> list[int]:
         purging.orders,
         purging.updates,
         purging.attempts,
-        purging.update_attempts,
         purging.hook_calls,
         purging.intake,
         purging.history,

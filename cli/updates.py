@@ -66,7 +66,9 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
 
     chosen = settings.load()
     _ = chosen.broker  # before anything else is found wrong: without one nothing can be sent
+    r = resources.build(chosen)
     request = updates.asked(
+        r,
         {
             "order_id": order_id,
             "tracking_number": ttn,
@@ -76,10 +78,10 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
             "key": key,
             "connection": connection,
             "replace": replace or None,
-        }
+        },
     )
     row = updates.send(
-        resources.build(chosen),
+        r,
         request,
         who=acting(who),
         origin="cli",
@@ -149,17 +151,28 @@ def cancel_update(update_id: UpdateId, who: As = None, *, as_json: Json = False)
     answer(as_dict(row), f"Update {update_id} is cancelled.", as_json=as_json)
 
 
-def as_dict(row: updates.Row) -> dict[str, Any]:
+def as_dict(row: updates.Update) -> dict[str, Any]:
     """An update for machines."""
-    hidden = {"left", "parked", "apart"}
-    shown = {k: v for k, v in plain(dataclasses.asdict(row)).items() if k not in hidden}
-    return {**shown, "id": str(row.id), "left": row.parts_left, "parked": row.parts_parked}
+    asked = row.values
+    shown = {k: v for k, v in plain(dataclasses.asdict(row)).items() if k != "options"}
+    return {
+        **shown,
+        "id": str(row.id),
+        "parts": {name: part.state for name, part in row.parts.items()},
+        "tracking_number": asked.get("tracking_number"),
+        "order_action": asked.get("order"),
+        "delivery_action": asked.get("delivery"),
+        "note": asked.get("note"),
+        "replace": bool(row.options.get("replace")),
+        "left": row.parts_left,
+        "parked": row.parts_parked,
+    }
 
 
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def table(rows: list[updates.Row]) -> Table:
+def table(rows: list[updates.Update]) -> Table:
     """Updates, a line each."""
     from rich.markup import escape
     from rich.table import Table
@@ -167,13 +180,7 @@ def table(rows: list[updates.Row]) -> Table:
     heads = ("update", "order", "state", "accepted", "what", "why")
     lines = Table(*heads, box=None, header_style="bold")
     for row in rows:
-        meant = {
-            "TTN": row.tracking_number,
-            "order": row.order_action,
-            "delivery": row.delivery_action,
-            "note": row.note and "yes",
-        }
-        what = ", ".join(f"{name} {value}" for name, value in meant.items() if value)
+        what = ", ".join(_part_shown(name, part) for name, part in row.parts.items())
         lines.add_row(
             str(row.id),
             escape(row.order_id),
@@ -185,15 +192,21 @@ def table(rows: list[updates.Row]) -> Table:
     return lines
 
 
-def _print_fates(row: updates.Row) -> None:
+def _part_shown(name: str, part: updates.Part) -> str:
+    """A part in the table of updates; what is personal is not repeated there."""
+    value = "yes" if part.personal else part.value
+    return f"{'TTN' if name == 'tracking_number' else name} {value}"
+
+
+def _print_fates(row: updates.Update) -> None:
     from rich.markup import escape
 
-    for fate in row.fates or []:
+    for fate in row.fates:
         told = words.explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
         out().print(f"{fate.get('part') or fate.get('field', '')}: {escape(told)}")
 
 
-def _calls_table(calls: list[updates.Call]) -> Table:
+def _calls_table(calls: list[updates.Try]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 

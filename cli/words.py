@@ -6,6 +6,7 @@ markup escapes it. Used by cli/orders.py, cli/updates.py and cli/previewing.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ def why(row: orders.Row) -> str:
     return " ".join(explained(known.get(code, {"code": code}), row.order_id) for code in codes)
 
 
-def why_update(row: updates.Row) -> str:
+def why_update(row: updates.Update) -> str:
     """The reasons of an update, with their details."""
     codes = row.reason.split(", ")
     told = [fate for fate in row.fates or [] if fate.get("code") in codes]
     return " ".join(explained(fate, row.order_id) for fate in told)
 
 
-def explained(told: dict[str, Any], order_id: str) -> str:
+def explained(told: Mapping[str, Any], order_id: str) -> str:
     """A finding or a fate as it is kept."""
     from mapping.problems import Problem, explain
 

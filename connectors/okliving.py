@@ -14,6 +14,7 @@ from clients.okliving import OkLiving
 from clients.tokens import cipher_for
 from connection import Connection
 from connectors.kind import Kind
+from connectors.okliving_feedback import OklivingFeedback
 from connectors.okliving_settings import OkLivingSchema, OkLivingSettings
 from connectors.ports import Connector, Means, Page, Snapshot
 from mapping.source import from_text
@@ -48,6 +49,9 @@ def join(client: OkLiving, profile: SourceProfile, prefix: str) -> Connector:
         profile=profile,
         feed=feed,
         source=ShopOrders(profile, prefix),
+        feedback=OklivingFeedback(
+            client, profile.updates, lambda text: profile.read(from_text(text)).order
+        ),
         inspector=ShopInspector(client, feed),
     )
 

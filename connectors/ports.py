@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import redis
 
+from connectors.feedback import Feedback
 from mapping.hook import Said
 from mapping.source import to_text
 from mapping.source_profile import ReadOrder, SourceProfile
@@ -139,6 +140,7 @@ class Connector:
     profile: SourceProfile | TargetProfile | None = None
     feed: Feed | None = None
     source: Source | None = None
+    feedback: Feedback[Any] | None = None
     target: Target | None = None
     finder: Finder | None = None
     listener: Listener | None = None

@@ -15,10 +15,11 @@ from typing import Protocol
 from default_pair import default_of
 from desk.errors import Absent, Impossible, Wrong
 from desk.ringing import Bells
-from ledger import history, orders, updates
+from ledger import attempts, history, orders, updates
+from ledger.attempts import Try
 from ledger.database import Ledger
 from ledger.history import Act
-from ledger.orders import OPEN, Due, NotPossible, Row, Try
+from ledger.orders import OPEN, Due, NotPossible, Row
 from settings import SettingsError
 
 __all__ = ["OPEN", "STATES", "Row", "Try"]
@@ -36,7 +37,7 @@ class Shown:
 
     order: Row
     attempts: list[Try]
-    updates: list[updates.Row]
+    updates: list[updates.Update]
     history: list[Act]
 
 
@@ -45,7 +46,7 @@ class Known:
     """What the ledger knows by an order's id: the order, its newest updates, or both."""
 
     order: Row | None
-    updates: list[updates.Row]
+    updates: list[updates.Update]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def show(ledger: Ledger, order_id: str, connection: str | None = None) -> Shown:
     of = {"connection": row.connection, "order_id": row.order_id}
     return Shown(
         row,
-        orders.attempts(ledger, row.pk),
+        attempts.of_order(ledger, row.pk),
         updates.listing(ledger, **of, limit=MOST_UPDATES),
         history.of_order(ledger, **of),
     )

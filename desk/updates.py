@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from desk.errors import Absent, Impossible, KeyTaken, Wrong
 from desk.ringing import Bells
-from ledger import updates
+from ledger import attempts, updates
+from ledger.attempts import Try
 from ledger.database import Ledger
+from ledger.enqueueing import KeyReused
 from ledger.orders import NotPossible
-from ledger.updates import Call, Due, KeyReused, Row
+from ledger.updates import Due, Part, Update
 
 if TYPE_CHECKING:
-    from mapping.updates import UpdateRequest
+    from mapping.request import UpdateRequest
     from tasks.resources import Resources
 
-__all__ = ["STATES", "Call", "Row"]
+__all__ = ["STATES", "Part", "Try", "Update"]
 
 STATES = updates.STATES
 
@@ -32,8 +34,8 @@ STATES = updates.STATES
 class Shown:
     """One update and every call that was made for it, the oldest first."""
 
-    update: Row
-    calls: list[Call]
+    update: Update
+    calls: list[Try]
 
 
 class _Change(Protocol):
@@ -47,14 +49,14 @@ def listing(
     connection: str | None = None,
     order_id: str | None = None,
     limit: int,
-) -> list[Row]:
+) -> list[Update]:
     """Updates, the newest first."""
     return updates.listing(
         ledger, state=state, connection=connection, order_id=order_id, limit=limit
     )
 
 
-def find(ledger: Ledger, update_id: int) -> Row:
+def find(ledger: Ledger, update_id: int) -> Update:
     row = updates.find(ledger, update_id)
     if row is None:
         raise Absent(f"No update {update_id} is in the ledger.")
@@ -63,20 +65,20 @@ def find(ledger: Ledger, update_id: int) -> Row:
 
 def show(ledger: Ledger, update_id: int) -> Shown:
     """One update: what was asked, what became of each part, and every call."""
-    return Shown(find(ledger, update_id), updates.calls(ledger, update_id))
+    return Shown(find(ledger, update_id), attempts.of_update(ledger, update_id))
 
 
-def retry(ledger: Ledger, update_id: int, *, who: str, bells: Bells) -> Row:
+def retry(ledger: Ledger, update_id: int, *, who: str, bells: Bells) -> Update:
     """Send what is parked after all, however old it is."""
     return _mend(ledger, update_id, updates.retry, who, bells)
 
 
-def cancel(ledger: Ledger, update_id: int, *, who: str, bells: Bells) -> Row:
+def cancel(ledger: Ledger, update_id: int, *, who: str, bells: Bells) -> Update:
     """Never send what is not sent yet."""
     return _mend(ledger, update_id, updates.cancel, who, bells)
 
 
-def _mend(ledger: Ledger, update_id: int, change: _Change, who: str, bells: Bells) -> Row:
+def _mend(ledger: Ledger, update_id: int, change: _Change, who: str, bells: Bells) -> Update:
     find(ledger, update_id)
     try:
         due = change(ledger, update_id, ledger.now(), who=who)
@@ -86,11 +88,11 @@ def _mend(ledger: Ledger, update_id: int, change: _Change, who: str, bells: Bell
     return find(ledger, update_id)
 
 
-def asked(fields: Mapping[str, object]) -> UpdateRequest:
-    """An update in the flat form of the command line, checked."""
-    from mapping.updates import from_flat  # noqa: PLC0415  its schemas, which only who sends needs
+def asked(r: Resources, fields: Mapping[str, object]) -> UpdateRequest:
+    """An update in the flat form of the command line, checked by the rules of its source."""
+    from tasks import accepting  # noqa: PLC0415  Celery, which only who sends needs
 
-    request, errors = from_flat(fields)
+    request, errors = accepting.read(r, fields, flat=True)
     if request is None:
         told = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
         raise Wrong(f"The update is refused. {told}", errors)
@@ -105,7 +107,7 @@ def send(
     origin: str,
     key: str | None = None,
     ring: Callable[[list[Due]], object] | None = None,
-) -> Row:
+) -> Update:
     """Write the update behind the others of its order, and ring. Raises KeyTaken, and Wrong for a shop that
     nobody configured.
     """

@@ -70,6 +70,14 @@ class ShownUpdateSchema(Schema):
     tracking_number = fields.String(allow_none=True)
     statuses = fields.Nested(AskedStatusesSchema, required=True)
     note = fields.String(allow_none=True)
+    parts = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={
+            "description": "How each part of it stands: left, sent, parked, withdrawn or cancelled."
+        },
+    )
     left = fields.List(
         fields.String(), required=True, metadata={"description": "Parts that are still to be sent."}
     )

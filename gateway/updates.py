@@ -26,9 +26,11 @@ from gateway.doors import Door
 from gateway.errors import ErrorSchema, Refusal
 from gateway.keys import by_key
 from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
-from ledger.updates import Row
+from ledger.updates import Update
 from mapping.problems import explain
-from mapping.updates import UpdateRequest, UpdateSchema, read_update
+from mapping.request import UpdateRequest
+from mapping.updates import UpdateSchema
+from tasks.accepting import read
 from tasks.resources import Resources
 
 PREFIX = "/api/v1"
@@ -204,7 +206,7 @@ def _update() -> UpdateRequest:
     raw = read_json()
     if not isinstance(raw, dict):
         raise _invalid({"_schema": ["The body must be a JSON object."]})
-    asked, errors = read_update(raw)
+    asked, errors = read(_resources(), raw)
     if asked is None:
         raise _invalid(errors)
     return asked
@@ -236,8 +238,8 @@ def _codes(reason: str) -> list[str]:
     return [code.strip() for code in reason.split(",") if code.strip()]
 
 
-def _shown(row: Row) -> dict[str, Any]:
-    codes = _codes(row.reason)
+def _shown(row: Update) -> dict[str, Any]:
+    codes, asked = _codes(row.reason), row.values
     return {
         "id": row.id,
         "connection": row.connection,
@@ -246,11 +248,12 @@ def _shown(row: Row) -> dict[str, Any]:
         "reason": words.sentences(codes, row.order_id),
         "reason_codes": codes,
         "origin": row.origin,
-        "tracking_number": row.tracking_number,
-        "statuses": {"order": row.order_action, "delivery": row.delivery_action},
-        "note": row.note,
+        "parts": {name: part.state for name, part in row.parts.items()},
+        "tracking_number": asked.get("tracking_number"),
+        "statuses": {name: asked.get(name) for name in ("order", "delivery")},
+        "note": asked.get("note"),
         "left": list(row.parts_left),
-        "fates": [words.fate(told, row.order_id) for told in row.fates or []],
+        "fates": [words.fate(told, row.order_id) for told in row.fates],
         "accepted_at": row.accepted_at,
         "state_at": row.state_at,
     }

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from flask import request
 
+from ledger.updates import Told
 from mapping.problems import LANGUAGES, Language, Problem, explain
 
 
@@ -23,7 +24,7 @@ def sentences(codes: list[str], order_id: str) -> str:
     return " ".join(explain(code, language(), order=order_id) for code in codes)
 
 
-def fate(told: dict[str, Any], order_id: str) -> dict[str, Any]:
+def fate(told: Told, order_id: str) -> dict[str, Any]:
     """A fate with its sentence. A warning about a field, as it was accepted, is a fate too."""
     part = told.get("part") or told.get("field") or ""
     code = told.get("code")

@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, select, text, update
+from sqlalchemy import Connection, and_, bindparam, select, text, update
 
 from ledger.database import Ledger
+from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hooks import REPEATED_WITHIN
-from ledger.models import IS_WATCHED, Order
-from ledger.updates import UPDATES, Asked, KeyReused, Refusal, accept_in, refuse_in
-
-ORDERS = cast("Table", Order.__table__)
+from ledger.tables import IS_WATCHED, ORDERS, UPDATES
 
 LONGEST_STAGE = 100
 LONGEST_NUMBER = 64
@@ -89,6 +87,7 @@ class Watched:
 _HEARD = (
     select(
         ORDERS.c.id,
+        ORDERS.c.target,
         ORDERS.c.heard_stage,
         ORDERS.c.heard_number,
         ORDERS.c.heard,
@@ -108,7 +107,7 @@ _SAME_REMARK = select(UPDATES.c.id).where(
     UPDATES.c.order_id == bindparam("of_order"),
     UPDATES.c.origin == bindparam("of_origin"),
     UPDATES.c.accepted_at >= bindparam("since"),
-    UPDATES.c.note == bindparam("of_note"),
+    UPDATES.c.digest == bindparam("of_digest"),
 )
 
 
@@ -153,7 +152,7 @@ def hear(
                 refuse_in(db, one.refused, now)
             if one.asked is None or (count == 1 and _is_known(db, one)):
                 continue
-            key = f"{one.asked.origin}:{process.external_id}:heard:{count}"
+            key = f"{row.target}:{process.external_id}:heard:{count}"
             results.append(_accept(db, replace(one.asked, key=key), now))
         changed_at = now if count > row.heard else row.heard_at
         check_at = (
@@ -211,12 +210,12 @@ def _without_repeats(
     """Without the comments that another call brought a moment before: a box may send along with each
     stage what was last written.
     """
-    said_at: dict[str | None, datetime] = {}
+    said_at: dict[str, datetime] = {}
     news: list[Stand | Remark | Refusal] = []
     for one in told:
         if isinstance(one, Remark):
-            before = said_at.get(one.asked.note)
-            said_at[one.asked.note] = one.said_at
+            before = said_at.get(one.asked.digest)
+            said_at[one.asked.digest] = one.said_at
             if one.said_at - before <= REPEATED_WITHIN if before else _is_repeated(db, one):
                 continue
         news.append(one)
@@ -229,7 +228,7 @@ def _is_repeated(db: Connection, remark: Remark) -> bool:
         "of_connection": asked.connection,
         "of_order": asked.order_id,
         "of_origin": asked.origin,
-        "of_note": asked.note,
+        "of_digest": asked.digest,
         "since": remark.said_at - REPEATED_WITHIN,
     }
     return db.execute(_SAME_REMARK, values).first() is not None

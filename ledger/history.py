@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from ledger.database import Ledger
-from ledger.models import Act as ActRow
-
-HISTORY = cast("Table", ActRow.__table__)
+from ledger.tables import HISTORY
 
 # What the ledger keeps of a name.
 LONGEST_NAME = 64

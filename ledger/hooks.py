@@ -1,4 +1,4 @@
-"""Calls of the OneBox hook in the ledger: kept as they came, claimed by process, worked off in order.
+"""Calls of a target's hook in the ledger: kept as they came, claimed by process, worked off in order.
 
 In: plain values and aware UTC times. Out: small frozen rows. All open calls of one process are claimed
 together, under one lease, so that nobody overtakes: what a process said is heard in the order in which it
@@ -8,19 +8,16 @@ was said. Raises `LedgerUnavailable`. Called by tasks/accepting (keep), tasks/li
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, Table, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
 
 from ledger.database import Ledger
-from ledger.models import HookCall
-from ledger.orders import EARLY
-
-HOOKS = cast("Table", HookCall.__table__)
+from ledger.leases import EARLY, Leases
+from ledger.tables import HOOKS, IS_UNDONE
 
 # Calls of one process that are worked off in one go.
 MOST_TOGETHER = 100
@@ -28,6 +25,20 @@ MOST_TOGETHER = 100
 # answer. Source: docs/decisions/hearing-a-transition.md.
 REPEATED_WITHIN = timedelta(minutes=5)
 LONGEST_PROCESS = 120
+
+LEASES = Leases(
+    table=HOOKS,
+    key={"of_ids": HOOKS.c.id},
+    open=IS_UNDONE,
+    is_open=HOOKS.c.done_at.is_(None),
+    remote=HOOKS.c.connection,
+    tie=HOOKS.c.id,
+    shown=(HOOKS.c.id,),
+    # A worker that vanished with them: that was a try too.
+    on_claim={"tries": HOOKS.c.tries + case((HOOKS.c.lease_until.is_not(None), 1), else_=0)},
+    on_return={"tries": HOOKS.c.tries + bindparam("counted")},
+    together=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +117,7 @@ def rename(ledger: Ledger, claim: Claim, process: str, now: datetime) -> int | N
     """
 
     def unit(db: Connection) -> int | None:
-        held = HOOKS.c.id.in_(claim.ids), HOOKS.c.lease_token == claim.token
-        db.execute(update(HOOKS).where(*held).values(lease_until=None, lease_token=None))
+        LEASES.give_back(db, {"of_ids": claim.ids, "counted": 0}, claim.token, now)
         _rename(db, claim.connection, claim.process, process[:LONGEST_PROCESS], now)
         return cast("int | None", db.scalar(_open_of(claim.connection, process[:LONGEST_PROCESS])))
 
@@ -145,7 +155,6 @@ def claim(ledger: Ledger, of: Waiting, now: datetime, lease: float) -> Claim | N
     """Take the open calls of a process for `lease` seconds, the oldest first; None: there are none, or
     their time has not come, or someone is at work on them.
     """
-    token = secrets.token_hex(8)
 
     def unit(db: Connection) -> Claim | None:
         open_calls = (
@@ -165,19 +174,12 @@ def claim(ledger: Ledger, of: Waiting, now: datetime, lease: float) -> Claim | N
             return None
         if any(row.lease_until is not None and row.lease_until >= now for row in rows):
             return None
-        # A worker that vanished with them: that was a try too.
-        lost = int(any(row.lease_until is not None for row in rows))
-        db.execute(
-            update(HOOKS)
-            .where(HOOKS.c.id.in_([row.id for row in rows]))
-            .values(
-                lease_until=now + timedelta(seconds=lease),
-                lease_token=token,
-                tries=HOOKS.c.tries + lost,
-            )
-        )
-        tries = max(row.tries for row in rows) + lost
-        return Claim(of.connection, of.process, token, tries, _calls(rows, _before(db, rows[0])))
+        tries = max(row.tries + (row.lease_until is not None) for row in rows)
+        taken = LEASES.claim(db, {"of_ids": [row.id for row in rows]}, now, lease)
+        if taken is None:
+            return None
+        calls = _calls(rows, _before(db, rows[0]))
+        return Claim(of.connection, of.process, taken.token, tries, calls)
 
     return ledger.write(unit)
 
@@ -216,17 +218,8 @@ def give_back(
     ledger: Ledger, claim: Claim, next_try_at: datetime, *, counted: bool = False
 ) -> None:
     """Let go of calls that are not worked off yet; `counted`: that was a try that failed."""
-    statement = (
-        update(HOOKS)
-        .where(HOOKS.c.id.in_(claim.ids), HOOKS.c.lease_token == claim.token)
-        .values(
-            lease_until=None,
-            lease_token=None,
-            next_try_at=next_try_at,
-            tries=HOOKS.c.tries + int(counted),
-        )
-    )
-    ledger.write(lambda db: db.execute(statement))
+    of = {"of_ids": claim.ids, "counted": int(counted)}
+    ledger.write(lambda db: LEASES.give_back(db, of, claim.token, next_try_at))
 
 
 def finish(ledger: Ledger, claim: Claim, outcomes: dict[int, str], now: datetime) -> bool:
@@ -238,16 +231,8 @@ def finish_in(db: Connection, claim: Claim, outcomes: dict[int, str], now: datet
     """Note what came of each call; their fields are kept no longer, they may hold a comment. False when
     the lease was lost: then another worker has gone on with them, and nothing may be done for them here.
     """
-    held = db.execute(
-        update(HOOKS)
-        .where(
-            HOOKS.c.id.in_(claim.ids),
-            HOOKS.c.lease_token == claim.token,
-            HOOKS.c.done_at.is_(None),
-        )
-        .values(done_at=now, fields={}, lease_until=None, lease_token=None)
-    ).rowcount
-    if not held:
+    done = {"done_at": now, "fields": {}, "lease_until": None, "lease_token": None}
+    if not LEASES.change(db, {"of_ids": claim.ids}, claim.token, **done):
         return False
     for outcome in set(outcomes.values()):
         ids = [hook_id for hook_id, found in outcomes.items() if found == outcome]
@@ -290,27 +275,19 @@ def due(ledger: Ledger, now: datetime, most: int, grace: float = 0.0) -> list[in
     """Calls nobody works on that have been due for `grace` seconds or more, the longest due first: of
     each process the oldest one, so that a flood of one keeps nobody waiting.
     """
-    earlier = HOOKS.alias("earlier")
-    has_earlier = (
-        select(earlier.c.id)
-        .where(
-            earlier.c.done_at.is_(None),
-            earlier.c.process == HOOKS.c.process,
-            earlier.c.connection == HOOKS.c.connection,
-            earlier.c.id < HOOKS.c.id,
-        )
-        .exists()
-    )
-    query = (
-        select(HOOKS.c.id)
-        .where(
-            HOOKS.c.done_at.is_(None),
-            HOOKS.c.next_try_at <= now - timedelta(seconds=grace),
-            or_(HOOKS.c.lease_until.is_(None), HOOKS.c.lease_until < now),
-            ~has_earlier,
-        )
-        .order_by(HOOKS.c.next_try_at, HOOKS.c.id)
-        .limit(most)
-    )
+    before = now - timedelta(seconds=grace)
     with ledger.read() as db:
-        return list(db.execute(query).scalars())
+        return list(db.execute(_DUE, {"before": before, "now": now, "most": most}).scalars())
+
+
+_EARLIER = HOOKS.alias("earlier")
+_DUE = LEASES.due_query.where(
+    ~select(_EARLIER.c.id)
+    .where(
+        _EARLIER.c.done_at.is_(None),
+        _EARLIER.c.process == HOOKS.c.process,
+        _EARLIER.c.connection == HOOKS.c.connection,
+        _EARLIER.c.id < HOOKS.c.id,
+    )
+    .exists()
+)

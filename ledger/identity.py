@@ -9,10 +9,10 @@ from __future__ import annotations
 from sqlalchemy import inspect, select, text
 
 from ledger.database import Ledger
-from ledger.models import Identity
+from ledger.tables import IDENTITY
 
 # The newest migration in ledger/migrations/versions; a test holds it to that.
-VERSION = "0004"
+VERSION = "0006"
 
 
 class WrongLedger(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -30,7 +30,7 @@ def identify(ledger: Ledger, *, sandbox: bool) -> str:
         )
         if at != VERSION:
             raise WrongLedger("The ledger is not at this version. Run: orderbridge migrate")
-        row = connection.execute(select(Identity.id, Identity.sandbox)).one_or_none()
+        row = connection.execute(select(IDENTITY.c.id, IDENTITY.c.sandbox)).one_or_none()
     if row is None:
         raise WrongLedger("The ledger is not marked yet. Run: orderbridge migrate")
     if row.sandbox != sandbox:

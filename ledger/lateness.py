@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from ledger import connections, hooks, orders, updates
+from ledger import connections, hooks, orders, queues
 from ledger.database import Ledger
 
 # What has been due for so long is late: a backlog that is being worked off is that, too.
@@ -27,7 +27,7 @@ def late_lanes(
     if any(orders.due(ledger, name, now, 1, grace) for name in targets if name not in closed):
         late.append("create")
     if hooks.due(ledger, now, 1, grace) or any(
-        updates.due(ledger, name, now, 1, grace) for name in sources if name not in closed
+        queues.due(ledger, name, now, 1, grace) for name in sources if name not in closed
     ):
         late.append("updates")
     return late

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
-from sqlalchemy import Connection, Table, func, literal, or_, select, text
+from sqlalchemy import Connection, func, literal, select, text
 
-from ledger import orders, tallies
+from ledger import orders, queues, tallies
 from ledger.database import Ledger
-from ledger.models import IS_UNDONE, Attempt, HookCall, UpdateAttempt, UpdateQueue
+from ledger.tables import ATTEMPTS, HOOKS, IS_UNDONE, OF_AN_ORDER, OF_AN_UPDATE
 from ledger.tallies import Counts
 
-QUEUES = cast("Table", UpdateQueue.__table__)
-HOOKS = cast("Table", HookCall.__table__)
-LANES = {
-    "orders": cast("Table", Attempt.__table__),
-    "updates": cast("Table", UpdateAttempt.__table__),
-}
+# As the partial indexes of each say it.
+LANES = {"orders": OF_AN_ORDER, "updates": OF_AN_UPDATE}
 
 WINDOW = timedelta(hours=1)
 # Of the window's calls, the newest from which quantiles are taken.
@@ -65,25 +60,10 @@ def measure(ledger: Ledger, now: datetime) -> Measures:
             orders=counted[0],
             updates=counted[1],
             oldest_order_due_at=orders.oldest_due_at(db, now, free=True),
-            oldest_update_due_at=_oldest_update_due_at(db, now),
+            oldest_update_due_at=queues.oldest_due_at(db, now),
             hooks=_hooks(db, since),
-            lanes={name: _lane(db, table, since) for name, table in LANES.items()},
+            lanes={name: _lane(db, of_these, since) for name, of_these in LANES.items()},
         )
-
-
-def _oldest_update_due_at(db: Connection, now: datetime) -> datetime | None:
-    """Since when the oldest open queue that nobody drains has been due."""
-    query = (
-        select(QUEUES.c.next_try_at)
-        .where(
-            QUEUES.c.open,
-            QUEUES.c.next_try_at <= now,
-            or_(QUEUES.c.lease_until.is_(None), QUEUES.c.lease_until < now),
-        )
-        .order_by(QUEUES.c.next_try_at)
-        .limit(1)
-    )
-    return cast("datetime | None", db.execute(query).scalar_one_or_none())
 
 
 def _hooks(db: Connection, since: datetime) -> dict[str, int]:
@@ -98,16 +78,16 @@ def _hooks(db: Connection, since: datetime) -> dict[str, int]:
     return counts | {"waiting": int(db.execute(waiting).scalar_one())}
 
 
-def _lane(db: Connection, table: Table, since: datetime) -> Lane:
+def _lane(db: Connection, of_these: str, since: datetime) -> Lane:
     totals = db.execute(
-        select(table.c.outcome, func.count(), func.sum(table.c.duration_ms))
-        .where(table.c.started_at >= since)
-        .group_by(table.c.outcome)
+        select(ATTEMPTS.c.outcome, func.count(), func.sum(ATTEMPTS.c.duration_ms))
+        .where(text(of_these), ATTEMPTS.c.started_at >= since)
+        .group_by(ATTEMPTS.c.outcome)
     ).all()
     newest = (
-        select(table.c.duration_ms)
-        .where(table.c.started_at >= since)
-        .order_by(table.c.started_at.desc())
+        select(ATTEMPTS.c.duration_ms)
+        .where(text(of_these), ATTEMPTS.c.started_at >= since)
+        .order_by(ATTEMPTS.c.started_at.desc())
         .limit(SAMPLE)
     )
     durations = sorted(db.execute(newest).scalars())

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from ledger.database import open_ledger
 from ledger.identity import WrongLedger, identify
-from ledger.models import Identity
+from ledger.tables import IDENTITY
 
 # What SQLite says where a migration finds its own work done: it is one transaction, but was not always.
 HALF_DONE = ("already exists", "duplicate column")
@@ -35,7 +35,7 @@ def upgrade(url: str, *, sandbox: bool) -> None:
         # What a migration set on its connection ends with it.
         ledger.engine.dispose()
         with ledger.read() as connection:
-            is_marked = connection.execute(select(Identity.only)).first() is not None
+            is_marked = connection.execute(select(IDENTITY.c.only)).first() is not None
         # A commit of ours would hide how old a ledger is that was just put back.
         if not is_marked:
             ledger.write(lambda c: _mark(c, sandbox=sandbox))
@@ -69,5 +69,5 @@ def configuration() -> Config:
 
 def _mark(connection: Connection, *, sandbox: bool) -> None:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    new = dialect.insert(Identity).values(only=True, id=secrets.token_hex(8), sandbox=sandbox)
+    new = dialect.insert(IDENTITY).values(only=True, id=secrets.token_hex(8), sandbox=sandbox)
     connection.execute(new.on_conflict_do_nothing())

@@ -11,30 +11,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, select, text, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select, text, true, update
 
 from ledger.database import Ledger
-from ledger.models import (
-    HAS_OLD_NOTE,
+from ledger.tables import (
+    ATTEMPTS,
+    HAS_OLD_WORDS,
+    HISTORY,
+    HOOKS,
+    INTAKE,
     IS_PURGEABLE,
-    Act,
-    Attempt,
-    HookCall,
-    Intake,
-    Order,
-    Update,
-    UpdateAttempt,
+    ORDERS,
+    UPDATES,
 )
-
-ORDERS = cast("Table", Order.__table__)
-ATTEMPTS = cast("Table", Attempt.__table__)
-INTAKE = cast("Table", Intake.__table__)
-UPDATES = cast("Table", Update.__table__)
-UPDATE_ATTEMPTS = cast("Table", UpdateAttempt.__table__)
-HOOKS = cast("Table", HookCall.__table__)
-HISTORY = cast("Table", Act.__table__)
 
 # Rows in one transaction: some 10 ms on SQLite.
 CHUNK = 200
@@ -52,9 +43,9 @@ def orders(ledger: Ledger, before: datetime) -> int:
     found = select(ORDERS.c.id).where(finished).order_by(ORDERS.c.state_at).limit(CHUNK)
 
     def blank(db: Connection, ids: Sequence[int]) -> int:
-        db.execute(_BLANK_ATTEMPTS, {"ids": ids})
+        db.execute(_BLANK_OF_ORDERS, {"ids": ids})
         blanked = update(ORDERS).where(ORDERS.c.id.in_(ids), finished)
-        return db.execute(blanked.values(source="", problems=None, sent_source=None)).rowcount
+        return db.execute(blanked.values(source="", problems=None)).rowcount
 
     return _in_chunks(ledger, found, blank)
 
@@ -65,38 +56,41 @@ def intake(ledger: Ledger, before: datetime) -> int:
 
 
 def updates(ledger: Ledger, before: datetime) -> int:
-    """Blank the notes and answers of updates that ended before that moment."""
-    ended = and_(text(HAS_OLD_NOTE), UPDATES.c.state_at < before)
+    """Blank the personal parts and the answers of updates that ended before that moment."""
+    ended = and_(text(HAS_OLD_WORDS), UPDATES.c.state_at < before)
     found = select(UPDATES.c.id).where(ended).order_by(UPDATES.c.state_at).limit(CHUNK)
 
     def blank(db: Connection, ids: Sequence[int]) -> int:
-        db.execute(_BLANK_UPDATE_ATTEMPTS, {"ids": ids})
-        return db.execute(
-            update(UPDATES).where(UPDATES.c.id.in_(ids), ended).values(note=None)
-        ).rowcount
+        db.execute(_BLANK_OF_UPDATES, {"ids": ids})
+        # Still ended when it is locked: a person may send it again meanwhile.
+        still = select(UPDATES.c.id, UPDATES.c.parts).where(UPDATES.c.id.in_(ids), ended)
+        rows = db.execute(still.with_for_update()).all()
+        blanked = [{"of_id": row.id, "parts": _blanked(row.parts)} for row in rows]
+        if blanked:
+            db.execute(_BLANK_UPDATE, blanked)
+        return len(blanked)
 
     return _in_chunks(ledger, found, blank)
 
 
 def attempts(ledger: Ledger, before: datetime) -> int:
-    """Delete the tries at orders before that moment, but for those of orders that are not over yet."""
-    page = (
-        select(ATTEMPTS.c.id, ATTEMPTS.c.started_at, ORDERS.c.state.in_(OVER).label("over"))
-        .join(ORDERS, ORDERS.c.id == ATTEMPTS.c.order_pk)
-        .order_by(ATTEMPTS.c.id)
-    )
-    return _delete_attempts(ledger, ATTEMPTS, page, before)
+    """Delete the tries before that moment, but for those at orders and updates that are not over yet.
 
-
-def update_attempts(ledger: Ledger, before: datetime) -> int:
-    """Delete the calls for updates before that moment, but for those of updates that are not over yet."""
-    over = UPDATES.c.state.not_in(STILL_OPEN).label("over")
-    page = (
-        select(UPDATE_ATTEMPTS.c.id, UPDATE_ATTEMPTS.c.started_at, over)
-        .join(UPDATES, UPDATES.c.id == UPDATE_ATTEMPTS.c.update_id)
-        .order_by(UPDATE_ATTEMPTS.c.id)
-    )
-    return _delete_attempts(ledger, UPDATE_ATTEMPTS, page, before)
+    By the key, in which attempts came in: a page without an old one is where the walk ends. What is kept is
+    passed by, outside any transaction.
+    """
+    total, after = 0, 0
+    for _ in _restful():
+        with ledger.read() as db:
+            rows = db.execute(_ATTEMPTS, {"after": after}).all()
+        old = [row for row in rows if row.started_at < before]
+        ids = [row.id for row in old if row.over]
+        if ids:
+            total += ledger.write(lambda db, ids=ids: _delete(db, ATTEMPTS, ids))  # type: ignore[misc]
+        if not old or len(rows) < PAGE:
+            break
+        after = rows[-1].id
+    return total
 
 
 def hook_calls(ledger: Ledger, before: datetime) -> int:
@@ -109,19 +103,41 @@ def history(ledger: Ledger, before: datetime) -> int:
     return _delete_older(ledger, HISTORY, HISTORY.c.at, before)
 
 
-_BLANK_ATTEMPTS = (
-    update(ATTEMPTS)
-    .where(ATTEMPTS.c.order_pk.in_(bindparam("ids", expanding=True)), ATTEMPTS.c.excerpt != "")
-    .values(excerpt="")
+def _blanked(parts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: part | {"value": None} if part.get("personal") else part
+        for name, part in parts.items()
+    }
+
+
+_BLANK_UPDATE = (
+    update(UPDATES)
+    .where(UPDATES.c.id == bindparam("of_id"))
+    .values(parts=bindparam("parts"), personal=False)
 )
-_BLANK_UPDATE_ATTEMPTS = (
-    update(UPDATE_ATTEMPTS)
-    .where(
-        UPDATE_ATTEMPTS.c.update_id.in_(bindparam("ids", expanding=True)),
-        UPDATE_ATTEMPTS.c.excerpt != "",
+_ATTEMPTS = (
+    select(
+        ATTEMPTS.c.id,
+        ATTEMPTS.c.started_at,
+        func.coalesce(ORDERS.c.state.in_(OVER), UPDATES.c.state.not_in(STILL_OPEN), true()).label(
+            "over"
+        ),
     )
-    .values(excerpt="")
+    .outerjoin(ORDERS, ORDERS.c.id == ATTEMPTS.c.order_pk)
+    .outerjoin(UPDATES, UPDATES.c.id == ATTEMPTS.c.update_id)
+    .where(ATTEMPTS.c.id > bindparam("after"))
+    .order_by(ATTEMPTS.c.id)
+    .limit(PAGE)
 )
+
+
+def _blank_attempts(column: Any) -> Any:
+    of_these = column.in_(bindparam("ids", expanding=True))
+    return update(ATTEMPTS).where(of_these, ATTEMPTS.c.excerpt != "").values(excerpt="")
+
+
+_BLANK_OF_ORDERS = _blank_attempts(ATTEMPTS.c.order_pk)
+_BLANK_OF_UPDATES = _blank_attempts(ATTEMPTS.c.update_id)
 
 
 def _in_chunks(
@@ -142,24 +158,6 @@ def _in_chunks(
 def _delete_older(ledger: Ledger, table: Table, column: Any, before: datetime) -> int:
     found = select(table.c.id).where(column < before).order_by(column).limit(CHUNK)
     return _in_chunks(ledger, found, lambda db, ids: _delete(db, table, ids))
-
-
-def _delete_attempts(ledger: Ledger, table: Table, page: Any, before: datetime) -> int:
-    """By the key, in which attempts came in: a page without an old one is where the walk ends. What is kept
-    is passed by, outside any transaction.
-    """
-    total, after = 0, 0
-    for _ in _restful():
-        with ledger.read() as db:
-            rows = db.execute(page.where(table.c.id > after).limit(PAGE)).all()
-        old = [row for row in rows if row.started_at < before]
-        ids = [row.id for row in old if row.over]
-        if ids:
-            total += ledger.write(lambda db, ids=ids: _delete(db, table, ids))  # type: ignore[misc]
-        if not old or len(rows) < PAGE:
-            break
-        after = rows[-1].id
-    return total
 
 
 def _delete(db: Connection, table: Table, ids: Sequence[int]) -> int:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import cast
 
-from sqlalchemy import Table, func, select, text
+from sqlalchemy import func, select, text
 
 from ledger.database import Ledger, LedgerUnavailable, open_ledger
 from ledger.identity import WrongLedger
-from ledger.models import Order
-
-ORDERS = cast("Table", Order.__table__)
+from ledger.tables import ORDERS
 
 # As literals, which the index by state serves.
 _OPEN = "state IN ('received', 'waiting', 'held')"

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ledger import tables
 from ledger.database import Ledger
-from ledger.models import Order, Tally, Update
+from ledger.tables import TALLIES
 
 # Rows of one state that are counted anew each time somebody asks, and rows in one statement of the others.
 MOST_EXACT = 5000
@@ -25,8 +26,6 @@ SLICE = 5000
 # A tally is renewed after so long, and after a second for so many rows if that is longer.
 FRESH = timedelta(minutes=1)
 ROWS_A_SECOND = 10_000
-
-TALLIES = cast("Table", Tally.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,12 @@ class Kind:
 
 ORDERS = Kind(
     "orders",
-    cast("Table", Order.__table__),
+    tables.ORDERS,
     ("received", "waiting", "created", "held", "ignored"),
 )
 UPDATES = Kind(
     "updates",
-    cast("Table", Update.__table__),
+    tables.UPDATES,
     ("queued", "sent", "parked", "withdrawn", "cancelled", "refused"),
 )
 

@@ -19,7 +19,6 @@ from typing import Any, Protocol, cast
 
 from sqlalchemy import (
     Connection,
-    Table,
     case,
     delete,
     exists,
@@ -31,14 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 
-from ledger.models import Cursor, Identity, Order, Tide, Update, UpdateQueue
-
-TIDES = cast("Table", Tide.__table__)
-IDENTITY = cast("Table", Identity.__table__)
-CURSORS = cast("Table", Cursor.__table__)
-ORDERS = cast("Table", Order.__table__)
-QUEUES = cast("Table", UpdateQueue.__table__)
-UPDATES = cast("Table", Update.__table__)
+from ledger.tables import CURSORS, IDENTITY, ORDERS, QUEUES, TIDES, UPDATES
 
 # How far before the newest moment that the ledger knows its shops are read again: what was put back together
 # from parts may have a cursor that is newer than its orders.
@@ -230,34 +222,13 @@ def _doubt_orders(db: Connection, settled: datetime) -> None:
 
 
 def _doubt_updates(db: Connection, settled: datetime) -> None:
-    """Any call may have been made for what is queued; a clerk is told of notes that may come twice."""
-    doubtful = (QUEUES.c.open, QUEUES.c.order_certain, QUEUES.c.delivery_certain)
+    """Any call may have been made for what is queued, and nothing is certain that calls have taught."""
     db.execute(
         update(QUEUES)
-        .where(doubtful[0] | doubtful[1] | doubtful[2])
-        .values(
-            order_certain=False,
-            delivery_certain=False,
-            settled_at=settled,
-            lease_until=None,
-            lease_token=None,
-        )
+        .where(QUEUES.c.open | QUEUES.c.known_at.is_not(None))
+        .values(doubted=True, settled_at=settled, lease_until=None, lease_token=None)
     )
-    queued = UPDATES.c.state == "queued"
-    db.execute(update(UPDATES).where(queued).values(in_doubt=True))
-    noted = select(UPDATES.c.id, UPDATES.c.fates).where(queued, UPDATES.c.left.contains("note"))
-    for row in db.execute(noted).all():
-        fates = [*(row.fates or []), _DOUBLED_NOTE]
-        if _DOUBLED_NOTE not in (row.fates or []):
-            db.execute(update(UPDATES).where(UPDATES.c.id == row.id).values(fates=fates))
-
-
-_DOUBLED_NOTE = {
-    "part": "note",
-    "code": "update_note_maybe_doubled",
-    "level": "warning",
-    "field": "note",
-}
+    db.execute(update(UPDATES).where(UPDATES.c.state == "queued").values(in_doubt=True))
 
 
 def close_gap(db: Connection, sources: Sequence[str], now: datetime) -> bool:

@@ -16,7 +16,8 @@ from mapping.milestones import (
     filled,
     reply,
 )
-from mapping.updates import UpdateRequest, read_update
+from mapping.request import UpdateRequest
+from mapping.updates import read_update
 
 __all__ = [
     "FIELDS",

@@ -3,11 +3,9 @@
 A new field of an update belongs into UpdateSchema; what a OneBox hook means is in hook.py.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from dataclasses import replace
 from typing import Any
 
 from marshmallow import (
@@ -22,18 +20,23 @@ from marshmallow import (
 
 from mapping.fields import order_key
 from mapping.problems import Problem, shown
+from mapping.request import Errors, UpdateRequest
 from mapping.statuses import ACTIONS
 
 __all__ = [
     "AT_LEAST_ONE",
+    "PARTS",
     "StatusesSchema",
-    "UpdateRequest",
     "UpdateSchema",
     "body",
-    "digest",
     "from_flat",
     "read_update",
 ]
+
+# What an update may ask of the shop, in the order in which it is sent when it is sent apart. `order` and
+# `delivery` are actions, not states.
+PARTS = ("tracking_number", "order", "delivery", "note")
+PERSONAL = frozenset({"note"})
 
 MEANT = ("tracking_number", "statuses", "note")
 # For the OpenAPI document, to which a schema cannot say this by itself.
@@ -68,24 +71,6 @@ ORDER_ID = _text(_LINE, WORD_MAX)
 TRACKING_NUMBER = _around("[0-9A-Za-z-]{1,64}")
 NOTE = _text(_PAGE, NOTE_MAX)
 CONNECTION = _around("[0-9A-Za-z_.-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateRequest:
-    """A valid update; what is None is not meant and left out of the call.
-
-    `order` and `delivery` are actions, not states. `note` may hold personal data: never log it.
-    """
-
-    order_id: str
-    tracking_number: str | None = None
-    order: str | None = None
-    delivery: str | None = None
-    note: str | None = None
-    replace: bool = False
-    connection: str | None = None
-    key: str | None = None
-    warnings: tuple[Problem, ...] = ()
 
 
 class _Strict(Schema):
@@ -214,8 +199,15 @@ class UpdateSchema(_Strict):
 
     @post_load
     def _request(self, data: dict[str, Any], **_: Any) -> UpdateRequest:
-        statuses = data.pop("statuses", {})
-        return UpdateRequest(**data, **statuses, warnings=_warnings(data.get("tracking_number")))
+        meant = data | data.get("statuses", {})
+        return UpdateRequest(
+            data["order_id"],
+            {name: meant[name] for name in PARTS if name in meant},
+            {"replace": True} if data["replace"] else {},
+            data.get("connection"),
+            warnings=_warnings(data.get("tracking_number")),
+            personal=PERSONAL,
+        )
 
 
 def _warnings(tracking_number: str | None) -> tuple[Problem, ...]:
@@ -226,7 +218,6 @@ def _warnings(tracking_number: str | None) -> tuple[Problem, ...]:
 
 
 _SCHEMA = UpdateSchema()
-Errors = dict[str, list[str]]
 
 
 def read_update(raw: Mapping[str, object]) -> tuple[UpdateRequest | None, Errors]:
@@ -272,24 +263,17 @@ def _by_field(messages: Any, place: str = "") -> Errors:
     return flat
 
 
-def body(request: UpdateRequest) -> dict[str, object]:
+def body(order_id: str, values: Mapping[str, Any]) -> dict[str, object]:
     """Give the `order` of an update-order call, in the order of the source text's example.
 
-    What is not meant is left out. Source: contract okliving, Calls.
+    In: the value of each part that the call carries; the others are left out. Source: contract okliving,
+    Calls.
     """
-    statuses = {"delivery": request.delivery, "order": request.order}
+    statuses = {name: values[name] for name in ("delivery", "order") if name in values}
     meant: dict[str, object] = {
-        "id": request.order_id,
-        "tracking_number": request.tracking_number,
-        "statuses": {name: action for name, action in statuses.items() if action} or None,
-        "note": request.note,
+        "id": order_id,
+        "tracking_number": values.get("tracking_number"),
+        "statuses": statuses or None,
+        "note": values.get("note"),
     }
     return {name: value for name, value in meant.items() if value is not None}
-
-
-def digest(request: UpdateRequest) -> str:
-    """Give 32 hex digits that are equal when two updates ask for the same, whatever their keys. The
-    update says which connection it is for.
-    """
-    asked = [request.connection, request.replace, body(request)]
-    return blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest()

@@ -16,10 +16,12 @@ from typing import Any
 
 import structlog
 
-from ledger import hooks, updates
-from ledger.updates import Asked, Due, Refusal, Row
+from ledger import enqueueing, hooks
+from ledger.enqueueing import Asked, KeyReused, Refusal
+from ledger.updates import Due, Told, Update
+from mapping.problems import Problem
+from mapping.request import Errors, UpdateRequest, digest
 from mapping.source import storable
-from mapping.updates import UpdateRequest, digest, from_flat
 from settings import SettingsError
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
@@ -46,36 +48,58 @@ def accept(
     key: str | None = None,
     ring: Callable[[list[Due]], object] | None = None,
     who: str | None = None,
-) -> Row:
+) -> Update:
     """Write the update behind the others of its order, and ring. `who` asked, where it is an act that the
     history is to tell.
     """
     request = replace(request, connection=_source_of(r, request.connection))
-    meant = replace(asked(request, origin=origin, key=key), who=who)
-    row = updates.accept(r.ledger, meant, r.ledger.now())
+    wanted = replace(asked(request, origin=origin, key=key), who=who)
+    row = enqueueing.accept(r.ledger, wanted, r.ledger.now())
     if row.state == "queued":
         (ring or ring_updates)([Due(row.connection, row.order_id)])
     return row
 
 
+def read(
+    r: Resources, raw: Mapping[str, Any], *, flat: bool = False
+) -> tuple[UpdateRequest | None, Errors]:
+    """Read an update by the rules of its source, in the form of the HTTP door or in the flat one; of one
+    that names no source that there is, by those of any: its form is said to be wrong before its name is.
+    """
+    named = raw.get("connection")
+    name = named if isinstance(named, str) and named in r.sources else next(iter(r.sources), None)
+    if name is None:
+        return None, {"connection": ["There is no shop connection."]}
+    feedback = r.sources[name].connector.feedback
+    if feedback is None:
+        return None, {"connection": [f"{name} takes no updates."]}
+    return feedback.validate(raw, flat=flat)
+
+
 def accept_flat(
     r: Resources, fields: dict[str, Any], *, origin: str, key: str | None = None
-) -> Row | None:
+) -> Update | None:
     """As `accept`, for a door that cannot answer: what is refused is kept for a person to see."""
-    request, errors = from_flat(fields)
+    request, errors = read(r, fields, flat=True)
     if request is not None:
         own = request.key or key
         try:
             return accept(r, request, origin=origin, key=own and f"{origin}:{own}")
-        except updates.KeyReused:
+        except KeyReused:
             errors = {"key": ["This key was used before, for another update."]}
         except UnknownConnection as exc:
             errors = {"connection": [str(exc)]}
     connection = _named(r, fields.get("connection"))
     refused = refusal(connection, fields.get("order_id", ""), errors, origin=origin)
-    update_id = updates.refuse(r.ledger, refused, r.ledger.now())
+    update_id = enqueueing.refuse(r.ledger, refused, r.ledger.now())
     log.warning("update_refused", update_id=update_id, fields=sorted(errors))
     return None
+
+
+def _meant(r: Resources, fields: Mapping[str, Any]) -> object:
+    """Which source a refused update is shown under."""
+    named = fields.get("connection")
+    return next(iter(r.sources), "") if named is None else named
 
 
 def refusal(
@@ -83,7 +107,7 @@ def refusal(
 ) -> Refusal:
     """What was asked and cannot be taken, as it is kept for a person to see."""
     told = [
-        {"code": "update_invalid", "level": "held", "field": field, "detail": " ".join(texts)}
+        Told(code="update_invalid", level="held", field=field, detail=" ".join(texts))
         for field, texts in errors.items()
     ]
     asked = Asked(_shown(connection), _shown(order_id), digest="", origin=origin)
@@ -126,13 +150,22 @@ def asked(request: UpdateRequest, *, origin: str, key: str | None = None) -> Ask
         order_id=request.order_id,
         digest=digest(request),
         origin=origin,
-        tracking_number=request.tracking_number,
-        order_action=request.order,
-        delivery_action=request.delivery,
-        note=request.note,
-        replace=request.replace,
+        parts=request.parts,
+        personal=request.personal,
+        options=request.options,
         key=None if key is None else _kept(key),
-        warnings=tuple(problem.to_dict() for problem in request.warnings),
+        warnings=tuple(_told(problem) for problem in request.warnings),
+    )
+
+
+def _told(problem: Problem) -> Told:
+    return Told(
+        code=problem.code,
+        level=problem.level,
+        field=problem.field,
+        before=problem.before,
+        after=problem.after,
+        detail=problem.detail,
     )
 
 

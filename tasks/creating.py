@@ -21,8 +21,9 @@ from clients.errors import (
 )
 from clients.limits import Turn
 from connectors.ports import Finder
-from ledger import orders
+from ledger import attempts, orders
 from ledger.orders import Claim, Due, Outcome
+from mapping.digest import body_hash
 from mapping.order import Order
 from mapping.problems import DOUBTS
 from mapping.profile import Mapped
@@ -168,7 +169,7 @@ class _Attempt(Verdicts):
         body = self._body(mapped)
         shadow = not self._r.is_live(self._claim.connection, self._target.name)
         if shadow and body is not None:
-            return self._wait("shadow", SHADOW_WAIT, mapped, None, counts=False)
+            return self._wait("shadow", SHADOW_WAIT, mapped, None, counts=False, shadow=True)
         try:
             # Also before it is held: what an earlier try made is there whatever the order says now.
             if self._claim.uncertain_since is not None and not shadow:
@@ -211,33 +212,35 @@ class _Attempt(Verdicts):
         ids = found.get(claim.external_id, [])
         if ids:
             tried = self._tried("look-up", "adopted")
-            return self._created(mapped, ids, tried, woke=opened, changed=self._differs(mapped))
+            has = self._adopted_hash(mapped)
+            return self._created(mapped, ids, tried, woke=opened, sent_hash=has)
         lookups = claim.lookups + 1
         elapsed = (self._now() - since).total_seconds()
         wait = self._r.settings.uncertain_wait + MARGIN
         longest = max(wait, retry.resend_wait(claim.trouble.sends))
         if elapsed >= longest and lookups >= 2:
-            orders.begin_again(self._r.ledger, claim, self._now())
-            self._claim = orders.certain(claim)
+            sent_hash = body_hash(mapped.draft)
+            orders.begin_again(self._r.ledger, claim, sent_hash, self._now())
+            self._claim = orders.certain(claim, sent_hash)
             log.info("uncertain_order_not_found", lookups=lookups)
             return None
         pause = retry.look_up_wait(elapsed, wait, longest)
         return self._wait_uncertain(mapped, since, lookups, pause, None, "look-up", woke=opened)
 
-    def _differs(self, mapped: Mapped) -> bool:
-        """Whether what was sent, and is adopted now, is not what the order has become since. Of an order
-        whose call the ledger has forgotten, one that went back in time, nobody knows what that carried: then
-        an order that was ever edited may be another one.
+    def _adopted_hash(self, mapped: Mapped) -> str:
+        """The hash of what was sent, and is adopted now; without one it was the order as it still is. Of an
+        order whose call the ledger has forgotten, one that went back in time, nobody knows what that carried:
+        then an order that was ever edited may be another one.
         """
-        order, sent = mapped.order, self._claim.sent_source
+        order, sent = mapped.order, self._claim.sent_hash
         if self._is_forgotten() and order is not None and _was_edited(order):
-            return True
-        return sent is not None and self._mapped(sent).draft != mapped.draft
+            return orders.UNKNOWN
+        return body_hash(mapped.draft) if sent is None else sent
 
     def _is_forgotten(self) -> bool:
         """Whether the ledger has no record of the call because of which this order is uncertain."""
         since = self._claim.uncertain_since
-        sent_at = orders.last_sent_at(self._r.ledger, self._claim.pk)
+        sent_at = attempts.last_sent_at(self._r.ledger, self._claim.pk)
         longest = self._r.ledger.longest_call
         return since is not None and (sent_at is None or sent_at < since - longest)
 
@@ -251,5 +254,9 @@ class _Attempt(Verdicts):
         )
         opened = self._succeeded()
         return self._created(
-            mapped, [target_id], self._tried("create", "created", 200), woke=opened
+            mapped,
+            [target_id],
+            self._tried("create", "created", 200),
+            woke=opened,
+            sent_hash=body_hash(mapped.draft),
         )

@@ -20,9 +20,10 @@ from clients.errors import StoreUnavailable
 from connectors.ports import Listener
 from ledger import hearing, hooks, orders
 from ledger.database import LedgerUnavailable
+from ledger.enqueueing import Refusal
 from ledger.hearing import Heard, Process, Remark
 from ledger.hooks import Call, Claim, Waiting
-from ledger.updates import Due, Refusal
+from ledger.updates import Due
 from mapping.hook import Said
 from mapping.profile import Profile
 from mapping.source import storable

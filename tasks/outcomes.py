@@ -16,8 +16,10 @@ import structlog
 
 from clients.errors import ClientError
 from ledger import orders
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable
-from ledger.orders import Claim, Due, Outcome, Trouble, Try
+from ledger.orders import Claim, Due, Outcome, Trouble
+from mapping.digest import body_hash
 from mapping.profile import Mapped
 from tasks.calling import Calls
 from tasks.resources import Remote, Resources
@@ -68,6 +70,8 @@ class Outcomes:
             problems_of(mapped, reason, said),
             uncertain_since=self._claim.uncertain_since,
             lookups=self._claim.lookups,
+            wanted_hash=body_hash(mapped.draft),
+            sent_hash=self._claim.sent_hash,
             trouble=trouble or self._claim.trouble,
         )
         self._record(outcome, tried)
@@ -84,6 +88,7 @@ class Outcomes:
         counts: bool = True,
         trouble: Trouble | None = None,
         said: str = "",
+        shadow: bool = False,
     ) -> Step:
         outcome = Outcome(
             "waiting",
@@ -93,6 +98,8 @@ class Outcomes:
             uncertain_since=self._claim.uncertain_since,
             lookups=self._claim.lookups,
             counts=counts,
+            wanted_hash=body_hash(mapped.draft),
+            shadow=shadow,
             trouble=trouble or self._claim.trouble,
         )
         self._record(outcome, tried)
@@ -112,6 +119,7 @@ class Outcomes:
         woke: bool = False,
         trouble: Trouble | None = None,
     ) -> Step:
+        hashed = body_hash(mapped.draft)
         outcome = Outcome(
             "waiting",
             "uncertain",
@@ -120,6 +128,9 @@ class Outcomes:
             uncertain_since=since,
             lookups=lookups,
             counts=exc is not None,
+            wanted_hash=hashed,
+            # A look-up carries nothing: what it looks for is what was sent before.
+            sent_hash=hashed if kind == "create" else None,
             trouble=trouble or self._claim.trouble,
         )
         what = "not_found" if exc is None else "uncertain" if kind == "create" else "failed"

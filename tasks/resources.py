@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
-from typing import Any
 
 import redis
 
@@ -57,11 +56,6 @@ class Remote:
     @property
     def name(self) -> str:
         return self.connection.name
-
-    @property
-    def client(self) -> Any:
-        """Its wire: for updates, until they have a port of their own."""
-        return self.connector.client
 
 
 @dataclass(frozen=True, slots=True)

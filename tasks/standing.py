@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import structlog
 
+from ledger.enqueueing import Refusal
 from ledger.hearing import Process, Remark, Stand
-from ledger.updates import Refusal
 from mapping.hook import Said
 from mapping.profile import Profile
 from tasks.accepting import asked, refusal
@@ -57,7 +57,7 @@ def stand(profile: Profile, process: Process, said: Said, origin: str) -> Stand:
     request = (
         hook.asks(process.order_id, replace(said, number=None)) if refused else found
     ).request
-    number = None if request is None else request.tracking_number
+    number = None if request is None else request.parts.get("tracking_number")
     keys = tuple(
         process_key(origin, process.external_id, stage, number) for stage in said.stages or (None,)
     )

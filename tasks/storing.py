@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
@@ -18,6 +19,7 @@ from connectors.ports import Page, Snapshot
 from ledger import orders
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
+from mapping.digest import body_hash
 from settings import EVERYTHING
 from tasks.paging import Mark
 from tasks.resources import Remote, Resources
@@ -139,23 +141,27 @@ def _store(r: Resources, source: Remote, arrived: list[Arrived], now: datetime) 
 def _store_these(
     r: Resources, source: Remote, arrived: Sequence[Arrived], now: datetime
 ) -> list[int]:
-    target = r.target_of(source.name).name
+    target = source.connection.target or ""
     return orders.store(
         r.ledger,
         source.name,
         source.connection.target or "",
         arrived,
         now,
-        lambda before, after: _differs(r, source.name, target, (before, after)),
+        partial(_wanted, r, source.name, target),
     )
 
 
-def _differs(r: Resources, source: str, target: str, texts: tuple[str, str]) -> bool:
-    """Whether the target would get another order than before: a new status or stamp alone, such as our own
-    updates leave behind, concerns nobody. What was purged cannot be compared, so it counts as other.
+def _wanted(r: Resources, connection: str, target: str, text: str) -> str | None:
+    """The hash of the body that the target should have; a new status or stamp alone, such as our own updates
+    leave behind, changes nothing of it. None for what cannot be mapped: that is found, and told, when the
+    order's turn comes, and must not stop a poll.
     """
-    drafts = [r.map(source, target, text).draft for text in texts if text]
-    return len(drafts) < 2 or drafts[0] != drafts[1]
+    try:
+        return body_hash(r.map(connection, target, text).draft)
+    except Exception as exc:  # noqa: BLE001  whatever it is, it is this order's own
+        log.warning("order_not_mapped", connection=connection, error=type(exc).__name__)
+        return None
 
 
 # --- the dedupe keys: the fast way to know that nothing is new ---------------------------------------

@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import connections, hooks, orders, purging, tallies, updates, waking
+from ledger import connections, hooks, orders, purging, queues, tallies, waking
 from tasks.app import app
 from tasks.doorbell import ring, ring_hook, ring_updates, ring_waiting
 from tasks.resources import Remote, Resources, resources
@@ -38,7 +38,7 @@ def sweep(grace: float = GRACE) -> None:
     nobody works on, the oldest first.
     """
     r = resources()
-    waking.leave_shadow(r.ledger, _live(r.sources), _live(r.targets), r.ledger.now(), MOST_CHUNKS)
+    orders.leave_shadow(r.ledger, _live(r.sources), _live(r.targets), r.ledger.now(), MOST_CHUNKS)
     _wake(r)
     for target in r.targets.values():
         rung = _sweep(r, target, grace)
@@ -65,7 +65,7 @@ def _sweep_updates(r: Resources, source: Remote, grace: float) -> int:
     ):
         return 0
     most = r.room("updates")
-    return ring_updates(updates.due(r.ledger, source.name, r.ledger.now(), most, grace))
+    return ring_updates(queues.due(r.ledger, source.name, r.ledger.now(), most, grace))
 
 
 def _sweep(r: Resources, target: Remote, grace: float) -> int:
@@ -100,7 +100,7 @@ def pulse() -> None:
     for source in r.sources.values():
         row = source.gate.row()
         if row.closed_by is not None and row.probe_at is not None and row.probe_at <= now:
-            ring_updates(updates.probe(r.ledger, source.name, now))
+            ring_updates(queues.probe(r.ledger, source.name, now))
     _wake(r)
     tallies.refresh(r.ledger, now)
 
@@ -108,9 +108,7 @@ def pulse() -> None:
 def _wake(r: Resources) -> None:
     """Go on making due what waited for gates that have opened since."""
     for gate in waking.gates_waking(r.ledger):
-        if waking.wake_orders(r.ledger, gate, MOST_CHUNKS) and waking.wake_updates(
-            r.ledger, gate, MOST_CHUNKS
-        ):
+        if waking.wake(r.ledger, gate, MOST_CHUNKS):
             waking.is_awake(r.ledger, gate)
 
 
@@ -126,7 +124,7 @@ def purge() -> None:
         "purged",
         orders=purging.orders(r.ledger, before),
         updates=purging.updates(r.ledger, before),
-        attempts=purging.attempts(r.ledger, before) + purging.update_attempts(r.ledger, before),
+        attempts=purging.attempts(r.ledger, before),
         hook_calls=purging.hook_calls(r.ledger, before),
         intake=purging.intake(r.ledger, before),
         history=purging.history(r.ledger, before),

@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from clients.errors import AuthFailed, ClientError, RateLimited, RemoteError, TokenLost
-from ledger import orders
-from ledger.orders import Due, Outcome, Trouble, Try
+from ledger import attempts, orders
+from ledger.attempts import Try
+from ledger.orders import Due, Outcome, Trouble
+from mapping.digest import body_hash
 from mapping.profile import Mapped
 from tasks import retry
 from tasks.calling import Verdict, tell, verdict
@@ -65,7 +67,7 @@ class Verdicts(Outcomes):
         order's own: then it binds nobody else, and a person sees it after a day.
         """
         before, tries = self._claim.trouble, self._claim.tries
-        last = orders.last_sent_at(self._r.ledger, self._claim.pk) if tries >= PASSED_BY else None
+        last = attempts.last_sent_at(self._r.ledger, self._claim.pk) if tries >= PASSED_BY else None
         alone = self._others_went_through(last)
         self._count(exc, binds=not alone)
         tried = self._tried("create", "failed", exc.status, told_by(exc))
@@ -125,7 +127,7 @@ class Verdicts(Outcomes):
     def _judge_alike(self, said: str) -> list[Due]:
         """Close the gate when the latest orders were all refused alike; the one to try it with at once."""
         now, ledger, name = self._now(), self._r.ledger, self._target.name
-        alike = orders.refused_alike(ledger, name, said, ALIKE, now - ALIKE_WITHIN)
+        alike = attempts.refused_alike(ledger, name, said, ALIKE, now - ALIKE_WITHIN)
         if not alike:
             return []
         orders.wait_again(ledger, alike, "connection_paused", now, retry.BLAMED_AGAIN)
@@ -143,7 +145,7 @@ class Verdicts(Outcomes):
         """
         if self._target.connector.finder is None:
             return self._ask_a_person(mapped, self._now(), exc)
-        last = orders.last_sent_at(self._r.ledger, self._claim.pk)
+        last = attempts.last_sent_at(self._r.ledger, self._claim.pk)
         alone = self._others_went_through(last)
         before, now = self._claim.trouble, self._now()
         counts = alone or before.sends < retry.SENDS_OF_AN_OUTAGE
@@ -172,7 +174,8 @@ class Verdicts(Outcomes):
         self, exc: ClientError, mapped: Mapped, trouble: Trouble, since: datetime, kind: str
     ) -> Step:
         """A person is asked; should the order be released, it is looked up first."""
-        self._claim = replace(self._claim, uncertain_since=since, lookups=0)
+        sent_hash = body_hash(mapped.draft) if kind == "create" else self._claim.sent_hash
+        self._claim = replace(self._claim, uncertain_since=since, lookups=0, sent_hash=sent_hash)
         outcome = "uncertain" if kind == "create" else "failed"
         tried = self._tried(kind, outcome, getattr(exc, "status", None), told_by(exc))
         return self._hold("crm_keeps_failing", mapped, tried, told_by(exc), trouble)
@@ -191,7 +194,9 @@ class Verdicts(Outcomes):
 
     def _others_went_through(self, since: datetime | None) -> bool:
         claim = self._claim
-        return orders.went_through_since(self._r.ledger, self._target.name, claim.pk, since)
+        return attempts.another_order_went_through(
+            self._r.ledger, self._target.name, claim.pk, since
+        )
 
     # --- the call went through ---------------------------------------------------------------------
 
@@ -206,13 +211,20 @@ class Verdicts(Outcomes):
         tried: Try,
         *,
         woke: bool,
-        changed: bool = False,
+        sent_hash: str,
     ) -> Step:
         problems, target_id = problems_of(mapped) or [], target_ids[0]
         if len(target_ids) > 1:
             log.critical("order_doubled", target_ids=target_ids)
             problems.append(orders.doubled_problem(target_ids))
-        outcome = Outcome("created", "", problems or None, target_id, changed=changed)
+        outcome = Outcome(
+            "created",
+            "",
+            problems or None,
+            target_id,
+            wanted_hash=body_hash(mapped.draft),
+            sent_hash=sent_hash,
+        )
         kept = self._record(outcome, tried)
         if not kept:
             self._compare_ids(target_id)

@@ -7,7 +7,7 @@ CREATE, and a migration that broke off would leave half of itself behind. Postgr
 from alembic import context
 from sqlalchemy import Connection
 
-from ledger.models import Base
+from ledger.tables import METADATA
 
 
 def begin(file: Connection) -> None:
@@ -24,7 +24,7 @@ if is_file:
     begin(connection)
 context.configure(
     connection=connection,
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     render_as_batch=is_file,
     transactional_ddl=True,
     transaction_per_migration=True,

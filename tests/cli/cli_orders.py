@@ -6,7 +6,9 @@ import json
 from datetime import UTC, datetime
 
 from ledger import orders
-from ledger.orders import Arrived, Outcome, Try
+from ledger.attempts import Try
+from ledger.orders import Arrived, Outcome
+from mapping.digest import body_hash
 from simulator.samples import reference_order
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -14,8 +16,8 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def give(ledger, order_id="1", connection="okliving", **changes):
     raw = reference_order(id=order_id, **changes)
-    arrived = Arrived(order_id, f"okl-{order_id}", json.dumps(raw), "a" * 32, NOW)
-    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, lambda *_: True)
+    arrived = Arrived(order_id, f"{connection}-{order_id}", json.dumps(raw), "a" * 32, NOW)
+    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, body_hash)
     return pk
 
 

@@ -10,7 +10,7 @@ import pytest
 from gateway_calls import KEY, OTHER_KEY
 
 import settings
-from connectors import registry
+from connectors import okliving, registry
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 
@@ -84,16 +84,18 @@ def gateway(migrated, read_settings, tmp_path, rung):
         opened.append(ledger)
         chosen = read_settings(**environment)
         server = fakeredis.FakeServer()
+        joined = registry.joined(*chosen.connections.values())
         resources = Resources(
             settings=chosen,
             ledger=ledger,
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
-            sources=dict.fromkeys(
-                chosen.source_names, SimpleNamespace(connector=SimpleNamespace(feed="some"))
-            ),
+            sources={
+                name: SimpleNamespace(connector=okliving.join(None, joined.source, "okl-"))
+                for name in chosen.source_names
+            },
             targets=dict.fromkeys(chosen.target_names),
-            profiles={"okliving": registry.joined(*chosen.connections.values())},
+            profiles={"okliving": joined},
         )
         app = create_app(resources)
         return SimpleNamespace(

@@ -9,7 +9,7 @@ import pytest
 from gateway_calls import HOOK, OTHER_SECRET, SECRET
 from sqlalchemy import select
 
-from ledger.hooks import HOOKS
+from ledger.tables import HOOKS
 
 FIELDS = {"externalid": "okl-300167757", "statusname": "x", "ttn": "20450000000000"}
 HMAC_KEY = "signing-key"

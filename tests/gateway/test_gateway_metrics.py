@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
-from ledger import connections, hooks, measures, orders, updates
+from ledger import connections, enqueueing, hooks, measures, orders, queues
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable, open_ledger
+from ledger.enqueueing import Asked
 from ledger.migrate import upgrade
-from ledger.orders import Arrived, Outcome, Try
-from ledger.updates import Asked, Call, Due, Fate
+from ledger.orders import Arrived, Outcome
+from ledger.updates import Due
+from mapping.digest import body_hash
 
 NOW = datetime.now(UTC)
 
@@ -21,17 +25,17 @@ def fill(ledger):
     """Two orders, one created; two updates of one order, one sent; a poll, a closed gate, a hook."""
     arrived = [Arrived(str(n), f"OK-{n}", "{}", "hash", NOW) for n in (1, 2)]
     then = NOW - timedelta(minutes=5)
-    pks = orders.store(ledger, "okliving", "onebox", arrived, then, lambda *_: True)
+    pks = orders.store(ledger, "okliving", "onebox", arrived, then, body_hash)
     claim = orders.claim(ledger, pks[0], NOW, 60)
     tried = Try("create", NOW - timedelta(minutes=1), 250, "created", 200)
     orders.record(ledger, claim, Outcome("created", target_id="77"), tried, NOW)
     for part in ("a", "b"):
-        updates.accept(ledger, Asked("okliving", "1", part, "test", note=part), NOW)
-    queue, rows, _ = updates.claim(ledger, Due("okliving", "1"), NOW, 60)
+        enqueueing.accept(ledger, Asked("okliving", "1", part, "test", {"note": part}), NOW)
+    queue, rows, _ = queues.claim(ledger, Due("okliving", "1"), NOW, 60)
     for milliseconds in (100, 300):
-        call = Call("note", NOW - timedelta(seconds=1), milliseconds, "sent", 200)
-        updates.record(ledger, queue, rows[0], Fate("sent"), NOW, call=call)
-    updates.rest(ledger, queue, NOW - timedelta(seconds=30))
+        call = Try("update", NOW - timedelta(seconds=1), milliseconds, "sent", 200, parts="note")
+        queues.record(ledger, queue, replace(rows[0], state="sent"), NOW, call=call)
+    queues.rest(ledger, queue, NOW - timedelta(seconds=30))
     poll = connections.begin_poll(ledger, "okliving", NOW, 60)
     connections.end_poll(ledger, poll, NOW, NOW)
     connections.close(ledger, "onebox", "fault", NOW, 15, "x")

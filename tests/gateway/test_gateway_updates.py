@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 
 import pytest
 from gateway_calls import GOOD, KEY, OTHER_KEY, UPDATES, bearer
 
-from ledger import orders, updates
+from ledger import enqueueing, orders, queues, updates
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable
+from ledger.enqueueing import Asked
 from ledger.orders import Arrived
-from ledger.updates import Asked
+from mapping.digest import body_hash
 from tasks import accepting
 
 NOW = datetime.now(UTC)
@@ -27,7 +30,7 @@ def test_update_is_in_the_ledger_and_rung_for_when_it_is_answered(keyed, rung):
     assert answer.status_code == 202
     (row,) = taken_in(keyed)
     assert answer.json == {"id": str(row.id), "order_id": "300167757", "state": "queued"}
-    assert (row.tracking_number, row.origin) == ("20450000000000", "http:erp")
+    assert (row.values["tracking_number"], row.origin) == ("20450000000000", "http:erp")
     assert [(due.connection, due.order_id) for due in rung] == [("okliving", "300167757")]
 
 
@@ -172,8 +175,8 @@ def test_two_callers_never_meet_in_one_key(keyed, key):
 @pytest.mark.parametrize("door", ["celery", "cli", "onebox"])
 def test_a_caller_that_is_called_like_another_door_does_not_meet_its_keys(gateway, door):
     made = gateway(ORDERBRIDGE_API_KEYS=f"{door}:{KEY}")
-    theirs = Asked("okliving", "1", digest="d", origin=door, note="theirs", key=f"{door}:k")
-    updates.accept(made.ledger, theirs, NOW)
+    theirs = Asked("okliving", "1", "d", door, {"note": "theirs"}, key=f"{door}:k")
+    enqueueing.accept(made.ledger, theirs, NOW)
     headers = {"Idempotency-Key": "k"} | bearer(KEY)
 
     assert made.client.post(UPDATES, json=GOOD, headers=headers).status_code == 202
@@ -194,16 +197,16 @@ def test_update_is_shown_with_its_parts_fates_and_attempts(keyed):
     keyed.client.post(UPDATES, json=GOOD | {"note": "hello", "statuses": {"delivery": "ship"}})
     (row,) = taken_in(keyed)
     due, now = updates.Due("okliving", row.order_id), datetime.now(UTC)
-    queue, _, _ = updates.claim(keyed.ledger, due, now, 60)
+    queue, _, _ = queues.claim(keyed.ledger, due, now, 60)
     told = {
         "part": "delivery",
         "fate": "parked",
         "code": "update_illegal",
         "detail": "delivery.ship",
     }
-    fate = updates.Fate("parked", ("delivery",), reason="update_illegal", fates=[told])
-    call = updates.Call("delivery", now, 120, "refused", 422)
-    updates.record(keyed.ledger, queue, row, fate, now, call=call)
+    after = replace(row, state="parked", reason="update_illegal", fates=[told])
+    call = Try("update", now, 120, "refused", 422, parts="delivery")
+    queues.record(keyed.ledger, queue, after, now, call=call)
 
     english = keyed.client.get(f"{UPDATES}/{row.id}").json
     ukrainian = keyed.client.get(f"{UPDATES}/{row.id}", headers={"Accept-Language": "uk-UA"}).json
@@ -227,7 +230,7 @@ def test_unknown_update_is_not_found(keyed, name):
 
 def test_order_is_shown_with_its_updates(keyed):
     arrived = Arrived("300167757", "OK-300167757", "{}", "hash", NOW)
-    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW, lambda *_: True)
+    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW, body_hash)
     keyed.client.post(UPDATES, json=GOOD)
 
     shown = keyed.client.get("/api/v1/orders/300167757?connection=okliving").json
@@ -263,7 +266,7 @@ def test_ledger_away_is_said_so_with_a_time_to_try_again(keyed, monkeypatch):
     def away(*_, **__):
         raise LedgerUnavailable("x")
 
-    monkeypatch.setattr(accepting.updates, "accept", away)
+    monkeypatch.setattr(accepting.enqueueing, "accept", away)
     answer = keyed.client.post(UPDATES, json=GOOD)
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
@@ -273,7 +276,7 @@ def test_fault_of_ours_shows_no_trace_and_no_text_to_the_caller(keyed, monkeypat
     def broken(*_, **__):
         raise RuntimeError("Шевченко")
 
-    monkeypatch.setattr(accepting.updates, "accept", broken)
+    monkeypatch.setattr(accepting.enqueueing, "accept", broken)
     answer = keyed.client.post(UPDATES, json=GOOD)
 
     assert (answer.status_code, set(answer.json)) == (500, {"error", "request_id"})

@@ -7,6 +7,7 @@ import shutil
 import threading
 
 import pytest
+from tide_calls import BOUNDS, Backup, Memory, store
 
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
@@ -80,3 +81,54 @@ def together():
         return results
 
     return run
+
+
+@pytest.fixture
+def memory():
+    return Memory()
+
+
+@pytest.fixture
+def opened(ledger_url, memory):
+    """Opens the ledger as another process would."""
+    made = []
+
+    def open_it(remembers=None):
+        ledger = open_ledger(ledger_url)
+        ledger.watch(remembers or memory, BOUNDS)
+        made.append(ledger)
+        return ledger
+
+    yield open_it
+    for ledger in made:
+        ledger.close()
+
+
+@pytest.fixture
+def backup(ledger_url):
+    made = []
+
+    def take():
+        other = open_ledger(ledger_url)
+        made.append(other)
+        return Backup(other)
+
+    yield take
+    for other in made:
+        other.close()
+
+
+@pytest.fixture
+def lost(opened, backup):
+    """A ledger that loses whatever the given work commits."""
+
+    def lose(work):
+        ledger = opened()
+        before = backup()
+        work(ledger)
+        store(ledger, "lost")
+        before.put_back()
+        ledger.look_back()
+        return ledger
+
+    return lose

@@ -11,8 +11,8 @@ from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from ledger import database
-from ledger.connections import GATES
 from ledger.database import LedgerUnavailable, open_ledger
+from ledger.tables import GATES
 
 
 def put(name):

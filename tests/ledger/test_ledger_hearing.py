@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import event, select
 
 from ledger import hearing, hooks, orders, updates
+from ledger.enqueueing import Asked
 from ledger.hearing import Process, Remark, Stand
-from ledger.orders import ORDERS, Arrived, Outcome
-from ledger.updates import Asked
+from ledger.orders import Arrived, Outcome
+from ledger.tables import ORDERS
+from mapping.digest import body_hash
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SHOP = "okliving"
@@ -28,12 +30,14 @@ def stand(stage, number=None):
     action = ACTIONS.get(stage)
     asked = None
     if action or number:
-        asked = Asked(SHOP, "1", f"{action}{number}", "onebox", number, order_action=action)
+        meant = {"tracking_number": number, "order": action}
+        parts = {name: value for name, value in meant.items() if value}
+        asked = Asked(SHOP, "1", f"{action}{number}", "onebox", parts)
     return Stand(stage, number, asked, (f"onebox:okl-1:{stage}:{number or ''}",))
 
 
 def remark(call, note="hello", said_at=NOW):
-    return Remark(Asked(SHOP, "1", note, "onebox", note=note, key=f"call:{call}"), said_at)
+    return Remark(Asked(SHOP, "1", note, "onebox", {"note": note}, key=f"call:{call}"), said_at)
 
 
 def hear(ledger, *told, now=NOW, read=True, process=PROCESS, begin=None):
@@ -43,9 +47,8 @@ def hear(ledger, *told, now=NOW, read=True, process=PROCESS, begin=None):
 
 
 def accepted(ledger):
-    return [
-        u.order_action or u.tracking_number or u.note for u in reversed(updates.listing(ledger))
-    ]
+    said = [u.values for u in reversed(updates.listing(ledger))]
+    return [one.get("order") or one.get("tracking_number") or one.get("note") for one in said]
 
 
 def check_at(ledger, order_id="1"):
@@ -56,7 +59,7 @@ def check_at(ledger, order_id="1"):
 
 def create(ledger, order_id="1", now=NOW):
     arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
-    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, now, lambda *_: True)
+    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, now, body_hash)
     claim = orders.claim(ledger, pk, now, 60)
     orders.record(ledger, claim, Outcome("created", target_id=order_id), None, now)
 
@@ -160,7 +163,7 @@ def test_a_new_process_is_read_after_ten_minutes(known):
 
 def test_an_id_that_comes_late_is_read_too(ledger):
     arrived = [Arrived("1", "okl-1", "{}", "h", NOW)]
-    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, NOW, lambda *_: True)
+    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
     lost = orders.claim(ledger, pk, NOW, 60)
     orders.claim(ledger, pk, at(seconds=61), 60)
     assert orders.record(ledger, lost, Outcome("created", target_id="7"), None, at(seconds=62))
@@ -169,7 +172,7 @@ def test_an_id_that_comes_late_is_read_too(ledger):
 
 def test_an_order_that_is_not_created_is_not_read(ledger):
     arrived = [Arrived("1", "okl-1", "{}", "h", NOW)]
-    orders.store(ledger, SHOP, "onebox", arrived, NOW, lambda *_: True)
+    orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
     hear(ledger, stand("in work"), read=False)
     assert due(ledger, at(days=99)) == []
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from ledger import hooks
-from ledger.hooks import HOOKS, MOST_TOGETHER
+from ledger.hooks import MOST_TOGETHER
+from ledger.tables import HOOKS
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SHOP = "okliving"

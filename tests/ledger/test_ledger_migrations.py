@@ -18,11 +18,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import StatementError
 
-from ledger.connections import CURSORS
 from ledger.database import open_ledger
 from ledger.identity import VERSION, WrongLedger, identify
 from ledger.migrate import configuration, upgrade
-from ledger.models import Base
+from ledger.tables import CURSORS, METADATA
 
 ROOT = Path(__file__).resolve().parents[2]
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -42,7 +41,7 @@ def migrate(url, change, revision):
 
 @both
 def test_migrations_go_up_and_down_and_up_again(database_url):
-    everything = set(Base.metadata.tables)
+    everything = set(METADATA.tables)
     assert migrate(database_url, command.upgrade, "head") == everything
     assert migrate(database_url, command.downgrade, "base") == set()
     assert migrate(database_url, command.upgrade, "head") == everything
@@ -51,7 +50,7 @@ def test_migrations_go_up_and_down_and_up_again(database_url):
 def test_models_and_migrations_agree(ledger):
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_ledger_keeps_its_id_through_migrations(ledger, ledger_url):
@@ -118,7 +117,7 @@ def test_migration_that_breaks_off_leaves_nothing_behind(database_url, monkeypat
     assert shape(database_url)["tables"] == before
     assert migrate(database_url, command.upgrade, "0002") == before
     upgrade(database_url, sandbox=True)
-    assert shape(database_url)["tables"] == set(Base.metadata.tables)
+    assert shape(database_url)["tables"] == set(METADATA.tables)
 
 
 def shape(url):
@@ -147,7 +146,7 @@ def test_process_killed_in_mid_migration_leaves_a_ledger_that_migrates(tmp_path)
     assert done.returncode == -signal.SIGKILL
     assert shape(url)["version"] == "0002"
     upgrade(url, sandbox=True)
-    assert shape(url) == {"version": VERSION, "tables": set(Base.metadata.tables)}
+    assert shape(url) == {"version": VERSION, "tables": set(METADATA.tables)}
 
 
 def test_half_a_migration_of_an_older_release_is_refused_in_plain_words(tmp_path):
@@ -171,13 +170,14 @@ def test_going_down_deletes_nothing_that_belongs_to_a_kept_row(tmp_path):
             "connection, order_id, target, external_id, source, content_hash, received_at, state"
         )
         db.execute(
-            f"INSERT INTO orders ({columns}, reason, changed, state_at, tries, next_try_at, lookups)"
-            " VALUES ('s', '1', 't', 'e', '{}', 'h', ?, 'held', '', 0, ?, 0, ?, 0)",
+            f"INSERT INTO orders ({columns}, reason, state_at, tries, next_try_at, lookups)"
+            " VALUES ('s', '1', 't', 'e', '{}', 'h', ?, 'held', '', ?, 0, ?, 0)",
             (now, now, now),
         )
         db.execute(
-            "INSERT INTO attempts (order_pk, kind, target, started_at, duration_ms, outcome, excerpt)"
-            " VALUES (1, 'create', 't', ?, 1, 'refused', '')",
+            "INSERT INTO attempts"
+            " (order_pk, kind, connection, parts, started_at, duration_ms, outcome, excerpt)"
+            " VALUES (1, 'create', 't', '', ?, 1, 'refused', '')",
             (now,),
         )
         db.commit()

@@ -16,6 +16,7 @@ from whole.system import Postgres
 from ledger import orders
 from ledger.database import LedgerUnavailable, open_ledger
 from ledger.orders import Arrived
+from mapping.digest import body_hash
 
 POSTGRESQL = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -26,7 +27,7 @@ BESIDE = 12
 
 def given(ledger, count):
     arrived = [Arrived(str(n), f"okl-{n}", "{}", "h", NOW) for n in range(count)]
-    return orders.store(ledger, "okliving", "onebox", arrived, NOW, lambda *_: False)
+    return orders.store(ledger, "okliving", "onebox", arrived, NOW, body_hash)
 
 
 def read(ledger):

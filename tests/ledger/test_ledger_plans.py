@@ -12,20 +12,21 @@ import os
 import time
 from collections import deque
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import fakeredis
 import pytest
 from celery.exceptions import Retry
+from plan_listener import PLANS, Listener
 from sqlalchemy import event
-from whole.filling import RETENTION_DAYS, TABLES, fill
+from whole.filling import RETENTION_DAYS, fill
 
 import settings
-from ledger import connections, history, orders, purging, tallies, updates, waking
+from ledger import connections, enqueueing, history, orders, purging, queues, tallies, updates
 from ledger.database import open_ledger
-from ledger.updates import Asked
-from mapping.updates import UpdateRequest
+from ledger.enqueueing import Asked
+from mapping.request import UpdateRequest
 from simulator.crm import Crm
 from simulator.faults import Fault
 from simulator.samples import many
@@ -33,15 +34,7 @@ from simulator.server import start
 from simulator.shop import Shop
 
 COUNT = 100_000
-BIG = frozenset(TABLES)
 SHOP, BOX = "okliving", "onebox"
-# What a statement may touch: the pages and chunks that bound what is done at once are of 5,000 rows.
-MOST_ROWS = 3 * 5000
-# Instructions of SQLite's machine for so many rows; to count 100,000 rows by an index it needs 300,000.
-MOST_STEPS = 200_000
-STEP = 1000
-# What PostgreSQL may sort, by its own estimate.
-MOST_SORTED = 1000
 # Seconds of this thread's own work for what people and machines ask for often, and for one transaction: the
 # writer is held for no longer. Of work, since a busy machine says nothing about a query.
 QUICK = 0.05
@@ -49,109 +42,6 @@ QUICK = 0.05
 
 # Of tasks that differ in their order alone so many are run.
 MOST_ALIKE = 10
-
-
-@dataclass
-class Statement:
-    """One statement as it was executed the first time, and the most that it cost."""
-
-    sql: str
-    parameters: object
-    steps: int = 0
-
-
-@dataclass
-class Listener:
-    """Notes what is executed on an engine, and for how long each kind of transaction that was committed held
-    the writer: the least of it, since what is run for the first time is also prepared.
-    """
-
-    heard: dict[str, Statement] = field(default_factory=dict)
-    holds: dict[str, float] = field(default_factory=dict)
-    _began: float = 0.0
-    _now: Statement | None = None
-    _steps: int = 0
-
-    def listen(self, engine):
-        event.listen(engine, "before_cursor_execute", self._before)
-        event.listen(engine, "begin", self._begin)
-        event.listen(engine, "commit", self._commit)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", self._count_steps)
-
-    def _begin(self, _connection):
-        self._began = time.thread_time()
-
-    def _commit(self, _connection):
-        if self._now is not None:
-            took = time.thread_time() - self._began
-            self.holds[self._now.sql] = min(took, self.holds.get(self._now.sql, took))
-
-    def _before(self, _connection, _cursor, sql, parameters, _context, executemany):
-        if sql.split(maxsplit=1)[0].upper() not in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
-            self._now = None
-            return
-        # Rows that are sent in one statement are one set of parameters.
-        several = executemany and isinstance(parameters, list)
-        first = parameters[0] if several else parameters
-        self._now = self.heard.setdefault(sql, Statement(sql, first))
-        self._steps = 0
-
-    def _count_steps(self, raw, _record):
-        raw.set_progress_handler(self._step, STEP)
-
-    def _step(self):
-        self._steps += STEP
-        if self._now is not None:
-            self._now.steps = max(self._now.steps, self._steps)
-
-
-def plans_of_sqlite(ledger, statement):
-    """What is wrong with how SQLite runs it."""
-    with ledger.engine.connect() as db:
-        plan = [
-            row[3]
-            for row in db.exec_driver_sql(
-                f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters
-            )
-        ]
-    bounded = "LIMIT" in statement.sql and "WHERE" not in statement.sql
-    wrong = [
-        line for line in plan if line.startswith("SCAN ") and line.split()[1] in BIG and not bounded
-    ]
-    if statement.steps > MOST_STEPS:
-        wrong.append(f"{statement.steps} steps: {plan}")
-    return wrong
-
-
-def nodes(plan):
-    yield plan
-    for below in plan.get("Plans", ()):
-        yield from nodes(below)
-
-
-def plans_of_postgresql(ledger, statement):
-    """What is wrong with how PostgreSQL runs it."""
-    wrong = []
-    with ledger.engine.connect() as db:
-        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}"
-        (plan,) = db.exec_driver_sql(explain, statement.parameters).scalar_one()
-        db.rollback()
-    for node in nodes(plan["Plan"]):
-        relation = node.get("Relation Name")
-        touched = node["Actual Loops"] * (
-            node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        )
-        if node["Node Type"] == "Seq Scan" and relation in BIG:
-            wrong.append(f"Seq Scan of {relation}")
-        elif relation in BIG and touched > MOST_ROWS:
-            wrong.append(f"{node['Node Type']} over {touched} rows of {relation}")
-        elif node["Node Type"] == "Sort" and node["Plan Rows"] > MOST_SORTED:
-            wrong.append(f"Sort of {node['Plan Rows']} rows")
-    return wrong
-
-
-PLANS = {"sqlite": plans_of_sqlite, "postgresql": plans_of_postgresql}
 
 
 @dataclass
@@ -272,7 +162,6 @@ def work(bridge):
     for remote in (SHOP, BOX):
         connections.open_gate(bridge.r.ledger, remote)
     keep_house(bridge)
-    mend(bridge)
     bridge.run("upkeep.purge")
     watch(bridge)
 
@@ -281,9 +170,10 @@ def send_updates(bridge):
     from tasks import accepting  # noqa: PLC0415  as above
 
     for number, order_id in enumerate(list(bridge.shop.orders)[-6:]):
-        request = UpdateRequest(connection=SHOP, order_id=order_id, note=f"n{number}")
+        request = UpdateRequest(order_id, {"note": f"n{number}"}, connection=SHOP)
         accepting.accept(bridge.r, request, origin="http", key=f"k{order_id}")
-        request = replace(request, note=None, order="process", tracking_number="20450000000001")
+        more = {"tracking_number": "20450000000001", "order": "process"}
+        request = replace(request, parts=more)
         accepting.accept(bridge.r, request, origin="http")
     bridge.run("updates.enqueue", order_id="1", nonsense=1)
 
@@ -336,8 +226,8 @@ def mend(bridge):
     (parked,) = updates.listing(ledger, state="parked", limit=1)
     updates.retry(ledger, parked.id, now, who="olena")
     updates.cancel(ledger, parked.id, now, who="olena")
-    asked = Asked(SHOP, "f77", digest="d", origin="t", note="n", who="olena")
-    updates.accept(ledger, asked, now)
+    asked = Asked(SHOP, "f77", digest="d", origin="t", parts={"note": "n"}, who="olena")
+    enqueueing.accept(ledger, asked, now)
 
 
 def quick(bridge):
@@ -350,24 +240,23 @@ def quick(bridge):
     ids = itertools.count()
 
     def accept():
-        asked = Asked(SHOP, f"new{next(ids)}", digest="d", origin="t", note="n")
-        updates.accept(ledger, asked, now)
+        asked = Asked(SHOP, f"new{next(ids)}", "d", "t", {"note": "n"})
+        enqueueing.accept(ledger, asked, now)
 
     return {
         "newest and counts": lambda: orders.overview(ledger, now),
         "figures": lambda: measures.measure(ledger, now),
         "by process": lambda: orders.by_process(ledger, BOX, "p11", SHOP),
         "one is due": lambda: orders.due(ledger, BOX, now, 1),
-        "one queue is due": lambda: updates.due(ledger, SHOP, now, 1),
+        "one queue is due": lambda: queues.due(ledger, SHOP, now, 1),
         "held ones": lambda: orders.listing(ledger, now, state="held", limit=50),
         "orders to purge": lambda: purging.orders(ledger, before),
         "updates to purge": lambda: purging.updates(ledger, before),
         "attempts to purge": lambda: purging.attempts(ledger, before),
-        "calls to purge": lambda: purging.update_attempts(ledger, before),
         "hooks to purge": lambda: purging.hook_calls(ledger, before),
         "history to purge": lambda: purging.history(ledger, before),
         "acts on an order": lambda: history.of_order(ledger, SHOP, "f77"),
-        "out of shadow": lambda: waking.leave_shadow(ledger, [SHOP], [BOX], now, 1),
+        "out of shadow": lambda: orders.leave_shadow(ledger, [SHOP], [BOX], now, 1),
         "tallies": lambda: tallies.refresh(ledger, now),
         "accept": accept,
     }

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ledger import updates
+from ledger import attempts, enqueueing, queues, updates
+from ledger.attempts import Try
 from ledger.database import open_ledger
+from ledger.enqueueing import Asked, KeyReused
 from ledger.orders import NotPossible
-from ledger.updates import Asked, Call, Due, Fate, KeyReused, Known
+from ledger.updates import Due, first_blocking, moved
 
 SHOP = "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DUE = Due(SHOP, "1")
 LEASE = 70.0
+ORDERED = frozenset({"order", "delivery"})
 
 
 def after(seconds):
@@ -24,16 +28,33 @@ def after(seconds):
 
 def ask(ledger, *, order_id="1", key=None, digest="d", now=NOW, **parts):
     parts = parts or {"note": "n"}
-    asked = Asked(SHOP, order_id, digest=digest, origin="test", key=key, **parts)
-    return updates.accept(ledger, asked, now)
+    asked = Asked(SHOP, order_id, digest=digest, origin="test", parts=parts, key=key)
+    return enqueueing.accept(ledger, asked, now)
+
+
+def ended(row):
+    return replace(row, state="sent", parts=moved(row.parts, row.parts_left, "sent"))
+
+
+def parked(row, *parts, left=()):
+    told = [{"part": part, "fate": "parked", "code": "update_refused"} for part in parts]
+    there = moved(moved(row.parts, row.parts, "sent"), parts, "parked")
+    return replace(
+        row,
+        state="queued" if left else "parked",
+        reason="update_refused",
+        parts=moved(there, left, "left"),
+        fates=[{"part": "x", "fate": "sent"}, *told],
+        blocks=bool(ORDERED & set(parts)),
+    )
 
 
 def claim(ledger, now=NOW):
-    return updates.claim(ledger, DUE, now, LEASE)
+    return queues.claim(ledger, DUE, now, LEASE)
 
 
 def call(outcome="sent", excerpt=""):
-    return Call("note", NOW, 5, outcome, 200, excerpt, "task")
+    return Try("update", NOW, 5, outcome, 200, excerpt, "task", parts="note")
 
 
 @pytest.fixture
@@ -99,10 +120,10 @@ def test_the_same_key_at_once_is_one_update_without_a_gap(two_processes, togethe
 def test_a_refused_one_is_seen_and_never_due(ledger):
     refused = Asked(SHOP, "1", digest="", origin="celery")
     told = [{"code": "update_invalid", "level": "held", "field": "note", "detail": "too long"}]
-    update_id = updates.refuse(ledger, updates.Refusal(refused, "update_invalid", told), NOW)
+    update_id = enqueueing.refuse(ledger, enqueueing.Refusal(refused, "update_invalid", told), NOW)
     row = updates.find(ledger, update_id)
     assert (row.state, row.reason, row.fates) == ("refused", "update_invalid", told)
-    assert updates.due(ledger, SHOP, after(60), 10) == []
+    assert queues.due(ledger, SHOP, after(60), 10) == []
 
 
 # --- draining ---------------------------------------------------------------------------------------
@@ -123,13 +144,13 @@ def test_a_queue_that_was_given_back_was_not_left_behind(two_processes, together
         assert not left_behind
         later = after(number + 0.5)
         steps = (
-            lambda queue=queue, later=later: updates.rest(ledger, queue, later, next_try_at=later),
-            lambda later=later: updates.claim(two_processes[1], DUE, later, LEASE),
+            lambda queue=queue, later=later: queues.rest(ledger, queue, later, next_try_at=later),
+            lambda later=later: queues.claim(two_processes[1], DUE, later, LEASE),
         )
         _, other = together(lambda n, steps=steps: steps[n](), 2)
         if other is not None:
             assert not other[2]
-            updates.rest(ledger, other[0], later, next_try_at=later)
+            queues.rest(ledger, other[0], later, next_try_at=later)
 
 
 def test_an_expired_lease_is_taken_over_and_told(ledger):
@@ -144,33 +165,26 @@ def test_a_lost_lease_notes_the_call_and_changes_nothing(ledger):
     ask(ledger)
     queue, (row,), _ = claim(ledger)
     other, _, _ = claim(ledger, after(LEASE + 1))
-    known = Known("in_progress", order_certain=True)
-    assert not updates.record(
-        ledger, queue, row, Fate("sent"), after(80), lease=LEASE, call=call(), known=known
+    known = {"states": {"order": "in_progress"}}
+    assert not queues.record(
+        ledger, queue, ended(row), after(80), lease=LEASE, call=call(), known=known
     )
     assert updates.find(ledger, row.id) == row
-    assert [c.outcome for c in updates.calls(ledger, row.id)] == ["sent"]
-    assert not updates.rest(ledger, queue, after(80))
-    assert updates.record(ledger, other, row, Fate("sent"), after(80), lease=LEASE, call=call())
+    assert [c.outcome for c in attempts.of_update(ledger, row.id)] == ["sent"]
+    assert not queues.rest(ledger, queue, after(80))
+    assert queues.record(ledger, other, ended(row), after(80), lease=LEASE, call=call())
     assert updates.find(ledger, row.id).state == "sent"
 
 
 def test_what_is_recorded_is_what_the_next_claim_knows(ledger):
     ask(ledger)
     queue, (row,), _ = claim(ledger)
-    known = Known("in_progress", "shipped", True, False, "20450000000001")
-    updates.record(
-        ledger, queue, row, Fate("sent"), after(1), lease=LEASE, call=call(), known=known
-    )
-    updates.rest(ledger, queue, after(2))
+    known = {"states": {"order": "in_progress"}}
+    queues.record(ledger, queue, ended(row), after(1), lease=LEASE, call=call(), known=known)
+    queues.rest(ledger, queue, after(2))
     ask(ledger, now=after(3))
     found, _, _ = claim(ledger, after(3))
-    assert (found.order_state, found.delivery_state, found.tracking_number) == (
-        "in_progress",
-        "shipped",
-        "20450000000001",
-    )
-    assert (found.order_certain, found.delivery_certain, found.known_at) == (True, False, after(1))
+    assert (found.known, found.known_at, found.doubted) == (known, after(1), False)
 
 
 def test_failed_tries_add_up_until_an_answer(ledger):
@@ -178,11 +192,11 @@ def test_failed_tries_add_up_until_an_answer(ledger):
     for tries in range(3):
         queue, (row,), _ = claim(ledger)
         assert queue.tries == tries
-        updates.record(ledger, queue, row, Fate("queued", ("note",)), NOW, call=call("failed"))
-        updates.rest(ledger, queue, NOW, next_try_at=NOW, counted=True)
+        queues.record(ledger, queue, row, NOW, call=call("failed"))
+        queues.rest(ledger, queue, NOW, next_try_at=NOW, counted=True)
     queue, (row,), _ = claim(ledger)
-    updates.record(ledger, queue, row, Fate("queued", ("note",)), NOW, call=call("refused"))
-    updates.rest(ledger, queue, NOW, next_try_at=NOW)
+    queues.record(ledger, queue, row, NOW, call=call("refused"))
+    queues.rest(ledger, queue, NOW, next_try_at=NOW)
     assert claim(ledger)[0].tries == 0
 
 
@@ -191,30 +205,30 @@ def test_an_update_accepted_while_a_drain_ends_is_in_an_open_queue(two_processes
     mine, theirs = two_processes
     ask(mine)
     queue, (row,), _ = claim(mine)
-    updates.record(mine, queue, row, Fate("sent"), NOW, lease=LEASE, call=call())
-    steps = (lambda: updates.rest(mine, queue, NOW), lambda: ask(theirs))
+    queues.record(mine, queue, ended(row), NOW, lease=LEASE, call=call())
+    steps = (lambda: queues.rest(mine, queue, NOW), lambda: ask(theirs))
     together(lambda n: steps[n](), 2)
-    assert updates.due(mine, SHOP, NOW, 10) == [DUE]
+    assert queues.due(mine, SHOP, NOW, 10) == [DUE]
 
 
 def test_a_person_who_mends_while_a_drain_ends_opens_the_queue(two_processes, together):
     mine, theirs = two_processes
-    bad, _later = ask(mine, order_action="process"), ask(mine, delivery_action="ship")
+    bad, _later = ask(mine, order="process"), ask(mine, delivery="ship")
     queue, (row, _), _ = claim(mine)
-    updates.record(mine, queue, row, Fate("parked", (), ("order",), "update_illegal"), NOW)
+    queues.record(mine, queue, parked(row, "order"), NOW)
     steps = (
-        lambda: updates.rest(mine, queue, NOW),
+        lambda: queues.rest(mine, queue, NOW, ordered=ORDERED),
         lambda: updates.cancel(theirs, bad.id, NOW, who="olena"),
     )
     together(lambda n: steps[n](), 2)
-    assert updates.due(mine, SHOP, NOW, 10) == [DUE]
+    assert queues.due(mine, SHOP, NOW, 10) == [DUE]
 
 
 def test_what_an_answer_said_never_stops_the_ledger(ledger):
     ask(ledger)
     queue, (row,), _ = claim(ledger)
-    updates.record(ledger, queue, row, Fate("sent"), NOW, call=call(excerpt="half\0an answer"))
-    assert [c.excerpt for c in updates.calls(ledger, row.id)] == ["halfan answer"]
+    queues.record(ledger, queue, ended(row), NOW, call=call(excerpt="half\0an answer"))
+    assert [c.excerpt for c in attempts.of_update(ledger, row.id)] == ["halfan answer"]
 
 
 # --- what is due --------------------------------------------------------------------------------------
@@ -223,72 +237,107 @@ def test_what_an_answer_said_never_stops_the_ledger(ledger):
 def test_due_are_open_queues_that_nobody_drains_the_longest_due_first(ledger):
     for number, order_id in enumerate("4321"):
         ask(ledger, order_id=order_id, now=after(number))
-    updates.claim(ledger, Due(SHOP, "3"), after(10), LEASE)
-    found = [due.order_id for due in updates.due(ledger, SHOP, after(10), 10)]
+    queues.claim(ledger, Due(SHOP, "3"), after(10), LEASE)
+    found = [due.order_id for due in queues.due(ledger, SHOP, after(10), 10)]
     assert found == ["4", "2", "1"]
-    assert [due.order_id for due in updates.due(ledger, SHOP, after(10), 10, grace=8.5)] == ["4"]
-    assert updates.due(ledger, "other", after(10), 10) == []
-    assert len(updates.due(ledger, SHOP, after(10), 2)) == 2
+    assert [due.order_id for due in queues.due(ledger, SHOP, after(10), 10, grace=8.5)] == ["4"]
+    assert queues.due(ledger, "other", after(10), 10) == []
+    assert len(queues.due(ledger, SHOP, after(10), 2)) == 2
 
 
 def test_waking_makes_the_next_one_due(ledger):
     for order_id in "12":
         ask(ledger, order_id=order_id)
-        queue, _, _ = updates.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
-        updates.rest(ledger, queue, NOW, next_try_at=after(600 + int(order_id)))
-    assert updates.due(ledger, SHOP, after(1), 10) == []
-    assert updates.probe(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
-    assert len(updates.due(ledger, SHOP, after(1), 10)) == 1
+        queue, _, _ = queues.claim(ledger, Due(SHOP, order_id), NOW, LEASE)
+        queues.rest(ledger, queue, NOW, next_try_at=after(600 + int(order_id)))
+    assert queues.due(ledger, SHOP, after(1), 10) == []
+    assert queues.probe(ledger, SHOP, after(1)) == [Due(SHOP, "1")]
+    assert len(queues.due(ledger, SHOP, after(1), 10)) == 1
 
 
 def test_a_new_update_makes_no_waiting_queue_due_sooner(ledger):
     ask(ledger)
     queue, _, _ = claim(ledger)
-    updates.rest(ledger, queue, NOW, next_try_at=after(600))
+    queues.rest(ledger, queue, NOW, next_try_at=after(600))
     ask(ledger, now=after(1))
-    assert updates.due(ledger, SHOP, after(2), 10) == []
+    assert queues.due(ledger, SHOP, after(2), 10) == []
 
 
 # --- people -------------------------------------------------------------------------------------------
 
 
-def park(ledger, *, left=(), parked=("note",)):
-    row = ask(ledger, tracking_number="20450000000001", note="n")
+def park(ledger, *parts, left=()):
+    """An update of which these parts wait for a person."""
+    row = ask(ledger, tracking_number="20450000000001", delivery="ship", note="n")
     queue, (*_, waiting), _ = claim(ledger)
-    told = [{"part": part, "fate": "parked", "code": "update_refused"} for part in parked]
-    state = "queued" if left else "parked"
-    fate = Fate(state, left, parked, "update_refused", [{"part": "x", "fate": "sent"}, *told])
-    updates.record(ledger, queue, waiting, fate, NOW)
-    updates.rest(ledger, queue, NOW)
+    queues.record(ledger, queue, parked(waiting, *parts, left=left), NOW)
+    queues.rest(ledger, queue, NOW, ordered=ORDERED)
     return row.id
 
 
 def test_a_retried_update_is_due_with_what_was_parked(ledger):
-    update_id = park(ledger)
-    assert updates.due(ledger, SHOP, after(1), 10) == []
+    update_id = park(ledger, "note")
+    assert queues.due(ledger, SHOP, after(1), 10) == []
     assert updates.retry(ledger, update_id, after(1), who="olena") == DUE
     row = updates.find(ledger, update_id)
     assert (row.state, row.parts_left, row.parts_parked) == ("queued", ("note",), ())
+    assert row.retried
     assert (row.reason, row.fates) == (updates.RETRIED, [{"part": "x", "fate": "sent"}])
-    assert updates.due(ledger, SHOP, after(1), 10) == [DUE]
+    assert queues.due(ledger, SHOP, after(1), 10) == [DUE]
 
 
 def test_what_is_over_cannot_be_mended(ledger):
-    update_id = park(ledger)
+    update_id = park(ledger, "note")
     updates.cancel(ledger, update_id, NOW, who="olena")
+    assert updates.find(ledger, update_id).parts["note"].state == "cancelled"
     for change in (updates.retry, updates.cancel):
         with pytest.raises(NotPossible, match="cancelled"):
             change(ledger, update_id, NOW, who="olena")
 
 
-def test_a_parked_status_and_its_place(ledger):
-    assert updates.first_parked(ledger, SHOP, "1") is None
-    park(ledger, parked=("tracking_number", "note"))
-    assert updates.first_parked(ledger, SHOP, "1") is None
-    update_id = park(ledger, left=("note",), parked=("delivery",))
-    assert updates.first_parked(ledger, SHOP, "1") == 2
+def blocking(ledger):
+    ask(ledger, order_id="1")
+    queue, rows, _ = claim(ledger)
+    queues.rest(ledger, queue, NOW)
+    return first_blocking([*rows, *queue.parked])
+
+
+def test_an_ordered_part_that_is_parked_and_its_place(ledger):
+    assert blocking(ledger) is None
+    park(ledger, "tracking_number", "note")
+    assert blocking(ledger) is None
+    update_id = park(ledger, "delivery", left=("note",))
+    place = updates.find(ledger, update_id).seq
+    assert blocking(ledger) == place
     updates.cancel(ledger, update_id, NOW, who="olena")
-    assert updates.first_parked(ledger, SHOP, "1") is None
+    assert blocking(ledger) is None
+
+
+def test_what_only_waits_behind_an_ordered_part_closes_its_queue(ledger):
+    park(ledger, "delivery")
+    ask(ledger, order="process")
+    queue, _, _ = claim(ledger)
+    assert not queues.rest(ledger, queue, NOW, ordered=ORDERED)
+    assert queues.due(ledger, SHOP, NOW, 10) == []
+    ask(ledger, note="n")
+    assert queues.due(ledger, SHOP, NOW, 10) == [DUE]
+
+
+def test_a_repeated_key_opens_no_queue_and_costs_no_place(ledger):
+    first = ask(ledger, key="k")
+    queue, (row,), _ = claim(ledger)
+    queues.record(ledger, queue, ended(row), NOW)
+    queues.rest(ledger, queue, NOW)
+    assert ask(ledger, key="k", now=after(1)).id == first.id
+    assert queues.due(ledger, SHOP, after(1), 10) == []
+
+
+def test_what_updates_brought_for_a_part_is_found_whatever_became_of_them(ledger):
+    update_id = park(ledger, "note")
+    updates.cancel(ledger, update_id, NOW, who="olena")
+    ask(ledger, tracking_number="2", order_id="2")
+    assert updates.values_of(ledger, SHOP, "1", "tracking_number") == ["20450000000001"]
+    assert updates.values_of(ledger, SHOP, "1", "else") == []
 
 
 # --- time passes ----------------------------------------------------------------------------------
@@ -307,8 +356,8 @@ def test_accepting_and_draining_at_once_loses_nothing(two_processes):
             queue, rows, _ = claimed
             for row in rows:
                 sent.append(row.seq)
-                updates.record(drains, queue, row, Fate("sent"), NOW, lease=LEASE, call=call())
-            updates.rest(drains, queue, NOW)
+                queues.record(drains, queue, ended(row), NOW, lease=LEASE, call=call())
+            queues.rest(drains, queue, NOW)
 
     workers = [threading.Thread(target=drain) for _ in range(2)]
     askers = [threading.Thread(target=lambda: [ask(doors) for _ in range(15)]) for _ in range(2)]

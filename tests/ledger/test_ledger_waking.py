@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, select, update
 
-from ledger import connections, orders, updates, waking
+from ledger import connections, enqueueing, orders, queues, waking
+from ledger.enqueueing import Asked
+from ledger.leases import CHUNK
 from ledger.orders import Arrived, Outcome
-from ledger.updates import Asked, Due
-from ledger.waking import CHUNK, ORDERS, QUEUES, Waking
+from ledger.tables import ORDERS, QUEUES
+from ledger.updates import Due
+from ledger.waking import Waking
+from mapping.digest import body_hash
 
 BOX, SHOP = "onebox", "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -24,7 +28,7 @@ def at(seconds):
 
 def store(ledger, *order_ids):
     arrived = [Arrived(i, f"okl-{i}", "{}", "a" * 32, NOW) for i in order_ids]
-    return orders.store(ledger, SHOP, BOX, arrived, NOW, lambda *_: True)
+    return orders.store(ledger, SHOP, BOX, arrived, NOW, body_hash)
 
 
 def fail(ledger, pk, now=NOW, reason="crm_unavailable", **more):
@@ -61,9 +65,9 @@ def test_what_waited_is_made_due_but_for_what_waits_for_itself(ledger):
     ledger.write(
         lambda db: db.execute(update(ORDERS).where(ORDERS.c.id == blamed).values(blamed_at=NOW))
     )
-    assert waking.wake_orders(ledger, Waking("other box", at(1)), 1)
+    assert waking.wake(ledger, Waking("other box", at(1)), 1)
     assert due(ledger, at(1)) == set()
-    assert waking.wake_orders(ledger, Waking(BOX, at(1)), 1)
+    assert waking.wake(ledger, Waking(BOX, at(1)), 1)
     assert due(ledger, at(1)) == {certain}
 
 
@@ -113,10 +117,10 @@ def test_a_worker_that_dies_in_the_middle_of_waking_loses_nothing(ledger, monkey
     with monkeypatch.context() as patched:
         kill_after(ledger, patched, 1)
         with pytest.raises(Killed):
-            waking.wake_orders(ledger, gate, 10)
+            waking.wake(ledger, gate, 10)
     assert len(due(ledger, at(1))) == CHUNK
     (gate,) = waking.gates_waking(ledger)
-    assert waking.wake_orders(ledger, gate, 10)
+    assert waking.wake(ledger, gate, 10)
     assert due(ledger, at(1)) == set(pks)
 
 
@@ -125,7 +129,7 @@ def test_waking_goes_on_where_the_last_run_ended(ledger):
     values = {"state": "waiting", "next_try_at": at(600)}
     ledger.write(lambda db: db.execute(update(ORDERS).values(values)))
     gate = Waking(BOX, at(1))
-    runs = [(waking.wake_orders(ledger, gate, 1), len(due(ledger, at(1)))) for _ in range(3)]
+    runs = [(waking.wake(ledger, gate, 1), len(due(ledger, at(1)))) for _ in range(3)]
     assert runs == [(False, CHUNK), (False, 2 * CHUNK), (True, MANY)]
 
 
@@ -136,27 +140,26 @@ def test_those_that_stay_asleep_do_not_keep_others_from_being_woken(ledger):
     last_values = {"next_try_at": at(700), "blamed_at": None}
     of_last = update(ORDERS).where(ORDERS.c.id == last)
     ledger.write(lambda db: db.execute(of_last.values(last_values)))
-    assert waking.wake_orders(ledger, Waking(BOX, at(1)), 1)
+    assert waking.wake(ledger, Waking(BOX, at(1)), 1)
     assert due(ledger, at(1)) == {last}
 
 
 def test_queues_of_updates_are_woken_in_chunks_too(ledger):
     names = [str(n) for n in range(MANY)]
     for name in names[:2]:
-        updates.accept(ledger, Asked(SHOP, name, digest="d", origin="t", note="n"), NOW)
+        enqueueing.accept(ledger, Asked(SHOP, name, "d", "t", {"note": "n"}), NOW)
     model = {"connection": SHOP, "last_seq": 1, "open": True, "tries": 1, "next_try_at": at(600)}
-    certain = {"order_certain": False, "delivery_certain": False}
-    rows = [model | certain | {"order_id": name} for name in names[2:]]
+    rows = [model | {"order_id": name} for name in names[2:]]
     ledger.write(lambda db: db.execute(insert(QUEUES), rows))
     ledger.write(lambda db: db.execute(update(QUEUES).values(next_try_at=at(600))))
     of_first = update(QUEUES).where(QUEUES.c.order_id == "0")
     ledger.write(lambda db: db.execute(of_first.values(blamed_at=NOW)))
     open_again(ledger, SHOP)
     (gate,) = waking.gates_waking(ledger)
-    runs = [waking.wake_updates(ledger, gate, 1) for _ in range(4)]
+    runs = [waking.wake(ledger, gate, 1) for _ in range(4)]
     assert runs[:2] == [False, False]
     assert runs[-1]
-    found = updates.due(ledger, SHOP, at(1), 10 * MANY)
+    found = queues.due(ledger, SHOP, at(1), 10 * MANY)
     assert {d.order_id for d in found} == set(names[1:])
     assert Due(SHOP, "0") not in found
 
@@ -164,12 +167,12 @@ def test_queues_of_updates_are_woken_in_chunks_too(ledger):
 def test_what_shadow_mode_mapped_is_made_due(ledger):
     *mapped, failed = store(ledger, *map(str, range(MANY)))
     fail(ledger, failed)
-    values = {"state": "waiting", "reason": "shadow", "next_try_at": at(900)}
+    values = {"state": "waiting", "reason": "shadow", "shadow": True, "next_try_at": at(900)}
     of_mapped = update(ORDERS).where(ORDERS.c.id.in_(mapped))
     ledger.write(lambda db: db.execute(of_mapped.values(values)))
-    assert waking.leave_shadow(ledger, [SHOP], [BOX], at(1), 1) == CHUNK
-    assert waking.leave_shadow(ledger, [SHOP], [BOX], at(1), 10) == len(mapped) - CHUNK
-    assert waking.leave_shadow(ledger, [SHOP], [BOX], at(1), 10) == 0
+    assert orders.leave_shadow(ledger, [SHOP], [BOX], at(1), 1) == CHUNK
+    assert orders.leave_shadow(ledger, [SHOP], [BOX], at(1), 10) == len(mapped) - CHUNK
+    assert orders.leave_shadow(ledger, [SHOP], [BOX], at(1), 10) == 0
     assert due(ledger, at(1)) == set(mapped)
     with ledger.read() as db:
         reasons = set(db.execute(select(ORDERS.c.reason)).scalars())

@@ -12,16 +12,10 @@ from hypothesis import strategies as st
 from profiles import SOURCE, TARGET, joined, written
 
 from mapping.profile import ProfileError
+from mapping.request import UpdateRequest, digest
 from mapping.statuses import ACTIONS, MACHINES
-from mapping.updates import (
-    AT_LEAST_ONE,
-    UpdateRequest,
-    UpdateSchema,
-    body,
-    digest,
-    from_flat,
-    read_update,
-)
+from mapping.updates import AT_LEAST_ONE, UpdateSchema, from_flat, read_update
+from mapping.updates import body as body_of
 
 # To the letter as in the source text.
 EXAMPLE = (
@@ -35,6 +29,10 @@ def read(**fields):
     request, errors = read_update({"order_id": "1", **fields})
     assert (request is None) == bool(errors)
     return request or errors
+
+
+def body(request):
+    return body_of(request.order_id, request.parts)
 
 
 # The body
@@ -110,7 +108,7 @@ def test_what_is_no_order_id_is_an_error_of_that_field(bad):
 )
 def test_an_unusual_tracking_number_is_doubted_and_never_blocked(number, doubted):
     request = read(tracking_number=f" {number}\n")
-    assert request.tracking_number == number
+    assert request.parts["tracking_number"] == number
     assert [p.code for p in request.warnings] == ["update_ttn_unusual"] * doubted
 
 
@@ -123,8 +121,8 @@ def test_what_is_no_tracking_number_is_an_error_of_that_field(bad):
 
 @pytest.mark.parametrize("size", [1, 1_999, 2_000])
 def test_a_note_is_trimmed_and_keeps_its_lines(size):
-    assert read(note=f" \r\n{'я' * size}\n ").note == "я" * size
-    assert read(note="a\r\nb\tc\rd").note == "a\nb\tc\nd"
+    assert read(note=f" \r\n{'я' * size}\n ").parts["note"] == "я" * size
+    assert read(note="a\r\nb\tc\rd").parts["note"] == "a\nb\tc\nd"
 
 
 @pytest.mark.parametrize("bad", ["", " \n", "я" * 2_001, "a\x07b", "a\x7fb", "\ud800", 5, None, {}])
@@ -177,8 +175,9 @@ def test_what_is_no_object_is_an_error_of_the_whole(raw):
 
 
 def test_defaults():
-    assert read(note="x") == UpdateRequest("1", note="x")
-    assert UpdateRequest("1").connection is None
+    assert read(note="x") == UpdateRequest("1", {"note": "x"})
+    assert read(note="x", replace=True).options == {"replace": True}
+    assert read(note="x").connection is None
 
 
 WORDS = st.one_of(
@@ -317,20 +316,28 @@ def test_different_updates_have_different_digests(other):
 @pytest.mark.parametrize(
     ("stage", "extra", "wanted"),
     [
-        ("In work", {}, UpdateRequest("300167757", order="process")),
-        ("Shipped", {"ttn": TTN}, UpdateRequest("300167757", TTN, delivery="ship")),
-        ("Shipped", {"ttn": ""}, UpdateRequest("300167757", delivery="ship")),
-        (" SHIPPED ", {"TTN": TTN}, UpdateRequest("300167757", TTN, delivery="ship")),
-        ("Done", {"ttn": TTN}, UpdateRequest("300167757", order="complete")),
-        ("Refused", {}, UpdateRequest("300167757", order="cancel", delivery="cancel")),
+        ("In work", {}, UpdateRequest("300167757", {"order": "process"})),
+        (
+            "Shipped",
+            {"ttn": TTN},
+            UpdateRequest("300167757", {"tracking_number": TTN, "delivery": "ship"}),
+        ),
+        ("Shipped", {"ttn": ""}, UpdateRequest("300167757", {"delivery": "ship"})),
+        (
+            " SHIPPED ",
+            {"TTN": TTN},
+            UpdateRequest("300167757", {"tracking_number": TTN, "delivery": "ship"}),
+        ),
+        ("Done", {"ttn": TTN}, UpdateRequest("300167757", {"order": "complete"})),
+        ("Refused", {}, UpdateRequest("300167757", {"order": "cancel", "delivery": "cancel"})),
         (
             "Done",
             {"comment": "Дякуємо"},
-            UpdateRequest("300167757", order="complete", note="Дякуємо"),
+            UpdateRequest("300167757", {"order": "complete", "note": "Дякуємо"}),
         ),
-        ("", {"ttn": TTN}, UpdateRequest("300167757", TTN)),
-        ("", {"ttn": "20 4500 0000 0000"}, UpdateRequest("300167757", TTN)),
-        ("", {"comment": "Дякуємо"}, UpdateRequest("300167757", note="Дякуємо")),
+        ("", {"ttn": TTN}, UpdateRequest("300167757", {"tracking_number": TTN})),
+        ("", {"ttn": "20 4500 0000 0000"}, UpdateRequest("300167757", {"tracking_number": TTN})),
+        ("", {"comment": "Дякуємо"}, UpdateRequest("300167757", {"note": "Дякуємо"})),
     ],
 )
 def test_a_stage_becomes_its_milestones_update(profile, stage, extra, wanted):
@@ -379,7 +386,7 @@ def test_the_order_is_found_by_external_id_then_shop_id_then_process(profile):
 
 def test_a_stage_is_known_by_its_id_or_its_name(profile):
     fields = {"externalid": "okl-1", "statusid": "25", "statusname": "Done"}
-    assert profile.hook_update(fields).request.order == "complete"
+    assert profile.hook_update(fields).request.parts["order"] == "complete"
 
 
 def test_what_a_hook_says_wrongly_is_an_error_of_that_field(profile):
@@ -444,21 +451,24 @@ def test_a_rows_template_says_what_the_customer_reads(edited):
     template = "Ваше замовлення {order_id} відправлено, ТТН {ttn}"
     profile = edited(stages=[{"stage": 25, "tracking_number": True, "note": template}])
     hook = {"externalid": "okl-1", "statusid": "25", "ttn": TTN}
-    assert profile.hook_update(hook).request.note == f"Ваше замовлення 1 відправлено, ТТН {TTN}"
-    assert profile.hook_update({**hook, "comment": "Своє"}).request.note == "Своє"
+    assert (
+        profile.hook_update(hook).request.parts["note"]
+        == f"Ваше замовлення 1 відправлено, ТТН {TTN}"
+    )
+    assert profile.hook_update({**hook, "comment": "Своє"}).request.parts["note"] == "Своє"
     assert profile.hook_update({**hook, "ttn": ""}).nothing_to_do == "nothing_said"
 
 
 def test_what_a_hook_says_is_never_a_template(edited):
     profile = edited(stages=[{"stage": "a {order_id}", "note": "{stage}"}])
     hook = {"externalid": "okl-1", "status": "a {order_id}"}
-    assert profile.hook_update(hook).request.note == "a {order_id}"
+    assert profile.hook_update(hook).request.parts["note"] == "a {order_id}"
 
 
 def test_a_hooks_fields_may_have_other_names(edited):
     profile = edited(hook={"order_id": ["Номер"], "note": ["Для покупця"]})
     result = profile.hook_update({"номер": "5", "для покупця": "x", "comment": "внутрішнє"})
-    assert result.request == UpdateRequest("5", note="x")
+    assert result.request == UpdateRequest("5", {"note": "x"})
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def chosen_settings(folder, **changes):
         changed = replace(one, **of_each)
         chosen = replace(chosen, connections={**chosen.connections, name: changed})
         chosen = with_own(chosen, name, rate=0, concurrency=0)
-    return replace(chosen, database_url=f"sqlite:///{folder / 'ledger.db'}", **changes)
+    return replace(chosen, **{"database_url": f"sqlite:///{folder / 'ledger.db'}"} | changes)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -14,11 +15,12 @@ from task_remotes import with_client
 
 from clients import errors
 from clients.errors import PhoneTaken, Rejected, StoreUnavailable
-from ledger import connections, orders, waking
+from ledger import attempts, connections, orders, waking
 from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
+from ledger.tables import ORDERS
 from simulator.samples import reference_order
-from tasks import creating, verdicts
+from tasks import creating, storing, verdicts
 from tasks import outcomes as recording
 from tasks.calling import NoTimeLeft
 from tasks.doorbell import due_of
@@ -35,7 +37,8 @@ def give(r, order_id="1", **changes):
     arrived = Arrived(
         order_id, f"okl-{order_id}", json.dumps(raw), f"{hash(str(raw)):x}"[:32], r.ledger.now()
     )
-    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], r.ledger.now(), lambda *_: True)
+    wanted = partial(storing._wanted, r.profiles["okliving"])
+    (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], r.ledger.now(), wanted)
     return pk
 
 
@@ -49,7 +52,7 @@ def row(r, order_id="1"):
 
 
 def outcomes(r, pk):
-    return [(t.kind, t.outcome) for t in orders.attempts(r.ledger, pk)]
+    return [(t.kind, t.outcome) for t in attempts.of_order(r.ledger, pk)]
 
 
 def box(r):
@@ -187,7 +190,7 @@ def test_refusal_tells_the_order_desk_what_the_crm_said(r, clock):
         "field": "",
         "detail": "немає складу",
     }
-    assert orders.attempts(r.ledger, pk)[0].excerpt == "немає складу"
+    assert attempts.of_order(r.ledger, pk)[0].excerpt == "немає складу"
 
 
 def test_waits_grow_with_the_tries(r, clock):
@@ -573,7 +576,7 @@ def test_good_probe_opens_the_gate_and_wakes_what_waits(r, clock):
     assert carry(r, pk) == Step(woke=True)
     assert gate(r).closed_by is None
     (waking_gate,) = waking.gates_waking(r.ledger)
-    assert waking.wake_orders(r.ledger, waking_gate, 1)
+    assert waking.wake(r.ledger, waking_gate, 1)
     assert row(r, "2").next_try_at == clock.now
 
 
@@ -964,7 +967,7 @@ def test_orders_own_target_decides_where_it_goes(r, clock):
         gate=Gate(r.ledger, "other"),
     )
     r.targets["other"] = other
-    move = update(orders.ORDERS).values(target="other")
+    move = update(ORDERS).values(target="other")
     r.ledger.write(lambda db: db.execute(move))
     step = carry(r, pk)
     assert (box(r).calls, step.ring) == ([], [Due(pk, "okliving", "other")])
@@ -974,7 +977,7 @@ def test_orders_own_target_decides_where_it_goes(r, clock):
 
 def test_order_of_a_target_that_is_configured_no_more_is_held(r, clock):
     pk = give(r)
-    move = update(orders.ORDERS).values(target="gone")
+    move = update(ORDERS).values(target="gone")
     r.ledger.write(lambda db: db.execute(move))
     assert orders.astray(r.ledger, [BOX], 10) == [Due(pk, "okliving", "gone")]
     carry(r, pk)

@@ -14,13 +14,16 @@ from clients import errors
 from clients.errors import IllegalTransition, NotFound, Rejected, StoreUnavailable
 from clients.limits import Rate, Slots
 from connectors import okliving
-from ledger import connections, orders, tides, updates, waking
+from ledger import attempts, connections, enqueueing, orders, queues, tides, updates, waking
+from ledger.enqueueing import Asked
 from ledger.orders import Arrived, NotPossible
 from ledger.tides import Bounds
-from ledger.updates import Asked, Due
+from ledger.updates import Due
+from mapping.digest import body_hash
+from mapping.updates import PARTS
 from simulator.samples import reference_order
 from simulator.shop import next_state
-from tasks import accepting, delivering
+from tasks import accepting, delivering, draining, queue_lease, resources
 
 SHOP = "okliving"
 DUE = Due(SHOP, "1")
@@ -77,15 +80,18 @@ def with_shop(make, clock, store):
 
     def build(planner="check", shop=None, **changes):
         built = make(mode=changes.pop("mode", "live"), uncertain_wait=WAIT, **changes)
+        profile = built.profiles[SHOP]
+        source = profile.source
+        source = replace(source, updates=replace(source.updates, planner=planner))
+        profile = replace(profile, source=source)
+        client = shop or FakeShop()
         source = replace(
             built.sources[SHOP],
-            connector=okliving.join(shop or FakeShop(), built.profiles[SHOP].source, "okl-"),
+            connector=okliving.join(client, profile.source, "okl-"),
             slots=Slots(store, SHOP, 2, LEASE),
             rate=Rate(store, SHOP, 0),
         )
         assert source.settings.lease == LEASE
-        profile = built.profiles[SHOP]
-        profile = replace(profile, updates=replace(profile.updates, planner=planner))
         return replace(built, sources={SHOP: source}, profiles={SHOP: profile})
 
     return build
@@ -98,8 +104,11 @@ def r(with_shop):
 
 def ask(r, *, order_id="1", **parts):
     """Accept an update now; its key."""
-    asked = Asked(SHOP, order_id, digest=f"{sorted(parts.items())}"[:60], origin="test", **parts)
-    return updates.accept(r.ledger, asked, r.ledger.now()).id
+    meant = {name: parts[name] for name in PARTS if name in parts}
+    options = {"replace": True} if parts.get("replace") else {}
+    digest = f"{sorted(parts.items())}"[:60]
+    asked = Asked(SHOP, order_id, digest, "test", meant, options=options)
+    return enqueueing.accept(r.ledger, asked, r.ledger.now()).id
 
 
 def drain(r):
@@ -120,11 +129,11 @@ def state(r, update_id):
 
 
 def codes(r, update_id):
-    return [fate.get("code") for fate in row(r, update_id).fates or []]
+    return [fate.get("code") for fate in row(r, update_id).fates]
 
 
 def outcomes(r, update_id):
-    return [(call.parts, call.outcome) for call in updates.calls(r.ledger, update_id)]
+    return [(call.parts, call.outcome) for call in attempts.of_update(r.ledger, update_id)]
 
 
 def see(r, *, at, ttn=None, **states):
@@ -132,7 +141,7 @@ def see(r, *, at, ttn=None, **states):
     raw = reference_order(id="1", **states)
     raw["shipping"]["tracking_number"] = ttn
     arrived = Arrived("1", "okl-1", json.dumps(raw), f"{hash(str(raw)):x}"[:32], at)
-    orders.store(r.ledger, SHOP, "onebox", [arrived], r.ledger.now(), lambda *_: True)
+    orders.store(r.ledger, SHOP, "onebox", [arrived], r.ledger.now(), body_hash)
 
 
 def statuses(r):
@@ -154,15 +163,15 @@ def test_a_drained_queue_has_nothing_left_to_drain(r):
     drain(r)
     drain(r)
     assert len(shop(r).sent) == 1
-    assert updates.due(r.ledger, SHOP, r.ledger.now(), 10) == []
+    assert queues.due(r.ledger, SHOP, r.ledger.now(), 10) == []
 
 
 def test_all_parts_of_one_update_go_in_one_call(r):
     update = ask(
         r,
         tracking_number="20450000000001",
-        order_action="process",
-        delivery_action="ship",
+        order="process",
+        delivery="ship",
         note="n",
     )
     drain(r)
@@ -220,8 +229,8 @@ def test_an_update_whose_every_part_was_taken_over_is_withdrawn(r):
 
 @pytest.mark.parametrize("ship", ["ship", "ship_partially"])
 def test_a_cancel_withdraws_an_unsent_ship(r, ship):
-    shipped = ask(r, delivery_action=ship)
-    ask(r, delivery_action="cancel")
+    shipped = ask(r, delivery=ship)
+    ask(r, delivery="cancel")
     drain(r)
     assert statuses(r) == [{"delivery": "cancel"}]
     assert state(r, shipped)[0] == "withdrawn"
@@ -230,10 +239,10 @@ def test_a_cancel_withdraws_an_unsent_ship(r, ship):
 def test_a_cancel_withdraws_a_ship_that_waits_for_a_person(r):
     """Else it would wait behind it, and the parcel of a refused order would still be asked for."""
     shop(r).script = [illegal("reopen"), illegal("reopen")]
-    shipped = ask(r, delivery_action="ship", note="on its way")
+    shipped = ask(r, delivery="ship", note="on its way")
     drain(r)
     assert state(r, shipped)[0] == "parked"
-    cancelled = ask(r, delivery_action="cancel")
+    cancelled = ask(r, delivery="cancel")
     drain(r)
     assert statuses(r)[-1] == {"delivery": "cancel"}
     assert (state(r, shipped), state(r, cancelled)) == (("sent", ""), ("sent", ""))
@@ -245,10 +254,10 @@ def test_a_cancel_withdraws_a_ship_that_waits_for_a_person(r):
 
 def test_another_status_withdraws_no_ship_that_waits_for_a_person(r):
     shop(r).script = [illegal("reopen")]
-    shipped = ask(r, delivery_action="ship")
+    shipped = ask(r, delivery="ship")
     drain(r)
     before = len(shop(r).sent)
-    returned = ask(r, delivery_action="retour")
+    returned = ask(r, delivery="retour")
     drain(r)
     assert (state(r, shipped)[0], state(r, returned)[0]) == ("parked", "queued")
     assert len(shop(r).sent) == before
@@ -266,8 +275,8 @@ def test_a_newer_number_replaces_one_that_waits_for_a_person(r, clock):
 
 
 def test_a_cancel_of_the_order_withdraws_no_ship(r):
-    ask(r, delivery_action="ship")
-    ask(r, order_action="cancel")
+    ask(r, delivery="ship")
+    ask(r, order="cancel")
     drain(r)
     assert statuses(r) == [{"delivery": "ship"}, {"order": "cancel"}]
 
@@ -290,10 +299,10 @@ def test_a_replaced_number_that_may_have_arrived_is_ours(r, clock):
 
 @pytest.mark.parametrize(("minutes", "calls"), [(59, 1), (61, 2)])
 def test_what_our_own_call_taught_us_is_certain_for_an_hour(r, clock, minutes, calls):
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
     clock.go(minutes * 60)
-    again = ask(r, order_action="process")
+    again = ask(r, order="process")
     drain(r)
     assert (len(shop(r).sent), state(r, again)) == (calls, ("sent", ""))
 
@@ -301,7 +310,7 @@ def test_what_our_own_call_taught_us_is_certain_for_an_hour(r, clock, minutes, c
 @pytest.mark.parametrize("other", [{"note": "n"}, {"tracking_number": "20450000000001"}])
 def test_certainty_grows_old_although_other_calls_go_on(r, clock, other):
     """A person reopens the order in a shop that does not tell: a later status is not taken for done."""
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
     for _ in range(2):
         clock.go(30 * 60)
@@ -309,7 +318,7 @@ def test_certainty_grows_old_although_other_calls_go_on(r, clock, other):
         drain(r)
     clock.go(30 * 60)
     before = len(shop(r).sent)
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
     assert statuses(r)[before:] == [{"order": "process"}]
 
@@ -321,8 +330,8 @@ def test_certainty_grows_old_although_other_calls_go_on(r, clock, other):
     ("parts", "hours"),
     [
         ({"note": "n"}, 6),
-        ({"order_action": "process"}, 48),
-        ({"delivery_action": "ship"}, 48),
+        ({"order": "process"}, 48),
+        ({"delivery": "ship"}, 48),
         ({"tracking_number": "20450000000001"}, 48),
     ],
 )
@@ -334,7 +343,7 @@ def test_what_is_too_old_waits_for_a_person(r, clock, parts, hours):
 
 
 def test_the_young_parts_of_an_old_update_are_sent(r, clock):
-    update = ask(r, note="n", order_action="process")
+    update = ask(r, note="n", order="process")
     clock.go(7 * 3600)
     drain(r)
     assert shop(r).sent == [{"statuses": {"order": "process"}}]
@@ -343,7 +352,7 @@ def test_the_young_parts_of_an_old_update_are_sent(r, clock):
 
 
 def test_what_a_person_retries_is_sent_however_old(r, clock):
-    update = ask(r, note="n", order_action="process", tracking_number="20450000000001")
+    update = ask(r, note="n", order="process", tracking_number="20450000000001")
     clock.go(49 * 3600)
     drain(r)
     updates.retry(r.ledger, update, clock.now, who="olena")
@@ -417,7 +426,7 @@ def test_one_that_the_shop_set_after_ours_is_not_ours(r, clock):
 
 def test_a_refused_note_is_parked_and_holds_up_nothing(r):
     bad = ask(r, note="bad")
-    good = ask(r, tracking_number="20450000000001", order_action="process", note="good")
+    good = ask(r, tracking_number="20450000000001", order="process", note="good")
     shop(r).script = [Rejected("too long", status=400, excerpt="too long")]
     drain(r)
     assert (state(r, bad), state(r, good)) == (("parked", "update_refused"), ("sent", ""))
@@ -425,8 +434,8 @@ def test_a_refused_note_is_parked_and_holds_up_nothing(r):
 
 
 def test_a_parked_status_holds_up_later_statuses_and_nothing_else(r):
-    bad = ask(r, order_action="complete")
-    later = ask(r, delivery_action="ship", tracking_number="20450000000001", note="n")
+    bad = ask(r, order="complete")
+    later = ask(r, delivery="ship", tracking_number="20450000000001", note="n")
     shop(r).script = [illegal("process", "cancel")]
     drain(r)
     assert state(r, bad) == ("parked", "update_illegal")
@@ -435,12 +444,12 @@ def test_a_parked_status_holds_up_later_statuses_and_nothing_else(r):
 
 
 def test_a_queue_that_only_waits_behind_a_parked_status_costs_nothing(r, clock):
-    bad = ask(r, order_action="complete")
-    later = ask(r, delivery_action="ship")
+    bad = ask(r, order="complete")
+    later = ask(r, delivery="ship")
     shop(r).script = [illegal("process")]
     assert drain(r).wait is None
     clock.go(600)
-    assert updates.due(r.ledger, SHOP, clock.now, 10) == []
+    assert queues.due(r.ledger, SHOP, clock.now, 10) == []
     # What comes in later is sent all the same,
     ask(r, note="n")
     drain(r)
@@ -455,8 +464,8 @@ def test_a_refused_combined_call_is_made_part_by_part(r):
     update = ask(
         r,
         tracking_number="20450000000001",
-        order_action="process",
-        delivery_action="ship",
+        order="process",
+        delivery="ship",
         note="n",
     )
     no = Rejected("bad note", status=400, excerpt="bad note")
@@ -476,7 +485,7 @@ def test_a_refused_combined_call_is_made_part_by_part(r):
 
 
 def test_an_unknown_order_is_parked_whole_in_one_call(r):
-    update = ask(r, tracking_number="20450000000001", order_action="process", note="n")
+    update = ask(r, tracking_number="20450000000001", order="process", note="n")
     shop(r).script = [NotFound("no such order", status=404)]
     drain(r)
     assert state(r, update) == ("parked", "update_unknown_order")
@@ -489,19 +498,19 @@ def test_an_unknown_order_is_parked_whole_in_one_call(r):
 
 def test_an_illegal_answer_that_says_already_there_is_success(r):
     """Only a shop that edited its machines says so: here `process` is refused in the state it leads to."""
-    update = ask(r, order_action="process")
+    update = ask(r, order="process")
     shop(r).script = [illegal("complete", "cancel")]
     drain(r)
     assert state(r, update) == ("sent", "")
     assert outcomes(r, update) == [("order", "already_there")]
     # And now we know for certain.
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
     assert len(shop(r).sent) == 1
 
 
 def test_else_it_is_parked_with_what_is_allowed(r):
-    update = ask(r, order_action="complete")
+    update = ask(r, order="complete")
     shop(r).script = [illegal("process", "cancel")]
     drain(r)
     assert state(r, update) == ("parked", "update_illegal")
@@ -518,9 +527,10 @@ def test_an_action_that_no_table_has_is_sent_and_done(with_shop, clock):
         for state, moves in machine.transitions.items()
     }
     machines = {**profile.updates.machines, "delivery": replace(machine, transitions=table)}
-    rules = replace(profile.updates, machines=machines)
-    r = replace(r, profiles={SHOP: replace(profile, updates=rules)})
-    update = ask(r, delivery_action="retour")
+    rules = replace(profile, updates=replace(profile.updates, machines=machines))
+    source = replace(r.sources[SHOP], feedback=resources.feedback(shop(r), rules))
+    r = replace(r, sources={SHOP: source})
+    update = ask(r, delivery="retour")
     drain(r)
     assert state(r, update) == ("sent", "")
 
@@ -531,7 +541,7 @@ def test_an_action_that_no_table_has_is_sent_and_done(with_shop, clock):
 def test_plan_goes_from_the_known_state_to_the_wanted_one(with_shop, clock):
     r = with_shop(planner="plan", shop=StatefulShop())
     see(r, at=clock.now, status="open")
-    update = ask(r, order_action="complete", note="n")
+    update = ask(r, order="complete", note="n")
     drain(r)
     assert shop(r).sent == [
         {"statuses": {"order": "process"}},
@@ -544,7 +554,7 @@ def test_a_step_that_a_stale_guess_made_illegal_falls_back_to_what_was_asked(wit
     r = with_shop(planner="plan", shop=StatefulShop())
     see(r, at=clock.now, status="open")
     shop(r).states["order"] = "completed"
-    update = ask(r, order_action="complete")
+    update = ask(r, order="complete")
     drain(r)
     assert statuses(r) == [{"order": "process"}, {"order": "complete"}]
     assert state(r, update) == ("sent", "")
@@ -553,17 +563,17 @@ def test_a_step_that_a_stale_guess_made_illegal_falls_back_to_what_was_asked(wit
 @pytest.mark.parametrize("planner", ["off", "check", "plan"])
 def test_of_an_unknown_order_it_is_sent_as_asked(with_shop, planner):
     r = with_shop(planner=planner)
-    ask(r, order_action="complete")
+    ask(r, order="complete")
     drain(r)
     assert statuses(r) == [{"order": "complete"}]
 
 
 def test_check_refuses_only_what_is_certainly_illegal(r, clock):
     see(r, at=clock.now - timedelta(seconds=5), status="open")
-    ask(r, order_action="complete")  # what a poll saw is not certain
+    ask(r, order="complete")  # what a poll saw is not certain
     drain(r)
     assert statuses(r) == [{"order": "complete"}]
-    update = ask(r, order_action="process")  # what the shop answered is
+    update = ask(r, order="process")  # what the shop answered is
     drain(r)
     assert len(shop(r).sent) == 1
     assert state(r, update) == ("parked", "update_illegal")
@@ -571,8 +581,8 @@ def test_check_refuses_only_what_is_certainly_illegal(r, clock):
 
 
 def test_check_spares_the_call_whose_goal_is_certainly_reached(r):
-    ask(r, order_action="process")
-    again = ask(r, order_action="process")
+    ask(r, order="process")
+    again = ask(r, order="process")
     drain(r)
     assert len(shop(r).sent) == 1
     assert (state(r, again), codes(r, again)) == (("sent", ""), ["update_nothing_to_do"])
@@ -580,8 +590,8 @@ def test_check_spares_the_call_whose_goal_is_certainly_reached(r):
 
 def test_off_sends_what_is_asked(with_shop):
     r = with_shop(planner="off")
-    ask(r, order_action="process")
-    ask(r, order_action="process")
+    ask(r, order="process")
+    ask(r, order="process")
     drain(r)
     assert len(shop(r).sent) == 2
 
@@ -589,20 +599,20 @@ def test_off_sends_what_is_asked(with_shop):
 @pytest.mark.parametrize("seen", ["later", "in the same second"])
 def test_what_the_shop_did_since_ends_our_certainty(r, clock, seen):
     clock.go(0.5)
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
     see(r, at=clock.now + timedelta(seconds=30 if seen == "later" else -0.5), status="cancelled")
     clock.go(60)
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
     assert len(shop(r).sent) == 2
 
 
 def test_a_poll_from_before_our_call_does_not(r, clock):
     see(r, at=clock.now - timedelta(hours=1), status="open")
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
     assert len(shop(r).sent) == 1
 
@@ -611,7 +621,7 @@ def test_a_poll_from_before_our_call_does_not(r, clock):
 
 
 def test_a_lost_answer_is_repeated_alone_and_the_next_update_waits_until_it_is_settled(r, clock):
-    first, second = ask(r, order_action="process", note="one"), ask(r, note="two")
+    first, second = ask(r, order="process", note="one"), ask(r, note="two")
     shop(r).script = [errors.TimedOut("no answer")]
     step = drain(r)
     assert 0 < step.wait < 2
@@ -635,7 +645,7 @@ def test_nothing_overtakes_it_even_if_everything_is_woken(r, clock):
     drain(r)
     updates.cancel(r.ledger, first, clock.now, who="olena")
     ask(r, note="two")
-    waking.wake_updates(r.ledger, waking.Waking(SHOP, clock.now), 1)
+    waking.wake(r.ledger, waking.Waking(SHOP, clock.now), 1)
     drain(r)
     assert len(shop(r).sent) == 1
     clock.go(WAIT + 1)
@@ -644,7 +654,7 @@ def test_nothing_overtakes_it_even_if_everything_is_woken(r, clock):
 
 
 def test_a_note_that_was_not_in_the_lost_call_is_not_marked(r, clock):
-    update = ask(r, order_action="process")
+    update = ask(r, order="process")
     shop(r).script = [errors.ServerError("500", status=500)]
     drain(r)
     clock.go(5)
@@ -653,13 +663,13 @@ def test_a_note_that_was_not_in_the_lost_call_is_not_marked(r, clock):
 
 
 def test_after_a_lost_answer_nothing_is_certain(r, clock):
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
-    lost = ask(r, order_action="complete")
+    lost = ask(r, order="complete")
     shop(r).script = [errors.Garbled("?")]
     drain(r)
     updates.cancel(r.ledger, lost, clock.now, who="olena")
-    ask(r, order_action="process")  # certain no more that it stands there
+    ask(r, order="process")  # certain no more that it stands there
     clock.go(WAIT + 1)
     drain(r)
     assert len(shop(r).sent) == 3
@@ -692,7 +702,7 @@ def test_a_shop_that_asks_for_time_gets_it(r):
 
 def vanish(r):
     """A worker takes the queue, and is gone."""
-    claimed = updates.claim(r.ledger, DUE, r.ledger.now(), LEASE)
+    claimed = queues.claim(r.ledger, DUE, r.ledger.now(), LEASE)
     assert claimed is not None
     return claimed
 
@@ -728,9 +738,9 @@ def test_also_what_is_accepted_after_the_repeat_waits(r, clock):
 
 def test_the_doubt_falls_on_the_update_that_could_be_sent(r, clock):
     """The first one waits behind a parked status: the vanished call was for the next."""
-    ask(r, order_action="complete")
+    ask(r, order="complete")
     shop(r).script = [illegal("process")]
-    blocked = ask(r, delivery_action="ship")
+    blocked = ask(r, delivery="ship")
     drain(r)
     note = ask(r, note="n")
     vanish(r)
@@ -743,8 +753,8 @@ def test_the_doubt_falls_on_the_update_that_could_be_sent(r, clock):
 def test_updates_that_a_ledger_has_forgotten_to_have_sent_hold_nothing_up(with_shop, clock):
     """All were sent; a ledger that went back has them in the queue again, and the shop is further by then."""
     r = with_shop(shop=StatefulShop())
-    first = ask(r, order_action="process", note="1")
-    last = ask(r, order_action="complete", note="2")
+    first = ask(r, order="process", note="1")
+    last = ask(r, order="complete", note="2")
     shop(r).states = {"order": "completed", "delivery": "open"}
     r.ledger.write(lambda db: tides.begin_anew(db, tides.standing(db), clock.now, Bounds()))
     clock.go(2 * WAIT + 1)
@@ -757,22 +767,22 @@ def test_updates_that_a_ledger_has_forgotten_to_have_sent_hold_nothing_up(with_s
 def test_update_that_was_never_sent_is_not_taken_for_one_that_was(with_shop):
     """As above, but nothing is in doubt: somebody else has completed the order."""
     r = with_shop(shop=StatefulShop())
-    first = ask(r, order_action="process")
-    ask(r, order_action="complete")
+    first = ask(r, order="process")
+    ask(r, order="complete")
     shop(r).states = {"order": "completed", "delivery": "open"}
     drain(r)
     assert state(r, first) == ("parked", "update_illegal")
 
 
 def test_after_a_vanished_worker_nothing_is_certain(r, clock):
-    ask(r, order_action="process")
+    ask(r, order="process")
     drain(r)
-    ask(r, order_action="complete")
+    ask(r, order="complete")
     vanish(r)
     clock.go(LEASE + 1)
     shop(r).script = [errors.Unreachable("down")]
     drain(r)
-    ask(r, order_action="process")
+    ask(r, order="process")
     clock.go(WAIT + 1)
     shop(r).script = [None, illegal("reopen")]
     drain(r)
@@ -792,6 +802,34 @@ def test_what_nobody_thought_of_is_tried_ever_more_rarely_and_then_seen(r, clock
     assert len(shop(r).sent) < 60
 
 
+def test_after_the_ledger_went_back_every_queued_note_may_come_twice(r, clock):
+    """Any call may have been made for what is queued, and what was taught may be wrong."""
+    ask(r, order="process")
+    drain(r)
+    first, second = ask(r, order="process", note="one"), ask(r, note="two")
+
+    def went_back(db):
+        db.execute(queues.QUEUES.update().values(doubted=True, settled_at=clock.now))
+        db.execute(queues.UPDATES.update().values(in_doubt=True))
+
+    r.ledger.write(went_back)
+    fresh = ask(r, note="three")
+    drain(r)
+    assert statuses(r) == [{"order": "process"}, {"order": "process"}, None, None]
+    assert [codes(r, i)[0] for i in (first, second)] == ["update_note_maybe_doubled"] * 2
+    assert codes(r, fresh) == [None]
+
+
+def test_what_was_sent_of_an_update_stays_sent_when_a_later_call_of_it_fails_oddly(r, clock):
+    update = ask(r, tracking_number="20450000000001", note="n")
+    shop(r).script = [Rejected("no", status=400), None, ValueError("what is this")]
+    drain(r)
+    clock.go(60)
+    drain(r)
+    numbers = [body for body in shop(r).sent if "tracking_number" in body]
+    assert (len(numbers), state(r, update)) == (2, ("sent", ""))
+
+
 def test_who_wakes_up_after_its_lease_changes_nothing(r, clock):
     """The other drain has marked the note; the sleeper must not wipe that out, nor send more."""
     first = ask(r, note="one")
@@ -799,8 +837,8 @@ def test_who_wakes_up_after_its_lease_changes_nothing(r, clock):
 
     def sleep():
         clock.go(LEASE + 1)
-        claimed = updates.claim(r.ledger, DUE, clock.now, LEASE)
-        other = delivering._Drain(r, r.sources[SHOP], claimed[0], claimed[1], "task-2")
+        claimed = queues.claim(r.ledger, DUE, clock.now, LEASE)
+        other = draining.Drain(r, r.sources[SHOP], claimed[0], claimed[1], "task-2")
         other.doubt()
 
     shop(r).script = [sleep]
@@ -813,14 +851,14 @@ def test_who_wakes_up_after_its_lease_changes_nothing(r, clock):
 
 def test_no_call_is_begun_that_could_outlive_the_lease(r, clock, monkeypatch):
     ask(r, note="n")
-    real = updates.claim
+    real = queues.claim
 
     def slowly(*given):
         claimed = real(*given)
         clock.go(LEASE - 59)
         return claimed
 
-    monkeypatch.setattr(updates, "claim", slowly)
+    monkeypatch.setattr(queues, "claim", slowly)
     assert drain(r).wait == 0.0
     assert shop(r).sent == []
 
@@ -909,9 +947,9 @@ def test_without_a_free_place_a_queue_rests_a_moment(r, clock):
     slots = r.sources[SHOP].slots
     assert slots.acquire("a")
     assert slots.acquire("b")
-    assert drain(r) == delivering.Step(wait=delivering.NO_PLACE)
+    assert drain(r) == queue_lease.Step(wait=delivering.NO_PLACE)
     slots.release("a")
-    assert drain(r) == delivering.Step()
+    assert drain(r) == queue_lease.Step()
     assert (slots.in_use(), slots.parked()) == (1, 0)
 
 
@@ -943,8 +981,8 @@ def test_the_end_of_an_outage_makes_everything_due(r, clock):
     assert step.woke
     assert row(r, other).state == "queued"
     (waking_gate,) = waking.gates_waking(r.ledger)
-    assert waking.wake_updates(r.ledger, waking_gate, 1)
-    assert Due(SHOP, "2") in updates.due(r.ledger, SHOP, clock.now, 10)
+    assert waking.wake(r.ledger, waking_gate, 1)
+    assert Due(SHOP, "2") in queues.due(r.ledger, SHOP, clock.now, 10)
 
 
 # --- people ------------------------------------------------------------------------------------------
@@ -952,9 +990,9 @@ def test_the_end_of_an_outage_makes_everything_due(r, clock):
 
 def test_a_retried_status_is_sent_though_we_think_it_illegal(r, clock):
     """Who retries has put the order right in the shop by hand, and we have not seen it yet."""
-    ask(r, order_action="complete")
+    ask(r, order="complete")
     drain(r)
-    update = ask(r, order_action="process")
+    update = ask(r, order="process")
     drain(r)
     assert state(r, update) == ("parked", "update_illegal")
     updates.retry(r.ledger, update, clock.now, who="olena")
@@ -990,9 +1028,9 @@ def test_nobody_changes_what_is_being_sent(r, clock, change):
 
 
 def test_a_person_mends_during_the_drain_and_it_is_rung_for(r, clock):
-    bad = ask(r, order_action="complete")
+    bad = ask(r, order="complete")
     shop(r).script = [illegal("process")]
-    ask(r, delivery_action="ship")
+    ask(r, delivery="ship")
     drain(r)
     ask(r, note="n")
     shop(r).script = [lambda: updates.cancel(r.ledger, bad, clock.now, who="olena") and None]
@@ -1038,5 +1076,5 @@ def test_a_door_has_its_own_keys_also_long_ones(r):
     assert accepting.accept_flat(r, fields, origin="celery", key="other") == first
     assert len(first.key) <= 200
     accepting.accept_flat(r, {"order_id": "1", "note": "n"}, origin="celery", key="k")
-    asked = Asked(SHOP, "1", digest="x", origin="http:a", note="n", key="http:a:k")
-    assert updates.accept(r.ledger, asked, r.ledger.now()).seq == 3
+    asked = Asked(SHOP, "1", "x", "http:a", {"note": "n"}, key="http:a:k")
+    assert enqueueing.accept(r.ledger, asked, r.ledger.now()).seq == 3

@@ -20,7 +20,8 @@ from clients.limits import Turn
 from ledger import connections, orders
 from ledger.connections import Poll
 from ledger.database import LedgerUnavailable
-from ledger.orders import Outcome
+from ledger.orders import Arrived, Outcome
+from ledger.tables import INTAKE, ORDERS
 from ledger.tides import Bounds
 from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
@@ -311,7 +312,7 @@ def test_what_is_no_order_is_kept_aside_and_stops_nothing(r):
     polled, rung = poll(r)
     assert (polled.aside, len(rung), known(r)) == (12, 1, {"1"})
     with r.ledger.read() as db:
-        kept = db.execute(select(orders.INTAKE.c.raw)).scalars().all()
+        kept = db.execute(select(INTAKE.c.raw)).scalars().all()
     assert sorted(kept) == sorted(json.dumps(s, separators=(",", ":")) for s in scraps)
 
 
@@ -404,7 +405,7 @@ def test_keys_are_not_trusted_before_the_ledger_was_compared_with_redis(make, st
     r.ledger.watch(memory, Bounds(("okliving",)))
     shop(r).answer = paged(20, "no paging")
     poll(r)
-    r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
+    r.ledger.write(lambda db: db.execute(ORDERS.delete()))
     memory.heights = lambda _: None
     polled, rung = poll(r)
     assert (polled.known, polled.stored, len(rung)) == (0, 20, 20)
@@ -439,26 +440,37 @@ def test_change_is_taken_after_a_stamp_of_the_future(r):
     assert poll(r, later + timedelta(minutes=2))[1] == []
 
 
-def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r, monkeypatch):
+def test_order_that_cannot_be_mapped_fails_no_poll_and_counts_as_changed(r, monkeypatch):
     shop(r).answer = paged(5, "no paging")
     poll(r)
     for row in orders.listing(r.ledger, NOW):
         claim = orders.claim(r.ledger, row.pk, NOW, 60, "task")
         orders.record(r.ledger, claim, Outcome("created", target_id=row.order_id), None, NOW)
-    changed = [order(n, note="x" if n != 3 else "breaks") for n in range(5)]
-    shop(r).answer = lambda _: {"orders": changed}
-    differs = storing._differs
+    shop(r).answer = lambda _: {"orders": [order(n, status=f"of {n}") for n in range(5)]}
+    composed = type(r.profiles["okliving"].target).compose
 
-    def breaks(r, source, target, texts):
-        if "breaks" in texts[1]:
+    def breaks(self, read, prefix):
+        if read.order is not None and read.order.status == "of 3":
             raise RecursionError
-        return differs(r, source, target, texts)
+        return composed(self, read, prefix)
 
-    monkeypatch.setattr(storing, "_differs", breaks)
+    monkeypatch.setattr(type(r.profiles["okliving"].target), "compose", breaks)
     poll(r)
-    assert {row.order_id for row in orders.listing(r.ledger, NOW) if row.changed} == set("0124")
+    found = orders.listing(r.ledger, NOW)
+    assert {row.order_id for row in found if row.changed} == {"3"}
+    assert all('"of ' in orders.source(r.ledger, row.pk) for row in found)
+
+
+def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r):
+    """Its external id is another source's order in the same target."""
+    taken = Arrived("x3", "okl-3", "{}", "f" * 32, NOW)
+    orders.store(r.ledger, "another shop", "onebox", [taken], NOW, str)
+    shop(r).answer = paged(5, "no paging")
+    _, rung = poll(r)
+    assert len(rung) == 4
+    assert {row.order_id for row in orders.listing(r.ledger, NOW)} == {*"0124", "x3"}
     with r.ledger.read() as db:
-        (kept,) = db.execute(select(orders.INTAKE.c.raw)).scalars()
+        (kept,) = db.execute(select(INTAKE.c.raw)).scalars()
     assert json.loads(kept)["id"] == "3"
 
 
@@ -692,7 +704,7 @@ def test_backfill_reads_whole_shop_days_trusts_no_key_and_moves_no_cursor(r, sto
     shop(r).answer = lambda _: {"orders": [order(1, NOW - timedelta(days=27))]}
     poll(r)
     before, days = watermark(r), []
-    r.ledger.write(lambda db: db.execute(orders.ORDERS.delete()))
+    r.ledger.write(lambda db: db.execute(ORDERS.delete()))
     total = backfilling.backfill(
         r,
         "okliving",

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from ledger import connections, orders, tallies, waking
+from ledger import connections, leases, orders, tallies, waking
 from ledger.orders import Arrived, Outcome
+from mapping.digest import body_hash
 
 BOX, SHOP = "onebox", "okliving"
 
@@ -34,7 +35,7 @@ def upkeep(r, monkeypatch, clock):
 def waiting(r, count, now):
     """So many orders that wait for an hour since a call failed."""
     arrived = [Arrived(str(n), f"okl-{n}", "{}", "a" * 32, now) for n in range(count)]
-    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, lambda *_: True)
+    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, body_hash)
     outcome = Outcome("waiting", "crm_unavailable", next_try_at=now + timedelta(hours=1))
     for pk in pks:
         orders.record(r.ledger, orders.claim(r.ledger, pk, now, 70), outcome, None, now)
@@ -58,10 +59,10 @@ def test_the_pulse_wakes_what_a_dead_worker_left_asleep(r, clock, upkeep):
 
 def test_a_sweep_rings_for_what_it_wakes_and_the_next_one_goes_on(r, clock, upkeep, monkeypatch):
     monkeypatch.setattr(upkeep, "MOST_CHUNKS", 1)
-    pks = waiting(r, waking.CHUNK + 1, clock.now)
+    pks = waiting(r, leases.CHUNK + 1, clock.now)
     open_and_die(r, clock.now)
     upkeep.sweep(grace=0.0)
-    assert len(upkeep.rung) == waking.CHUNK
+    assert len(upkeep.rung) == leases.CHUNK
     upkeep.sweep(grace=0.0)
     assert set(upkeep.rung) == set(pks)
     upkeep.sweep(grace=0.0)

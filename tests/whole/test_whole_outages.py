@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import update
 from whole.system import System
 
-from ledger import connections, orders
+from ledger import connections
+from ledger.tables import ORDERS
 from simulator.crm import Crm
 from simulator.faults import Fault
 from simulator.samples import reference_order
@@ -59,7 +60,7 @@ def test_refused_connections_and_back_though_every_order_waits_for_long(tmp_path
         assert set(system.outcomes()) == {"failed"}
         system.wait_until(lambda: system.valkey.client.llen("create") == 0)
         later = datetime.now(UTC) + timedelta(minutes=10)
-        waits = update(orders.ORDERS).values(state="waiting", next_try_at=later)
+        waits = update(ORDERS).values(state="waiting", next_try_at=later)
         system.ledger.write(lambda db: db.execute(waits))
         system.crm_server.up()
         back = time.monotonic()

@@ -12,6 +12,7 @@ from whole.system import System
 
 import settings
 from ledger import connections, orders
+from ledger.tables import INTAKE
 from simulator.faults import Fault
 from simulator.remote import Answer
 from simulator.samples import many, reference_order, shop_time
@@ -112,7 +113,7 @@ def test_bad_input_never_stops_a_page(tmp_path, database_url):
         assert set(held) == {order["id"] for order in parts["held"]}
         assert all(held.values())
         with system.ledger.read() as db:
-            aside = db.execute(select(orders.INTAKE.c.raw)).scalars().all()
+            aside = db.execute(select(INTAKE.c.raw)).scalars().all()
         assert sorted(map(str, map(json.loads, aside))) == sorted(map(str, parts["no_orders"]))
 
 

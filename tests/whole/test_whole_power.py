@@ -17,8 +17,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 from whole.system import System
 
-from ledger.models import Base
-from ledger.tides import IDENTITY, SHOP_SKEW
+from ledger.tables import IDENTITY, METADATA
+from ledger.tides import SHOP_SKEW
 from simulator.faults import Fault
 from simulator.samples import many
 
@@ -56,7 +56,7 @@ class RowsCopy:
 
     def __init__(self, url, *, breaks=True):
         self.url, self.breaks = url, breaks
-        self.tables = Base.metadata.sorted_tables
+        self.tables = METADATA.sorted_tables
         with self._connection() as db:
             db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             self.rows = {table: db.execute(select(table)).mappings().all() for table in self.tables}

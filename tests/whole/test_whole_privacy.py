@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 from whole.system import System
 
-from ledger import orders
+from ledger.tables import ATTEMPTS, INTAKE, ORDERS
 from simulator.crm import Crm
 from simulator.faults import Fault, everything
 from simulator.samples import reference_order
@@ -139,9 +139,9 @@ def test_purge_blanks_what_was_finished_long_ago(tmp_path, database_url):
         system.wait_until(lambda: system.shop.in_flight == 0)
         two_days = datetime.now(UTC) - timedelta(days=2)
         changes = [
-            orders.ORDERS.update().values(state_at=two_days),
-            orders.INTAKE.update().values(received_at=two_days),
-            orders.ATTEMPTS.update().values(excerpt="Одарка"),
+            ORDERS.update().values(state_at=two_days),
+            INTAKE.update().values(received_at=two_days),
+            ATTEMPTS.update().values(excerpt="Одарка"),
         ]
         system.ledger.write(lambda db: [db.execute(change) for change in changes] and None)
         system.send("upkeep.purge", "upkeep")
@@ -162,5 +162,5 @@ def contents(system):
     with system.ledger.read() as db:
         return [
             db.execute(select(column)).scalars().all()
-            for column in (orders.ORDERS.c.source, orders.ATTEMPTS.c.excerpt, orders.INTAKE.c.raw)
+            for column in (ORDERS.c.source, ATTEMPTS.c.excerpt, INTAKE.c.raw)
         ]

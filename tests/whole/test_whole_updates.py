@@ -138,7 +138,7 @@ def maybe_doubled(system):
     """The notes that the ledger says may be there twice."""
     rows = updates.listing(system.ledger, limit=10_000)
     return {
-        (row.order_id, row.note)
+        (row.order_id, row.values["note"])
         for row in rows
         for fate in row.fates or []
         if fate.get("code") == "update_note_maybe_doubled"

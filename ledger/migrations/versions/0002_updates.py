@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from ledger.models import UtcDateTime
+from ledger.columns import UtcDateTime
 
 revision = "0002"
 down_revision = "0001"

@@ -8,21 +8,21 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from ledger.models import (
-    HAS_OLD_NOTE,
-    IS_IN_SHADOW,
-    IS_OPEN,
-    IS_OPEN_QUEUE,
-    IS_PURGEABLE,
-    IS_UNDONE,
-    IS_WATCHED,
-    UtcDateTime,
-)
+from ledger.columns import UtcDateTime
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+
+# As ledger/tables said at this revision.
+IS_OPEN = "state IN ('received', 'waiting')"
+IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
+IS_IN_SHADOW = "state = 'waiting' AND reason = 'shadow'"
+IS_WATCHED = "check_at IS NOT NULL"
+IS_UNDONE = "done_at IS NULL"
+IS_OPEN_QUEUE = "open"
+HAS_OLD_NOTE = "state NOT IN ('queued', 'parked') AND note IS NOT NULL"
 
 
 def _columns() -> dict[str, list[sa.Column[Any]]]:

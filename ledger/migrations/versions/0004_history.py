@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from ledger.models import Key, UtcDateTime
+from ledger.columns import Key, UtcDateTime
 
 revision = "0004"
 down_revision = "0003"

@@ -29,8 +29,7 @@ from whole.chaos.plan import CLOCK, FIRST_ID, LENGTH, POISON, REFUSED
 from whole.system import ROOT, Postgres, System, free_port, wait_until
 
 from ledger.database import LedgerUnavailable
-from ledger.orders import ORDERS
-from ledger.updates import UPDATES
+from ledger.tables import ORDERS, UPDATES
 from simulator.crm import Crm
 from simulator.faults import Fault, everything, turned_away
 from simulator.samples import reference_order, shop_time

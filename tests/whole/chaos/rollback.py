@@ -11,12 +11,12 @@ import psycopg
 from sqlalchemy import BigInteger, Integer
 from sqlalchemy.engine import make_url
 
-from ledger.models import Base
+from ledger.tables import METADATA
 
-TABLES = [table.name for table in Base.metadata.sorted_tables]
+TABLES = [table.name for table in METADATA.sorted_tables]
 COUNTED = [
     table.name
-    for table in Base.metadata.sorted_tables
+    for table in METADATA.sorted_tables
     if "id" in table.c and isinstance(table.c.id.type, Integer | BigInteger)
 ]
 OTHERS = "datname = current_database() AND pid <> pg_backend_pid()"

@@ -15,14 +15,10 @@ from itertools import groupby
 from sqlalchemy import func, select, update
 from whole.chaos.play import patiently
 
-from ledger.models import Base, Identity
-from ledger.orders import ORDERS
-from ledger.updates import QUEUES, UPDATES
+from ledger.tables import IDENTITY, METADATA, ORDERS, QUEUES, UPDATES
 
-ATTEMPTS = Base.metadata.tables["attempts"]
-CALLS = Base.metadata.tables["update_attempts"]
-HOOKS = Base.metadata.tables["hook_calls"]
-IDENTITY = Identity.__table__
+ATTEMPTS = METADATA.tables["attempts"]
+HOOKS = METADATA.tables["hook_calls"]
 
 # Seconds from the end of the faults until everything must be as it should.
 SETTLED_WITHIN = 60.0
@@ -170,7 +166,7 @@ class Verdict:
         """What was said became updates, in order, once, and all of them ended well."""
         for order_id, said in self.world.said.items():
             made = [
-                (row.tracking_number, row.order_action, row.delivery_action)
+                tuple(asked(row, part) for part in ("tracking_number", "order", "delivery"))
                 for row in self._of_box(order_id)
             ]
             if made != said:
@@ -202,7 +198,7 @@ class Verdict:
             yield order_id, "was updated in the shop, and the ledger knows of no update"
 
     def _of_notes(self, order_id, sent):
-        wanted = [row.note for row in sent if row.note]
+        wanted = [asked(row, "note") for row in sent if asked(row, "note")]
         notes = self.world.shop.notes.get(order_id, [])
         if order_id in self.world.again:
             if set(notes) != set(wanted):
@@ -210,13 +206,13 @@ class Verdict:
             return
         if [note for note, _ in groupby(notes)] != wanted:
             yield f"OVERTAKEN: notes {notes} instead of {wanted}"
-        doubted = {row.note for row in sent if _maybe_doubled(row)}
+        doubted = {asked(row, "note") for row in sent if _maybe_doubled(row)}
         doubled = {note for note, times in Counter(notes).items() if times > 1} - doubted
         if doubled:
             yield f"DOUBLED: notes {sorted(doubled)}, and none is marked"
 
     def _of_states(self, order_id, sent, effects):
-        numbers = [row.tracking_number for row in sent if row.tracking_number]
+        numbers = [n for row in sent if (n := asked(row, "tracking_number"))]
         shipping = self.world.shop.orders[order_id]["shipping"]
         if numbers and shipping["tracking_number"] != numbers[-1]:
             yield f"SWALLOWED: its number is {shipping['tracking_number']}, not {numbers[-1]}"
@@ -224,9 +220,9 @@ class Verdict:
             return
         for part in ("order", "delivery"):
             wanted = [
-                getattr(row, f"{part}_action")
+                asked(row, part)
                 for row in sent
-                if getattr(row, f"{part}_action") and not _needed_no_call(row, part)
+                if asked(row, part) and not _needed_no_call(row, part)
             ]
             seen = [
                 effect["statuses"][part]
@@ -272,7 +268,7 @@ class Verdict:
             yield f"queue    {queue._asdict()}"
         for sent in self.updates.get(order_id, ()):
             yield f"update   { ({name: v for name, v in sent._asdict().items() if v}) }"
-            for call in self._all(select(CALLS).where(CALLS.c.update_id == sent.id)):
+            for call in self._all(select(ATTEMPTS).where(ATTEMPTS.c.update_id == sent.id)):
                 yield f"  call   {call.started_at} {call.parts} {call.outcome} {call.excerpt[:200]}"
         for effect in list(self.world.shop.updates):
             if effect["id"] == order_id:
@@ -282,6 +278,11 @@ class Verdict:
             if order_id in str(entry.body):
                 yield f"crm call {entry.time} {entry.path} {entry.status} {entry.fault}"
         yield from [line for line in logs if order_id in line][-LOGGED:]
+
+
+def asked(row, part):
+    """What an update asks for; None where it does not."""
+    return row.parts.get(part, {}).get("value")
 
 
 def _maybe_doubled(row):

@@ -1,24 +1,20 @@
-"""What the ledger knows of a connection: how far its shop was read, and whether its gate is open.
+"""Whether calls to a connection may go out: one gate for its writes, one for its reads.
 
-The cursor rows serve tasks/orders.fetch, the gate rows tasks/gate.py. In and out: aware UTC times.
-Raises `LedgerUnavailable` when the database cannot be reached.
+In and out: aware UTC times. Raises `LedgerUnavailable` when the database cannot be reached. Called, by its
+package, by tasks/gate, tasks/upkeep and gateway.
 """
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, func, or_, select, update
+from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.database import Ledger
-from ledger.models import Cursor, Gate
-
-CURSORS = cast("Table", Cursor.__table__)
-GATES = cast("Table", Gate.__table__)
+from ledger.tables import GATES
 
 # Before the name of who met what looked like the connection's fault, among those that failed in a row.
 SUSPECT = "!"
@@ -26,30 +22,6 @@ SUSPECT = "!"
 CLEARED_FOR = timedelta(hours=1)
 # What a gate guards: the calls that change something there, or those that only read.
 Direction = Literal["write", "read"]
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """The right to read one shop, where the last reading ended (None: never read), when the first one was
-    attempted, and whether the last one failed.
-    """
-
-    connection: str
-    token: str
-    watermark: datetime | None
-    start_at: datetime
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CursorRow:
-    """How the reading of one shop stands."""
-
-    connection: str
-    watermark: datetime | None
-    polled_at: datetime | None
-    failed_at: datetime | None
-    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,102 +45,6 @@ class GateRow:
         return sum(name.startswith(SUSPECT) for name in self.failed.split())
 
 
-def _ensure(db: Connection, table: Table, connection: str, **values: Any) -> None:
-    new = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(table)
-    db.execute(new.values(connection=connection, **values).on_conflict_do_nothing())
-
-
-# --- the cursor -------------------------------------------------------------------------------------
-
-
-def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> Poll | None:
-    """Take the shop for `lease` seconds, or None when a poll of it is running, whoever started it."""
-    token = secrets.token_hex(8)
-
-    def unit(db: Connection) -> Poll | None:
-        _ensure(db, CURSORS, connection, error="")
-        row = db.execute(
-            update(CURSORS)
-            .where(
-                CURSORS.c.connection == connection,
-                or_(CURSORS.c.lease_until.is_(None), CURSORS.c.lease_until < now),
-            )
-            .values(
-                start_at=func.coalesce(CURSORS.c.start_at, now),
-                lease_until=now + timedelta(seconds=lease),
-                lease_token=token,
-            )
-            .returning(CURSORS.c.watermark, CURSORS.c.start_at, CURSORS.c.error)
-        ).first()
-        if row is None:
-            return None
-        return Poll(connection, token, row.watermark, row.start_at, bool(row.error))
-
-    return ledger.write(unit)
-
-
-def keep_poll(ledger: Ledger, poll: Poll, now: datetime, lease: float) -> bool:
-    """Prolong the lease by another `lease` seconds; False when it was lost."""
-    return _update_held(ledger, poll, lease_until=now + timedelta(seconds=lease))
-
-
-def move_cursor(ledger: Ledger, poll: Poll, watermark: datetime) -> bool:
-    """Move the cursor in the middle of a poll, as far as was read for certain; False when the lease was
-    lost.
-    """
-    return _update_held(ledger, poll, watermark=watermark)
-
-
-def end_poll(
-    ledger: Ledger, poll: Poll, now: datetime, watermark: datetime | None, *, whole: bool = True
-) -> bool:
-    """Move the cursor and give the shop back; False when the lease was lost: then nothing moves. `whole`
-    unless only past days were read: a poll that reads all that is new since the cursor has caught up with
-    a ledger that went back.
-    """
-    caught_up = {"behind": False} if whole else {}
-    return _update_held(
-        ledger,
-        poll,
-        watermark=watermark,
-        polled_at=now,
-        failed_at=None,
-        error="",
-        lease_until=None,
-        lease_token=None,
-        **caught_up,
-    )
-
-
-def fail_poll(ledger: Ledger, poll: Poll, now: datetime, error: str) -> None:
-    """Give the shop back with what went wrong; the cursor stays where it was."""
-    _update_held(ledger, poll, failed_at=now, error=error, lease_until=None, lease_token=None)
-
-
-def _update_held(ledger: Ledger, poll: Poll, **values: Any) -> bool:
-    statement = (
-        update(CURSORS)
-        .where(CURSORS.c.connection == poll.connection, CURSORS.c.lease_token == poll.token)
-        .values(**values)
-    )
-    return ledger.write(lambda db: bool(db.execute(statement).rowcount))
-
-
-def cursors(ledger: Ledger) -> list[CursorRow]:
-    query = select(
-        CURSORS.c.connection,
-        CURSORS.c.watermark,
-        CURSORS.c.polled_at,
-        CURSORS.c.failed_at,
-        CURSORS.c.error,
-    ).order_by(CURSORS.c.connection)
-    with ledger.read() as db:
-        return [CursorRow(*row) for row in db.execute(query)]
-
-
-# --- the gate ---------------------------------------------------------------------------------------
-
-
 def _this(connection: str, direction: Direction) -> tuple[Any, Any]:
     return GATES.c.connection == connection, GATES.c.direction == direction
 
@@ -187,20 +63,20 @@ _GATE = (
 )
 
 
-def _gate_row(found: Any) -> GateRow:
+def _row(found: Any) -> GateRow:
     return GateRow(*found)
 
 
 def gate(ledger: Ledger, connection: str, direction: Direction = "write") -> GateRow:
     with ledger.read() as db:
         row = db.execute(select(*_GATE).where(*_this(connection, direction))).first()
-    return GateRow(connection, direction) if row is None else _gate_row(row)
+    return GateRow(connection, direction) if row is None else _row(row)
 
 
 def gates(ledger: Ledger) -> list[GateRow]:
     with ledger.read() as db:
         return [
-            _gate_row(row)
+            _row(row)
             for row in db.execute(select(*_GATE).order_by(GATES.c.connection, GATES.c.direction))
         ]
 
@@ -328,14 +204,14 @@ def ask_to_wait(
 
 def _locked(db: Connection, connection: str, direction: Direction) -> GateRow:
     """A gate, which stays as it is until this transaction ends."""
-    _ensure(db, GATES, connection, direction=direction)
+    _ensure(db, connection, direction)
     query = select(*_GATE).where(*_this(connection, direction)).with_for_update()
-    return _gate_row(db.execute(query).one())
+    return _row(db.execute(query).one())
 
 
 def _set(db: Connection, connection: str, direction: Direction, **values: Any) -> GateRow:
     statement = update(GATES).where(*_this(connection, direction)).values(**values)
-    return _gate_row(db.execute(statement.returning(*_GATE)).one())
+    return _row(db.execute(statement.returning(*_GATE)).one())
 
 
 def close(
@@ -350,7 +226,7 @@ def close(
     """Close the gate for a fault of the connection; a person's closing is never weakened."""
 
     def unit(db: Connection) -> GateRow:
-        _ensure(db, GATES, connection, direction=direction)
+        _ensure(db, connection, direction)
         return _close(db, connection, by, now, probe_after, reason, direction)
 
     return ledger.write(unit)
@@ -378,7 +254,7 @@ def _close(
             probe_at=now + timedelta(seconds=probe_after),
         )
     )
-    return _gate_row(db.execute(select(*_GATE).where(*_this(connection, direction))).one())
+    return _row(db.execute(select(*_GATE).where(*_this(connection, direction))).one())
 
 
 def open_gate(
@@ -414,3 +290,9 @@ def open_gate(
         return row.closed_by is not None
 
     return ledger.write(unit)
+
+
+def _ensure(db: Connection, connection: str, direction: Direction) -> None:
+    new = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(GATES)
+    values = {"connection": connection, "direction": direction}
+    db.execute(new.values(values).on_conflict_do_nothing())

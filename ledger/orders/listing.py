@@ -1,0 +1,117 @@
+"""What people and machines look at: orders as rows, one order's source, the ledger at a glance.
+
+In: an open ledger, aware UTC times. Out: frozen rows. Raises `LedgerUnavailable`. Called, by its package,
+by gateway, cli, run and tasks.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import and_, select
+
+from ledger import tallies
+from ledger.database import Ledger
+from ledger.orders.rows import Overview, Row
+from ledger.orders.waiting import oldest_due_at
+from ledger.tables import ORDERS
+
+# That the target has another body than the one wanted. Where neither is known, as of an order created
+# before hashes were kept, nothing says that it has.
+CHANGED = and_(
+    ORDERS.c.state == "created", ORDERS.c.wanted_hash.is_distinct_from(ORDERS.c.sent_hash)
+)
+_ROW = select(ORDERS, CHANGED.label("changed"))
+
+
+def listing(
+    ledger: Ledger,
+    now: datetime,
+    *,
+    state: str | None = None,
+    order_id: str | None = None,
+    connection: str | None = None,
+    limit: int | None = None,
+) -> list[Row]:
+    """Orders, the newest first."""
+    query = _ROW.order_by(ORDERS.c.id.desc())
+    if state is not None:
+        query = query.where(ORDERS.c.state == state)
+    if order_id is not None:
+        query = query.where(ORDERS.c.order_id == order_id)
+    if connection is not None:
+        query = query.where(ORDERS.c.connection == connection)
+    if limit is not None:
+        query = query.limit(limit)
+    with ledger.read() as db:
+        return [_row(found, now) for found in db.execute(query)]
+
+
+def source(ledger: Ledger, pk: int) -> str:
+    """The shop's JSON of one order, as text; empty when it was purged."""
+    with ledger.read() as db:
+        return str(db.execute(select(ORDERS.c.source).where(ORDERS.c.id == pk)).scalar_one())
+
+
+def snapshot(ledger: Ledger, connection: str, order_id: str) -> tuple[str, datetime | None] | None:
+    """The shop's JSON of one order as last read, and the shop's time of it; None: the ledger has none."""
+    query = select(ORDERS.c.source, ORDERS.c.shop_updated_at).where(
+        ORDERS.c.connection == connection, ORDERS.c.order_id == order_id, ORDERS.c.source != ""
+    )
+    with ledger.read() as db:
+        row = db.execute(query).first()
+    return None if row is None else (row.source, row.shop_updated_at)
+
+
+def by_process(ledger: Ledger, target: str, target_id: str, connection: str) -> str | None:
+    """The id of the order of this connection that this process of the target is, or None."""
+    query = select(ORDERS.c.order_id).where(
+        ORDERS.c.target == target,
+        ORDERS.c.target_id == target_id,
+        ORDERS.c.connection == connection,
+    )
+    with ledger.read() as db:
+        return cast("str | None", db.execute(query).scalars().first())
+
+
+def is_in(ledger: Ledger, target: str, connection: str, order_id: str) -> bool:
+    """Whether this order of this connection belongs to this target."""
+    query = select(ORDERS.c.id).where(
+        ORDERS.c.connection == connection,
+        ORDERS.c.order_id == order_id,
+        ORDERS.c.target == target,
+    )
+    with ledger.read() as db:
+        return db.execute(query).first() is not None
+
+
+def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:
+    """Counts by state, the newest orders and the oldest due one; the live screen asks each second."""
+    counted = tallies.counts(ledger, tallies.ORDERS, now)
+    newest = _ROW.order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
+    with ledger.read() as db:
+        rows = [_row(found, now) for found in db.execute(newest)]
+        oldest = oldest_due_at(db, now)
+    return Overview(counted.rows, counted.at, rows, oldest)
+
+
+def _row(found: Any, now: datetime) -> Row:
+    return Row(
+        pk=found.id,
+        connection=found.connection,
+        order_id=found.order_id,
+        external_id=found.external_id,
+        state=found.state,
+        reason=found.reason,
+        problems=found.problems or [],
+        target=found.target,
+        target_id=found.target_id,
+        changed=found.changed,
+        tries=found.tries,
+        received_at=found.received_at,
+        state_at=found.state_at,
+        next_try_at=found.next_try_at,
+        uncertain_since=found.uncertain_since,
+        being_worked_on=found.lease_until is not None and found.lease_until >= now,
+    )

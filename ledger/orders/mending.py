@@ -1,0 +1,99 @@
+"""What a person decides about one order: try again, accept its doubts, never send it.
+
+In: its key, an aware UTC time, and who decides, for the history. Raises `NotPossible` with a plain sentence,
+and `LedgerUnavailable`. Called, by its package, by desk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, select, update
+
+from ledger import history
+from ledger.database import Ledger
+from ledger.orders.rows import NO_LOOKUP, NO_TROUBLE, NotPossible
+from ledger.tables import ORDERS
+
+
+def retry(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
+    """A person asks for a try now: held and ignored orders go back to work, waiting ones become due.
+
+    An uncertain order keeps its wait: it is looked up now, and not sent before its time. Raises
+    NotPossible for a created one.
+    """
+    allowed = ("received", "waiting", "held", "ignored")
+    act = _Act("order_retried", who, "waiting", "released")
+    _mend(ledger, pk, now, act, allowed, **asdict(NO_TROUBLE))
+
+
+def release(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
+    """A person accepts the doubts for which an order is held; what is missing stays missing, and holds it
+    again. One that is held because nobody can say whether its target has it counts as not there, by that
+    person's word. Raises NotPossible for any other state.
+    """
+    act = _Act("order_released", who, "waiting", "released")
+    is_unknown = ORDERS.c.reason == NO_LOOKUP
+    accepted = {
+        "accepted_hash": case((is_unknown, ORDERS.c.accepted_hash), else_=ORDERS.c.content_hash),
+        "uncertain_since": case((is_unknown, None), else_=ORDERS.c.uncertain_since),
+        "sent_hash": case((is_unknown, None), else_=ORDERS.c.sent_hash),
+    }
+    _mend(ledger, pk, now, act, ("held",), **accepted, **asdict(NO_TROUBLE))
+
+
+def ignore(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
+    """A person decides that an order shall not be sent. Raises NotPossible when it is created or is
+    being sent at this moment.
+    """
+    act = _Act("order_ignored", who, "ignored", "ignored")
+    _mend(ledger, pk, now, act, ("received", "waiting", "held"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """What a person does to an order, and the state and reason that it has then."""
+
+    what: history.What
+    who: str
+    state: str
+    reason: str
+
+
+def _mend(
+    ledger: Ledger, pk: int, now: datetime, act: _Act, allowed: tuple[str, ...], **more: Any
+) -> None:
+    def unit(db: Connection) -> None:
+        # Locked, so that the history tells what this act has changed.
+        found = db.execute(_MENDED, {"of_pk": pk}).one()
+        if found.lease_until is not None and found.lease_until >= now:
+            raise NotPossible(f"Order {found.order_id} is being worked on; try again in a minute.")
+        if found.state not in allowed:
+            raise NotPossible(f"Order {found.order_id} is {found.state}.")
+        after = {"state": act.state, "reason": act.reason}
+        db.execute(
+            update(ORDERS)
+            .where(ORDERS.c.id == pk)
+            .values(**after, shadow=False, state_at=now, next_try_at=now, **more)
+        )
+        before = {"state": found.state, "reason": found.reason}
+        of = (found.connection, found.order_id)
+        done = history.Act(now, act.who, act.what, "order", *of, before=before, after=after)
+        history.write_in(db, done)
+
+    ledger.write(unit)
+
+
+_MENDED = (
+    select(
+        ORDERS.c.connection,
+        ORDERS.c.order_id,
+        ORDERS.c.state,
+        ORDERS.c.reason,
+        ORDERS.c.lease_until,
+    )
+    .where(ORDERS.c.id == bindparam("of_pk"))
+    .with_for_update()
+)

@@ -1,0 +1,142 @@
+"""The rows that orders are handed out as, and what a worker says of one.
+
+Plain values, aware UTC times. Used by all of ledger/orders and, by its package, by tasks, gateway and cli.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ledger import tallies
+
+OPEN = ("received", "waiting")
+STATES = tallies.ORDERS.states
+# The hash of a body of which nobody knows what it was; it is like no other.
+UNKNOWN = ""
+
+
+# Why an order is held that may be in a target which cannot be asked.
+NO_LOOKUP = "uncertain_no_lookup"
+
+
+class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The order is not in a state in which this may be done; the message says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One order as it came from a shop. `latest` is the last moment that its stamp may mean: later than
+    `shop_updated_at` in the hour that the shop's clocks repeat.
+    """
+
+    order_id: str
+    external_id: str
+    source: str
+    content_hash: str
+    shop_updated_at: datetime | None
+    latest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What an order has met that may be its own fault. `blamed_at`: when it last met what looks like the
+    connection's; `strikes`: how often others went through all the same. `sends`: its calls that got no
+    answer, since `troubled_since`.
+    """
+
+    blamed_at: datetime | None = None
+    strikes: int = 0
+    sends: int = 0
+    troubled_since: datetime | None = None
+
+
+NO_TROUBLE = Trouble()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one order until `lease_until`, held by `token`. `sent_hash` is of what may have
+    arrived of this order: of what a call of unknown fate carried, else of what this claim sends.
+    """
+
+    pk: int
+    token: str
+    lease_until: datetime
+    connection: str
+    target: str
+    order_id: str
+    external_id: str
+    source: str
+    content_hash: str
+    accepted: bool
+    tries: int
+    uncertain_since: datetime | None
+    lookups: int
+    sent_hash: str | None = None
+    trouble: Trouble = NO_TROUBLE
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where an order stands after a try. `counts` is whether the try is one in its back-off; `wanted_hash`
+    is of the body as mapped for it, `sent_hash` of what the target has, where it took the order; `shadow`
+    that it waits because nothing is written.
+    """
+
+    state: str
+    reason: str = ""
+    problems: list[dict[str, Any]] | None = None
+    target_id: str | None = None
+    next_try_at: datetime | None = None
+    uncertain_since: datetime | None = None
+    lookups: int = 0
+    counts: bool = True
+    wanted_hash: str | None = None
+    sent_hash: str | None = None
+    shadow: bool = False
+    trouble: Trouble = NO_TROUBLE
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An order to ring for; without a target the one that its connection has today is meant."""
+
+    pk: int
+    connection: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An order as people and machines are shown it."""
+
+    pk: int
+    connection: str
+    order_id: str
+    external_id: str
+    state: str
+    reason: str
+    problems: list[dict[str, Any]]
+    target: str
+    target_id: str | None
+    changed: bool
+    tries: int
+    received_at: datetime
+    state_at: datetime
+    next_try_at: datetime
+    uncertain_since: datetime | None
+    being_worked_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The ledger at a glance: orders by state as of `counted_at`, the newest ones, age of the oldest that
+    is due.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    counted_at: datetime | None = None
+    latest: list[Row] = field(default_factory=list)
+    oldest_due_at: datetime | None = None

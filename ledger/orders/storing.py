@@ -1,0 +1,210 @@
+"""A page of orders comes in: what is new is inserted, what changed is taken over, what is no order is kept.
+
+In: orders as read, and what maps one to the hash of the body that its target should have. Out: the keys of
+those to ring for. What is known is looked up in a read and mapping is done after it, before the transaction:
+a page of known orders holds up no writer, and nobody waits for a mapping. Raises `LedgerUnavailable`.
+Called, by its package, by tasks/storing. Source: design, "A task's life".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger import tides
+from ledger.database import Ledger
+from ledger.orders.rows import OPEN, UNKNOWN, Arrived
+from ledger.tables import INTAKE, ORDERS
+
+
+def store(
+    ledger: Ledger,
+    connection: str,
+    target: str,
+    orders: Sequence[Arrived],
+    now: datetime,
+    wanted: Callable[[str], str | None],
+) -> list[int]:
+    """Insert new orders and take over changed ones; return the keys of those to ring for. `wanted` gives the
+    hash of the body that a source's text maps to, None where it cannot be mapped.
+
+    A changed order that is not yet created is mapped anew, also when it was held; one already created is
+    changed to its target while the hash differs from that of what was sent. An older copy never replaces a
+    newer one.
+    """
+    fresh, before = _look(ledger, connection, orders)
+    if not fresh:
+        return []
+    hashes = {
+        o.order_id: (wanted(o.source), _kept_hash(before.get(o.order_id), wanted)) for o in fresh
+    }
+
+    def unit(db: Connection) -> list[int]:
+        doubts = tides.doubts(db)
+        values = [
+            {
+                "connection": connection,
+                "order_id": o.order_id,
+                "target": target,
+                "external_id": o.external_id,
+                "source": o.source,
+                "content_hash": o.content_hash,
+                "shop_updated_at": o.shop_updated_at,
+                "received_at": now,
+                "state": "received",
+                "state_at": now,
+                "next_try_at": now,
+                "wanted_hash": hashes[o.order_id][0],
+                "sent_hash": hashes[o.order_id][1],
+                **({} if doubts is None else doubts.doubt(o.shop_updated_at, ledger.longest_call)),
+            }
+            for o in fresh
+        ]
+        stored = db.execute(_UPSERT[db.dialect.name], values)
+        return [row.id for row in stored if row.state in OPEN]
+
+    return ledger.write(unit)
+
+
+def _kept_hash(row: Any, wanted: Callable[[str], str | None]) -> str | None:
+    """The hash of an order as it is kept, where the ledger does not have it: mapped now, from what is kept.
+    None for one that is new.
+    """
+    if row is None:
+        return None
+    if row.wanted_hash is not None:
+        return str(row.wanted_hash)
+    return (wanted(row.source) if row.source else None) or UNKNOWN
+
+
+def _look(
+    ledger: Ledger, connection: str, orders: Sequence[Arrived]
+) -> tuple[list[Arrived], dict[str, Any]]:
+    """Those of the orders that are new or other than the ledger has them, and how it has them."""
+    newest = {o.order_id: o for o in sorted(orders, key=_age)}
+    if not newest:
+        return [], {}
+    with ledger.read() as db:
+        of = {"of_connection": connection, "of_orders": list(newest)}
+        kept = {row.order_id: row.content_hash for row in db.execute(_KEPT, of)}
+    fresh = [o for o in newest.values() if kept.get(o.order_id) != o.content_hash]
+    changed = [o.order_id for o in fresh if o.order_id in kept]
+    if not changed:
+        return fresh, {}
+    with ledger.read() as db:
+        of = {"of_connection": connection, "of_orders": changed}
+        before = {row.order_id: row for row in db.execute(_BEFORE, of)}
+    fresh = [
+        _dated(o, before[o.order_id].shop_updated_at) if o.order_id in before else o for o in fresh
+    ]
+    return fresh, before
+
+
+def _dated(arrived: Arrived, before: datetime | None) -> Arrived:
+    """The order with the later of the two moments that its stamp may mean, where only that one makes it as
+    new as what is kept. It was read later, so where the stamps leave it open, it is the newer.
+    """
+    stamp, latest = arrived.shop_updated_at, arrived.latest
+    if before is None or stamp is None or latest is None or not stamp < before <= latest:
+        return arrived
+    return replace(arrived, shop_updated_at=latest)
+
+
+def _age(arrived: Arrived) -> tuple[bool, datetime | None]:
+    """Of two copies on one page the newer one counts; one without a stamp counts as the oldest."""
+    return arrived.shop_updated_at is not None, arrived.shop_updated_at
+
+
+def _upsert(dialect: Any) -> Any:
+    """Of an order that is known `sent_hash` brings the hash of what is kept, should the ledger lack it."""
+    new = dialect.insert(ORDERS)
+    brought = new.excluded
+    was_held = ORDERS.c.state == "held"
+    may_have_been_sent = or_(
+        ORDERS.c.state == "created",
+        ORDERS.c.uncertain_since.is_not(None),
+        ORDERS.c.lease_until.is_not(None),
+    )
+    # Another body is not to blame for what the old one met.
+    is_alike = brought.wanted_hash == func.coalesce(ORDERS.c.wanted_hash, brought.sent_hash)
+    absolved: dict[str, Any] = {"blamed_at": None, "strikes": 0, "sends": 0, "troubled_since": None}
+    return new.on_conflict_do_update(
+        index_elements=[ORDERS.c.connection, ORDERS.c.order_id],
+        set_={
+            "source": brought.source,
+            "content_hash": brought.content_hash,
+            "shop_updated_at": brought.shop_updated_at,
+            "state": case((was_held, "waiting"), else_=ORDERS.c.state),
+            "reason": case((was_held, ""), else_=ORDERS.c.reason),
+            "state_at": case((was_held, brought.state_at), else_=ORDERS.c.state_at),
+            "next_try_at": case((was_held, brought.next_try_at), else_=ORDERS.c.next_try_at),
+            "wanted_hash": brought.wanted_hash,
+            "sent_hash": case(
+                (
+                    and_(ORDERS.c.sent_hash.is_(None), may_have_been_sent),
+                    func.coalesce(brought.sent_hash, UNKNOWN),
+                ),
+                else_=ORDERS.c.sent_hash,
+            ),
+            **{
+                name: case((is_alike, ORDERS.c[name]), else_=value)
+                for name, value in absolved.items()
+            },
+        },
+        where=and_(
+            ORDERS.c.content_hash != brought.content_hash,
+            or_(
+                ORDERS.c.shop_updated_at.is_(None),
+                brought.shop_updated_at.is_(None),
+                ORDERS.c.shop_updated_at <= brought.shop_updated_at,
+            ),
+        ),
+    ).returning(ORDERS.c.id, ORDERS.c.state)
+
+
+_THESE = and_(
+    ORDERS.c.connection == bindparam("of_connection"),
+    ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
+)
+_KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash).where(_THESE)
+_BEFORE = select(
+    ORDERS.c.order_id,
+    ORDERS.c.shop_updated_at,
+    ORDERS.c.wanted_hash,
+    case((ORDERS.c.wanted_hash.is_(None), ORDERS.c.source), else_="").label("source"),
+).where(_THESE)
+_UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+
+
+def keep_aside(
+    ledger: Ledger, connection: str, items: Sequence[tuple[str, str]], now: datetime
+) -> int:
+    """Keep (hash, raw text) of what is no order; return how many were not kept before."""
+    wanted = dict(items)
+    if not wanted:
+        return 0
+    with ledger.read() as db:
+        known = set(db.execute(_KEPT_ASIDE, {"of": connection, "hashes": list(wanted)}).scalars())
+    values = [
+        {"connection": connection, "content_hash": digest, "raw": raw, "received_at": now}
+        for digest, raw in wanted.items()
+        if digest not in known
+    ]
+
+    def unit(db: Connection) -> int:
+        new = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(INTAKE)
+        statement = new.on_conflict_do_nothing().returning(INTAKE.c.id)
+        return len(db.execute(statement, values).all())
+
+    return ledger.write(unit) if values else 0
+
+
+_KEPT_ASIDE = select(INTAKE.c.content_hash).where(
+    INTAKE.c.connection == bindparam("of"),
+    INTAKE.c.content_hash.in_(bindparam("hashes", expanding=True)),
+)
