@@ -206,7 +206,7 @@ def bare():
     begun = time.perf_counter(); number = 1
     window = polling.Window(settings.EVERYTHING, datetime.now(UTC))
     while True:
-        page = profile.page(source.client.get_orders(profile.poll_body(window.start, window.end, number)))
+        page = profile.page(source.connector.client.get_orders(profile.poll_body(window.start, window.end, number)))
         if number >= page.pages: return time.perf_counter() - begun
         number += 1
 once()

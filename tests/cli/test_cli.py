@@ -18,8 +18,8 @@ import default_pair
 import settings
 from ledger import orders, purging
 from ledger.database import open_ledger
-from ledger.history import HISTORY
 from ledger.migrate import upgrade
+from ledger.tables import HISTORY
 from simulator.crm import Crm
 from simulator.samples import many, reference_order
 from simulator.server import start

@@ -10,8 +10,9 @@ from datetime import datetime
 import pytest
 from cli_orders import NOW, end, give
 
-from ledger import history, orders, updates
-from ledger.updates import Asked, Due, Fate
+from ledger import enqueueing, history, orders, updates
+from ledger.enqueueing import Asked
+from ledger.updates import Due, Fate
 
 
 @pytest.fixture
@@ -23,7 +24,9 @@ def held(ledger):
 
 @pytest.fixture
 def parked(ledger):
-    row = updates.accept(ledger, Asked("okliving", "1", digest="d", origin="t", note="n"), NOW)
+    row = enqueueing.accept(
+        ledger, Asked("okliving", "1", digest="d", origin="t", parts={"note": "n"}), NOW
+    )
     queue, _, _ = updates.claim(ledger, Due("okliving", "1"), NOW, 60)
     fate = Fate("parked", parked=("note",), reason="update_too_old")
     updates.record(ledger, queue, row, fate, NOW)

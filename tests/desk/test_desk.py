@@ -12,12 +12,13 @@ from desk import overview, previewing, reading
 from desk import updates as desk_updates
 from desk.errors import Absent, Failed, Impossible, KeyTaken, Wrong
 from desk.ringing import Bells, bells
-from ledger import history, orders, updates
+from ledger import enqueueing, history, orders, updates
+from ledger.attempts import Try
 from ledger.database import open_ledger
-from ledger.history import HISTORY
+from ledger.enqueueing import Asked
 from ledger.migrate import upgrade
-from ledger.orders import Arrived, Outcome, Try
-from ledger.updates import Asked
+from ledger.orders import Arrived, Outcome
+from ledger.tables import HISTORY
 from mapping.updates import UpdateRequest
 from settings import SettingsError
 from tasks import backfilling, polling
@@ -47,8 +48,8 @@ def give(ledger, state=None, order_id="1", connection=SHOP):
 
 
 def ask(ledger, order_id="1"):
-    asked = Asked(SHOP, order_id, digest="d", origin="t", note="n")
-    return updates.accept(ledger, asked, NOW)
+    asked = Asked(SHOP, order_id, digest="d", origin="t", parts={"note": "n"})
+    return enqueueing.accept(ledger, asked, NOW)
 
 
 def resources(ledger):

@@ -12,12 +12,12 @@ from flask import Flask
 import lanes
 from gateway import server
 from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
-from ledger import connections, hooks, orders, updates
+from ledger import connections, enqueueing, hooks, orders
 from ledger.database import open_ledger
+from ledger.enqueueing import Asked
 from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
 from ledger.orders import Arrived
-from ledger.updates import Asked
 from settings import SettingsError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -134,7 +134,8 @@ def test_the_lane_of_updates_is_late_by_queues_and_by_hook_calls(r):
     assert late_lanes(r.ledger, ["onebox"], ["okliving"], NOW) == []
     hooks.keep(r.ledger, "okliving", "okl-1", {}, long_ago)
     assert late_lanes(r.ledger, ["onebox"], [], NOW) == ["updates"]
-    updates.accept(r.ledger, Asked("okliving", "1", digest="d", origin="t", note="x"), long_ago)
+    asked = Asked("okliving", "1", digest="d", origin="t", parts={"note": "x"})
+    enqueueing.accept(r.ledger, asked, long_ago)
     assert late_lanes(r.ledger, [], ["okliving"], NOW) == ["updates"]
 
 

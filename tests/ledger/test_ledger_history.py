@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from ledger import history, orders, updates
+from ledger import enqueueing, history, orders, updates
+from ledger.attempts import Try
 from ledger.database import LedgerUnavailable
-from ledger.history import HISTORY
-from ledger.orders import Arrived, NotPossible, Outcome, Try
-from ledger.updates import Asked, Due, Fate
+from ledger.enqueueing import Asked
+from ledger.orders import Arrived, NotPossible, Outcome
+from ledger.tables import HISTORY
+from ledger.updates import Due, Fate
 
 SHOP = "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -66,8 +68,8 @@ def test_an_act_that_cannot_be_kept_is_not_done(ledger, held):
 
 
 def ask(ledger, note="text", who=None, **more):
-    asked = Asked(SHOP, "1", digest="d", origin="t", note=note, who=who, **more)
-    return updates.accept(ledger, asked, NOW)
+    asked = Asked(SHOP, "1", digest="d", origin="t", parts={"note": note}, who=who, **more)
+    return enqueueing.accept(ledger, asked, NOW)
 
 
 def test_an_update_is_kept_as_accepted_once_and_without_what_it_says(ledger):

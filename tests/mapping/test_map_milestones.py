@@ -11,12 +11,24 @@ from profiles import SOURCE, TARGET, joined, written
 from mapping.hook import Said
 from mapping.milestones import MILESTONES
 from mapping.profile import ProfileError, load_source, load_target
+from mapping.request import UpdateRequest
 from mapping.statuses import ACTIONS
-from mapping.updates import UpdateRequest
 from mapping.yamlfile import read_yaml
 
 SINGLE = Path(__file__).parent / "golden/single-profile.yaml"
 TTN = "20450000000000"
+
+
+def meaning(order_id, tracking_number=None, order=None, delivery=None, note=None):
+    """The update of these parts."""
+    meant = {
+        "tracking_number": tracking_number,
+        "order": order,
+        "delivery": delivery,
+        "note": note,
+    }
+    parts = {name: value for name, value in meant.items() if value is not None}
+    return UpdateRequest(order_id, parts)
 
 
 @pytest.fixture
@@ -69,7 +81,7 @@ def test_every_row_that_a_stage_could_have_can_be_said(edited, tracking_number, 
         )
         for name, (order, delivery) in rows.items():
             number = TTN if tracking_number else None
-            sent = UpdateRequest("1", number, order, delivery, note and f"ТТН {TTN}")
+            sent = meaning("1", number, order, delivery, note and f"ТТН {TTN}")
             result = asked(profile, name)
             said = any((order, delivery, number, note))
             assert result.request == (sent if said else None)
@@ -80,7 +92,7 @@ def test_several_stages_may_be_one_milestone(edited):
     stages = [{"stage": name, "milestone": "shipped"} for name in ("Sent", 25)]
     profile = edited({"shipped": {"delivery": "ship", "tracking_number": True}}, stages)
     assert asked(profile, "Sent").request == asked(profile, "25").request
-    assert asked(profile, "Sent").request == UpdateRequest("1", TTN, delivery="ship")
+    assert asked(profile, "Sent").request == meaning("1", tracking_number=TTN, delivery="ship")
 
 
 def test_a_stages_own_word_wins_over_its_milestones(edited):
@@ -91,13 +103,13 @@ def test_a_stages_own_word_wins_over_its_milestones(edited):
             {"stage": "other", "milestone": "shipped", "tracking_number": False, "note": "{stage}"},
         ],
     )
-    sent = UpdateRequest("1", TTN, delivery="ship", note="В дорозі")
+    sent = meaning("1", tracking_number=TTN, delivery="ship", note="В дорозі")
     assert asked(profile, "plain").request == sent
     assert profile.updates.hook.takes_number(Said(("plain",)))
-    sent = UpdateRequest("1", delivery="ship", note="other")
+    sent = meaning("1", delivery="ship", note="other")
     assert asked(profile, "other").request == sent
     assert not profile.updates.hook.takes_number(Said(("other",)))
-    assert asked(profile, "other", note="Своє").request.note == "Своє"
+    assert asked(profile, "other", note="Своє").request.parts["note"] == "Своє"
 
 
 @pytest.mark.parametrize("milestones", [{}, {"returned": None}, {"returned": {}}])
@@ -143,7 +155,7 @@ def test_a_milestone_that_the_source_does_not_know_names_both_files_and_the_stag
     for said in ("onebox.yaml: stages", "'Half'", "'shipped_partially'", "okliving.yaml"):
         assert said in str(refused.value)
     profile = edited({"shipped_partially": {"delivery": "ship_partially"}}, stages)
-    assert asked(profile, "Half").request.delivery == "ship_partially"
+    assert asked(profile, "Half").request.parts["delivery"] == "ship_partially"
     assert asked(edited({"shipped_partially": {}}, stages), "Half").nothing_to_do == "nothing_said"
 
 
@@ -167,7 +179,7 @@ def test_two_sources_have_one_target(tmp_path, reference, golden):
 
     fields = {"externalid": "second-A 7", "statusname": "Done"}
     assert first.hook_update(fields).nothing_to_do == "not_ours"
-    sent = UpdateRequest("A 7", delivery="ship", note="Готово")
+    sent = meaning("A 7", delivery="ship", note="Готово")
     assert second.hook_update(fields).request == sent
     assert second.hook_update(fields | {"externalid": "okl-1"}).nothing_to_do == "not_ours"
 
@@ -186,7 +198,7 @@ def test_one_source_has_two_targets(tmp_path, reference, golden):
     assert mapped.target == {"key": "okl-300167757", "who": golden["clientname"]}
     assert [problem.code for problem in mapped.fixed] == ["phone_fixed"]
     result = other.hook_update({"key": "okl-1", "at": "Gone", "ttn": TTN})
-    assert result.request == UpdateRequest("1", TTN, delivery="ship")
+    assert result.request == meaning("1", tracking_number=TTN, delivery="ship")
     result = joined().hook_update({"externalid": "okl-1", "status": "gone"})
     assert result.nothing_to_do == "unknown_stage"
 
@@ -269,12 +281,12 @@ def test_a_profile_split_by_its_steps_says_what_it_said(tmp_path, profile, refer
     assert again.content_hash(reference) == profile.content_hash(reference)
     for stage in ("In work", "Shipped", "Done", "Refused"):
         assert asked(again, stage).request == asked(profile, stage).request
-    assert asked(again, "Half").request == UpdateRequest("1", delivery="ship_partially")
-    assert asked(again, "Sent").request == UpdateRequest("1", delivery="ship", note=f"ТТН {TTN}")
-    sent = UpdateRequest("1", order="complete", delivery="ship")
+    assert asked(again, "Half").request == meaning("1", delivery="ship_partially")
+    assert asked(again, "Sent").request == meaning("1", delivery="ship", note=f"ТТН {TTN}")
+    sent = meaning("1", order="complete", delivery="ship")
     assert asked(again, "Picked up").request == sent
-    assert asked(again, "Stopped").request == UpdateRequest("1", order="cancel")
-    assert asked(again, "Label").request == UpdateRequest("1", TTN)
+    assert asked(again, "Stopped").request == meaning("1", order="cancel")
+    assert asked(again, "Label").request == meaning("1", TTN)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def give(r, order_id="1", **changes):
     arrived = Arrived(
         order_id, f"okl-{order_id}", json.dumps(raw), f"{hash(str(raw)):x}"[:32], r.ledger.now()
     )
-    wanted = partial(storing._wanted, r.profiles["okliving"])
+    wanted = partial(storing._wanted, r, "okliving", "onebox")
     (pk,) = orders.store(r.ledger, "okliving", BOX, [arrived], r.ledger.now(), wanted)
     return pk
 
@@ -56,7 +56,7 @@ def outcomes(r, pk):
 
 
 def box(r):
-    return r.targets[BOX].client
+    return r.targets[BOX].connector.client
 
 
 def gate(r):

@@ -23,7 +23,7 @@ from mapping.digest import body_hash
 from mapping.updates import PARTS
 from simulator.samples import reference_order
 from simulator.shop import next_state
-from tasks import accepting, delivering, draining, queue_lease, resources
+from tasks import accepting, delivering, draining, queue_lease
 
 SHOP = "okliving"
 DUE = Due(SHOP, "1")
@@ -116,7 +116,7 @@ def drain(r):
 
 
 def shop(r):
-    return r.sources[SHOP].client
+    return r.sources[SHOP].connector.client
 
 
 def row(r, update_id):
@@ -520,7 +520,7 @@ def test_else_it_is_parked_with_what_is_allowed(r):
 def test_an_action_that_no_table_has_is_sent_and_done(with_shop, clock):
     """A shop whose table leaves an action out: what it answers counts."""
     r = with_shop()
-    profile = r.profiles[SHOP]
+    profile = r.profiles[SHOP].source
     machine = profile.updates.machines["delivery"]
     table = {
         state: {a: to for a, to in moves.items() if a != "retour"}
@@ -528,7 +528,7 @@ def test_an_action_that_no_table_has_is_sent_and_done(with_shop, clock):
     }
     machines = {**profile.updates.machines, "delivery": replace(machine, transitions=table)}
     rules = replace(profile, updates=replace(profile.updates, machines=machines))
-    source = replace(r.sources[SHOP], feedback=resources.feedback(shop(r), rules))
+    source = replace(r.sources[SHOP], connector=okliving.join(shop(r), rules, "okl-"))
     r = replace(r, sources={SHOP: source})
     update = ask(r, delivery="retour")
     drain(r)

@@ -42,7 +42,7 @@ def row(r):
 
 
 def box(r):
-    return r.targets["onebox"].client
+    return r.targets["onebox"].connector.client
 
 
 def lose(r, pk, error=errors.TimedOut):

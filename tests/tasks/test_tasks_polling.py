@@ -45,7 +45,7 @@ def order(number, updated=NOW, **more):
 
 
 def shop(r):
-    return r.sources["okliving"].client
+    return r.sources["okliving"].connector.client
 
 
 def poll(r, now=NOW, **more):

@@ -78,7 +78,7 @@ def test_call_that_nobody_could_act_on_says_nothing(r):
 
 def test_call_that_an_earlier_version_kept_under_the_shops_name_is_worked_off(r, monkeypatch):
     monkeypatch.setattr(listening, "ring_updates", lambda _: True)
-    r.targets[BOX].client.get_orders = lambda *_: []
+    r.targets[BOX].connector.client.get_orders = lambda *_: []
     now = r.ledger.now()
     kept = {
         "connection": "okliving",
@@ -129,8 +129,8 @@ def test_shadow_of_one_shop_is_not_the_others(r, monkeypatch):
     shadow = replace(second.connection, mode="shadow")
     r.sources["second"] = replace(second, connection=shadow)
     assert (r.is_live("okliving", BOX), r.is_live("second", BOX)) == (True, False)
-    r.targets[BOX].client.script["set_order"] = [Unreachable("must not be called")]
+    r.targets[BOX].connector.client.script["set_order"] = [Unreachable("must not be called")]
     pk = give(r, "second", "7")
     creating.create(r, pk, "second", "task-1")
-    assert r.targets[BOX].client.calls == []
+    assert r.targets[BOX].connector.client.calls == []
     assert upkeep._live(r.sources) == ["okliving"]

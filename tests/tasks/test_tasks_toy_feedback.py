@@ -9,6 +9,7 @@ import pytest
 
 from clients import errors
 from connectors.feedback import Ends, PartRule, Send
+from connectors.ports import Connector
 from ledger import updates
 from ledger.updates import Due
 from mapping.request import UpdateRequest
@@ -82,7 +83,12 @@ def toy():
 def r(make, clock, toy, monkeypatch):
     monkeypatch.setattr(accepting, "ring_updates", lambda _: 0)
     built = make(mode="live", uncertain_wait=120.0)
-    source = replace(built.sources["okliving"], name=TOY, feedback=toy)
+    found = built.sources["okliving"]
+    source = replace(
+        found,
+        connection=replace(found.connection, name=TOY),
+        connector=Connector(client=None, feedback=toy),
+    )
     return replace(built, sources={TOY: source}, profiles={})
 
 

@@ -11,11 +11,12 @@ from alembic import command
 from sqlalchemy import inspect, text
 
 from clients.limits import Rate, Slots
+from connectors import okliving
 from ledger import attempts, updates
 from ledger.database import open_ledger
 from ledger.migrate import configuration, upgrade
 from ledger.updates import Due
-from tasks import accepting, delivering, resources
+from tasks import accepting, delivering
 from tasks.gate import Gate
 
 SHOP = "okliving"
@@ -211,8 +212,7 @@ def r(make, old_ledger, old_url, store, monkeypatch):
     client = Shop()
     source = replace(
         built.sources[SHOP],
-        client=client,
-        feedback=resources.feedback(client, built.profiles[SHOP]),
+        connector=okliving.join(client, built.profiles[SHOP].source, "okl-"),
         gate=Gate(old_ledger, SHOP),
         slots=Slots(store, SHOP, 2, 70.0),
         rate=Rate(store, SHOP, 0),
@@ -222,9 +222,9 @@ def r(make, old_ledger, old_url, store, monkeypatch):
 
 def drain(r, order_id):
     """What the shop was told."""
-    before = len(r.sources[SHOP].client.sent)
+    before = len(r.sources[SHOP].connector.client.sent)
     delivering.deliver(r, Due(SHOP, order_id), "t")
-    told = r.sources[SHOP].client.sent[before:]
+    told = r.sources[SHOP].connector.client.sent[before:]
     return [{name: value for name, value in body.items() if name != "id"} for body in told]
 
 

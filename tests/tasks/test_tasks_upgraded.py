@@ -44,7 +44,7 @@ def r(database_url, make, clock, tmp_path):
     former(database_url)
     upgrade(database_url, sandbox=True)
     built = make(database_url=database_url)
-    built.targets[BOX].client.processes = {f"okl-{name}": f"9-{name}" for name in ARRIVED}
+    built.targets[BOX].connector.client.processes = {f"okl-{name}": f"9-{name}" for name in ARRIVED}
     return built
 
 
@@ -56,7 +56,7 @@ def arrive(r, order_id, content="b", **changes):
     """The shop tells of the order again."""
     text = source(order_id, **changes)
     arrived = Arrived(order_id, f"okl-{order_id}", text, content * 32, at(5))
-    wanted = partial(storing._wanted, r.profiles[SHOP])
+    wanted = partial(storing._wanted, r, "okliving", "onebox")
     return orders.store(r.ledger, SHOP, BOX, [arrived], r.ledger.now(), wanted)
 
 
@@ -68,7 +68,9 @@ def carry_all(r, clock):
 
 
 def sent(r):
-    return sorted(p["externalid"].removeprefix("okl-") for p in r.targets[BOX].client.sent())
+    return sorted(
+        p["externalid"].removeprefix("okl-") for p in r.targets[BOX].connector.client.sent()
+    )
 
 
 @both

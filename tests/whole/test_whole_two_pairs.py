@@ -15,7 +15,7 @@ import pytest
 from whole.system import ROOT, Pair, Pairs, free_port, wait_until
 
 from ledger import connections
-from ledger.orders import ORDERS
+from ledger.tables import ORDERS
 from simulator.faults import Fault
 
 pytestmark = pytest.mark.whole
