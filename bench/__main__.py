@@ -203,10 +203,11 @@ def once():
     return time.perf_counter() - begun, polled
 def bare():
     source, profile = r.sources["okliving"], r.profiles["okliving"]
+    client = getattr(source, "connector", source).client
     begun = time.perf_counter(); number = 1
     window = polling.Window(settings.EVERYTHING, datetime.now(UTC))
     while True:
-        page = profile.page(source.connector.client.get_orders(profile.poll_body(window.start, window.end, number)))
+        page = profile.page(client.get_orders(profile.poll_body(window.start, window.end, number)))
         if number >= page.pages: return time.perf_counter() - begun
         number += 1
 once()
@@ -349,18 +350,15 @@ def drained(orders: int = 2000, each: int = 5) -> float:
     """Updates a second to a shop that answers in 100 ms, by two workers of 25 threads."""
     code = f"""
 import settings
-from datetime import UTC, datetime
-from ledger import enqueueing
-from ledger.enqueueing import Asked
 from ledger.updates import Due
-from tasks import resources
+from tasks import accepting, resources
 from tasks.doorbell import ring_updates
 r = resources.build(settings.load())
-now = datetime.now(UTC)
+accepting.ring_updates = lambda _: None
 for order in range({orders}):
     for number in range({each}):
-        asked = Asked("okliving", str(1 + order), "", "bench", {{"note": str(number)}})
-        enqueueing.accept(r.ledger, asked, now)
+        fields = {{"order_id": str(1 + order), "note": str(number)}}
+        accepting.accept_flat(r, fields, origin="bench")
 ring_updates(Due("okliving", str(1 + order)) for order in range({orders}))
 """
     threads, total = 50, orders * each

@@ -78,6 +78,7 @@ class Watched:
     process: Process
     stage: str | None
     number: str | None
+    heard: int
     changed_at: datetime
 
     def differs(self, stand: Stand) -> bool:
@@ -120,10 +121,12 @@ def hear(
     through: frozenset[str],
     read: bool,
     begin: Callable[[Connection], bool] | None = None,
+    since: int | None = None,
 ) -> Heard | None:
     """Take what was told of one process, in order, and when it is to be read next: soon, if it was not
     `read` now. `through` are the stages of a finished process. `begin` runs first in the same transaction;
-    None when it says no: then nothing is done.
+    None when it says no, or when more was heard than the `since` changes that were known before it was
+    told: then nothing is done.
     """
 
     def unit(db: Connection) -> Heard | None:
@@ -132,28 +135,12 @@ def hear(
         row = db.execute(
             _HEARD, {"of_connection": process.connection, "of_order": process.order_id}
         ).first()
+        if row is not None and since not in (None, row.heard):
+            return None
         news = _without_repeats(db, told)
         if row is None:
             return _counted([_take_unknown(db, one, now) for one in news])
-        stage, number, count = row.heard_stage, row.heard_number, row.heard
-        results: list[bool | None] = []
-        for one in news:
-            if isinstance(one, Remark):
-                results.append(_accept(db, one.asked, now))
-                continue
-            if isinstance(one, Refusal):
-                refuse_in(db, one, now)
-                continue
-            after = _next_state((stage, number), one)
-            if after == (stage, number):
-                continue
-            (stage, number), count = after, count + 1
-            if one.refused is not None:
-                refuse_in(db, one.refused, now)
-            if one.asked is None or (count == 1 and _is_known(db, one)):
-                continue
-            key = f"{row.target}:{process.external_id}:heard:{count}"
-            results.append(_accept(db, replace(one.asked, key=key), now))
+        (stage, number), count, results = _take(db, row, process, news, now)
         changed_at = now if count > row.heard else row.heard_at
         check_at = (
             next_check(now, changed_at or row.state_at, through=stage in through) if read else now
@@ -172,6 +159,36 @@ def hear(
         return _counted(results)
 
     return ledger.write(unit)
+
+
+def _take(
+    db: Connection,
+    row: Any,
+    process: Process,
+    news: Sequence[Stand | Remark | Refusal],
+    now: datetime,
+) -> tuple[tuple[str | None, str | None], int, list[bool | None]]:
+    """What was heard of this process after these, how many changes that makes, and what was accepted."""
+    state, count = (row.heard_stage, row.heard_number), row.heard
+    results: list[bool | None] = []
+    for one in news:
+        if isinstance(one, Remark):
+            results.append(_accept(db, one.asked, now))
+            continue
+        if isinstance(one, Refusal):
+            refuse_in(db, one, now)
+            continue
+        after = _next_state(state, one)
+        if after == state:
+            continue
+        state, count = after, count + 1
+        if one.refused is not None:
+            refuse_in(db, one.refused, now)
+        if one.asked is None or (count == 1 and _is_known(db, one)):
+            continue
+        key = f"{row.target}:{process.external_id}:heard:{count}"
+        results.append(_accept(db, replace(one.asked, key=key), now))
+    return state, count, results
 
 
 def _next_state(
@@ -266,6 +283,7 @@ _WATCHED = (
         ORDERS.c.external_id,
         ORDERS.c.heard_stage,
         ORDERS.c.heard_number,
+        ORDERS.c.heard,
         ORDERS.c.heard_at,
         ORDERS.c.state_at,
     )
@@ -277,7 +295,9 @@ _WATCHED = (
     .limit(bindparam("most"))
 )
 _CHECKED = (
-    update(ORDERS).where(ORDERS.c.id == bindparam("pk")).values(check_at=bindparam("next_check"))
+    update(ORDERS)
+    .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.heard == bindparam("since"))
+    .values(check_at=bindparam("next_check"))
 )
 
 
@@ -291,6 +311,7 @@ def watched(ledger: Ledger, target: str, now: datetime, most: int) -> list[Watch
                 Process(row.connection, row.order_id, row.external_id),
                 row.heard_stage,
                 row.heard_number,
+                row.heard,
                 row.heard_at or row.state_at,
             )
             for row in db.execute(_WATCHED, values)
@@ -300,12 +321,15 @@ def watched(ledger: Ledger, target: str, now: datetime, most: int) -> list[Watch
 def unchanged(
     ledger: Ledger, rows: Sequence[Watched], now: datetime, through: frozenset[str]
 ) -> None:
-    """These were read and say what they said before: only when they are read next is written."""
+    """These were read and say what they said before: only when they are read next is written, and not where
+    more was heard meanwhile, which said when.
+    """
     _check_at(
         ledger,
         [
             {
                 "pk": row.pk,
+                "since": row.heard,
                 "next_check": next_check(now, row.changed_at, through=row.stage in through),
             }
             for row in rows
@@ -315,7 +339,7 @@ def unchanged(
 
 def put_off(ledger: Ledger, rows: Sequence[Watched], until: datetime) -> None:
     """These cannot be read: they are to be read again then."""
-    _check_at(ledger, [{"pk": row.pk, "next_check": until} for row in rows])
+    _check_at(ledger, [{"pk": row.pk, "since": row.heard, "next_check": until} for row in rows])
 
 
 def _check_at(ledger: Ledger, values: list[dict[str, Any]]) -> None:

@@ -96,12 +96,6 @@ def accept_flat(
     return None
 
 
-def _meant(r: Resources, fields: Mapping[str, Any]) -> object:
-    """Which source a refused update is shown under."""
-    named = fields.get("connection")
-    return next(iter(r.sources), "") if named is None else named
-
-
 def refusal(
     connection: object, order_id: object, errors: Mapping[str, list[str]], *, origin: str
 ) -> Refusal:

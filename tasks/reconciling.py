@@ -156,9 +156,11 @@ def _hear(
         through=profile.updates.hook.through,
         read=True,
         begin=partial(_has_no_calls, target=target, process=row.process),
+        since=row.heard,
     )
     if heard is None:
-        return None  # its calls wait: who works them off reads it, and says when it is read next
+        # Its calls wait, or were worked off while this was read: who does that reads it anew.
+        return None
     follow_up(row.process, heard)
     return heard.accepted
 

@@ -89,7 +89,13 @@ def are_coming(ledger: Ledger, target: str) -> bool:
         return db.execute(_COMING, {"target": target}).first() is not None
 
 
-_COMING = select(ORDERS.c.id).where(text(IS_OPEN), ORDERS.c.target == bindparam("target")).limit(1)
+# In the order of the index, without which PostgreSQL may choose to read the whole table.
+_COMING = (
+    select(ORDERS.c.id)
+    .where(text(IS_OPEN), ORDERS.c.target == bindparam("target"))
+    .order_by(ORDERS.c.next_try_at, ORDERS.c.id)
+    .limit(1)
+)
 
 
 _SHADOWED = (

@@ -5,14 +5,15 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from cli_orders import NOW, end, give
 
-from ledger import enqueueing, history, orders, updates
+from ledger import enqueueing, history, orders, queues
 from ledger.enqueueing import Asked
-from ledger.updates import Due, Fate
+from ledger.updates import Due, moved
 
 
 @pytest.fixture
@@ -27,10 +28,11 @@ def parked(ledger):
     row = enqueueing.accept(
         ledger, Asked("okliving", "1", digest="d", origin="t", parts={"note": "n"}), NOW
     )
-    queue, _, _ = updates.claim(ledger, Due("okliving", "1"), NOW, 60)
-    fate = Fate("parked", parked=("note",), reason="update_too_old")
-    updates.record(ledger, queue, row, fate, NOW)
-    updates.rest(ledger, queue, NOW)
+    queue, (row,), _ = queues.claim(ledger, Due("okliving", "1"), NOW, 60)
+    parts = moved(row.parts, ("note",), "parked")
+    after = replace(row, parts=parts, state="parked", reason="update_too_old")
+    queues.record(ledger, queue, after, NOW)
+    queues.rest(ledger, queue, NOW)
     return row.id
 
 

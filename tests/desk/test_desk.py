@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from connectors import okliving
 from desk import orders as desk_orders
 from desk import overview, previewing, reading
 from desk import updates as desk_updates
@@ -19,8 +20,9 @@ from ledger.enqueueing import Asked
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
 from ledger.tables import HISTORY
-from mapping.updates import UpdateRequest
-from settings import SettingsError
+from mapping.request import UpdateRequest
+from mapping.source_profile import load_source
+from settings import ROOT, SettingsError
 from tasks import backfilling, polling
 from tasks.storing import Polled
 
@@ -59,7 +61,11 @@ def resources(ledger):
         return SHOP
 
     chosen = SimpleNamespace(source=source)
-    return SimpleNamespace(ledger=ledger, sources={SHOP: None}, settings=chosen)
+    connector = okliving.join(
+        None, load_source(ROOT / "mapping" / "profiles" / "okliving.yaml"), "okl-"
+    )
+    sources = {SHOP: SimpleNamespace(connector=connector)}
+    return SimpleNamespace(ledger=ledger, sources=sources, settings=chosen)
 
 
 # --- orders -----------------------------------------------------------------------------------------
@@ -143,22 +149,22 @@ def test_a_cancelled_update_rings_for_what_waits_behind_it(ledger):
 
 def test_what_is_sent_carries_who_sent_it_and_a_taken_key_is_said(ledger):
     send = {"who": "olena", "origin": "cli", "key": "k", "ring": lambda _: 1}
-    request = UpdateRequest(connection=SHOP, order_id="1", note="n")
+    request = UpdateRequest("1", {"note": "n"}, connection=SHOP)
     row = desk_updates.send(resources(ledger), request, **send)
     assert [act.who for act in history.of_order(ledger, SHOP, "1")] == ["olena"]
     assert desk_updates.send(resources(ledger), request, **send).id == row.id
-    other = UpdateRequest(connection=SHOP, order_id="1", note="other")
+    other = UpdateRequest("1", {"note": "other"}, connection=SHOP)
     with pytest.raises(KeyTaken):
         desk_updates.send(resources(ledger), other, **send)
-    nobody = UpdateRequest(connection="nobody", order_id="1", note="n")
+    nobody = UpdateRequest("1", {"note": "n"}, connection="nobody")
     with pytest.raises(Wrong) as told:
         desk_updates.send(resources(ledger), nobody, **send)
     assert set(told.value.errors) == {"connection"}
 
 
-def test_an_update_with_mistakes_names_them_by_field():
+def test_an_update_with_mistakes_names_them_by_field(ledger):
     with pytest.raises(Wrong, match="The update is refused") as told:
-        desk_updates.asked({"order_id": "1", "order": "fly"})
+        desk_updates.asked(resources(ledger), {"order_id": "1", "order": "fly"})
     assert told.value.errors
 
 

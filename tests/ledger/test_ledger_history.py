@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from ledger import enqueueing, history, orders, updates
+from ledger import enqueueing, history, orders, queues, updates
 from ledger.attempts import Try
 from ledger.database import LedgerUnavailable
 from ledger.enqueueing import Asked
 from ledger.orders import Arrived, NotPossible, Outcome
 from ledger.tables import HISTORY
-from ledger.updates import Due, Fate
+from ledger.updates import Due, moved
 
 SHOP = "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -92,10 +93,11 @@ def test_what_a_machine_asks_for_is_no_act(ledger):
 
 def test_acts_on_an_update_stand_with_its_order(ledger):
     row = ask(ledger)
-    queue, _, _ = updates.claim(ledger, Due(SHOP, "1"), NOW, LEASE)
-    parked = Fate("parked", parked=("note",), reason="update_too_old")
-    updates.record(ledger, queue, row, parked, NOW)
-    updates.rest(ledger, queue, NOW)
+    queue, (row,), _ = queues.claim(ledger, Due(SHOP, "1"), NOW, LEASE)
+    parts = moved(row.parts, ("note",), "parked")
+    after = replace(row, parts=parts, state="parked", reason="update_too_old")
+    queues.record(ledger, queue, after, NOW)
+    queues.rest(ledger, queue, NOW)
     updates.retry(ledger, row.id, LATER, who="olena")
     updates.cancel(ledger, row.id, LATER, who="petro")
     retried, cancelled = acts(ledger)

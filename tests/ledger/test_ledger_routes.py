@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import update
 
 from ledger import orders
-from ledger.orders import ORDERS, Arrived
+from ledger.orders import Arrived
 from ledger.routes import RouteChanged, check_routes, demand_same_routes
+from ledger.tables import ORDERS
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

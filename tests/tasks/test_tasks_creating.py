@@ -972,7 +972,7 @@ def test_orders_own_target_decides_where_it_goes(r, clock):
     step = carry(r, pk)
     assert (box(r).calls, step.ring) == ([], [Due(pk, "okliving", "other")])
     creating.create(r, pk, "okliving", "task-1", "other")
-    assert (row(r).state, len(other.client.sent()), box(r).calls) == ("created", 1, [])
+    assert (row(r).state, len(other.connector.client.sent()), box(r).calls) == ("created", 1, [])
 
 
 def test_order_of_a_target_that_is_configured_no_more_is_held(r, clock):

@@ -10,7 +10,7 @@ from task_remotes import with_client
 
 from clients import errors
 from clients.errors import Forbidden, TimedOut
-from ledger import connections, hooks, orders, updates
+from ledger import connections, hearing, hooks, orders, updates
 from ledger.orders import Arrived, Outcome
 from ledger.tables import HOOKS, ORDERS
 from mapping.digest import body_hash
@@ -192,6 +192,25 @@ def test_hook_and_reconcile_make_a_change_once(r, known, clock):
     assert reconciling.reconcile(r) == 1
     hook(r, statusname="Done")
     assert made(r) == [("9", "ship"), ("complete",)]
+
+
+def test_what_was_read_before_something_newer_was_heard_is_not_heard_after_it(r, known, clock):
+    class Meanwhile(Box):
+        def get_orders(self, external_ids, fields):
+            said = super().get_orders(external_ids, fields)
+            if len(self.reads) == 1:
+                self.row = {"statusid": "74"}
+                hook(r, statusname="Done")
+            return said
+
+    slow = Meanwhile(statusid="73")
+    r.targets["onebox"] = with_client(r.targets["onebox"], slow, r.profiles[SHOP])
+    clock.go(3600)
+    assert reconciling.reconcile(r) == 0
+    assert made(r) == [("complete",)]
+    next_read = hearing.next_check(r.ledger.now(), r.ledger.now(), through=True)
+    assert hearing.watched(r.ledger, "onebox", next_read, 9) != []
+    assert hearing.watched(r.ledger, "onebox", next_read - timedelta(seconds=1), 9) == []
 
 
 # --- what fails ---------------------------------------------------------------------------------------

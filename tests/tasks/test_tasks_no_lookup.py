@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from clients import errors
-from ledger import orders
+from ledger import attempts, orders
 from ledger.orders import Arrived
 from simulator.samples import reference_order
 from tasks import creating
@@ -60,7 +60,9 @@ def test_unanswered_create_is_held_at_once(r, clock, error):
     lose(r, pk, error)
     assert is_held(r)
     assert row(r).uncertain_since == clock.now
-    assert [(t.kind, t.outcome) for t in orders.attempts(r.ledger, pk)] == [("create", "uncertain")]
+    assert [(t.kind, t.outcome) for t in attempts.of_order(r.ledger, pk)] == [
+        ("create", "uncertain")
+    ]
     clock.go(86400)
     carry(r, pk)
     assert (len(box(r).sent()), box(r).looked_up()) == (1, [])

@@ -9,8 +9,8 @@ from sqlalchemy import insert, update
 
 from clients.errors import Unreachable
 from ledger import orders, updates
-from ledger.hooks import HOOKS
-from ledger.orders import ORDERS, Arrived
+from ledger.orders import Arrived
+from ledger.tables import HOOKS, ORDERS
 from tasks import accepting, creating, delivering, listening, upkeep
 from tasks.accepting import UnknownConnection
 from tasks.sender import says_nothing, whose
@@ -108,7 +108,7 @@ def test_update_that_must_say_its_shop_is_refused_with_the_choices(r):
     third = replace(r.settings.connections["second"], name="third")
     del r.settings.connections["okliving"]
     r.settings.connections["third"] = third
-    request, _ = accepting.from_flat({"order_id": "1", "note": "x"})
+    request, _ = accepting.read(r, {"order_id": "1", "note": "x"}, flat=True)
     with pytest.raises(UnknownConnection, match="second, third"):
         accepting.accept(r, request, origin="cli")
     assert accepting.accept_flat(r, {"order_id": "1", "note": "x"}, origin="celery") is None

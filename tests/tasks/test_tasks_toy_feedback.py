@@ -89,7 +89,8 @@ def r(make, clock, toy, monkeypatch):
         connection=replace(found.connection, name=TOY),
         connector=Connector(client=None, feedback=toy),
     )
-    return replace(built, sources={TOY: source}, profiles={})
+    known = replace(built.settings, connections={TOY: source.connection})
+    return replace(built, settings=known, sources={TOY: source}, profiles={})
 
 
 def ask(r, level, **more):
