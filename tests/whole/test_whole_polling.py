@@ -278,4 +278,4 @@ def close(r):
     r.ledger.close()
     r.redis.close()
     for part in (*r.sources.values(), *r.targets.values()):
-        part.client.close()
+        part.connector.client.close()
