@@ -18,6 +18,9 @@ APART: Final = 1.04
 SLOWEST: Final = 1 / 60
 # How many parked members one release rings at most.
 RUNG_AT_ONCE: Final = 100
+# Without a limit only those are parked who found no thread: one for the thread that comes free, and one more,
+# so that threads that are idle elsewhere are all found within a few releases.
+RUNG_WITHOUT_LIMIT: Final = 2
 
 # What each script below starts with. KEYS: holders, parked. Scores are seconds of Redis's clock:
 # of a holder when its lease ends, of a parked member when it came.
@@ -153,7 +156,7 @@ class Rate:
 
 
 class Slots:
-    """At most `limit` calls in flight over all workers; 0 = no limit, then Redis is not asked.
+    """At most `limit` calls in flight over all workers; 0 = no limit, then Redis only knows who is parked.
 
     A holder's slot expires after `lease_seconds` by Redis's own clock, so a killed worker leaks
     none. Nobody waits in a thread: who gets no slot is parked by name, oldest first, and the one
@@ -186,8 +189,10 @@ class Slots:
             return bool(taken)
 
     def release(self, holder: str) -> list[str]:
-        """Give the slot back; whom to ring, at most one for each free slot, parked no more."""
-        return [] if self._limit == 0 else self._rung(RUNG_AT_ONCE, holder)
+        """Give the slot back; whom to ring, at most one for each free slot, parked no more. Without a limit
+        two at most.
+        """
+        return self._rung(RUNG_AT_ONCE if self._limit else RUNG_WITHOUT_LIMIT, holder)
 
     def park(self, waiting: str) -> None:
         """Park without asking for a slot; who is parked already keeps its place."""

@@ -97,16 +97,26 @@ def place(
     """
     line = remote.slots if direction == "write" else remote.read_slots
     own = 0.0 if waiting else patience
-    with THREADS.entered(remote.name) as has_thread, ExitStack() as held:
-        has_place = has_thread
-        if has_thread:
-            has_place = held.enter_context(slot(line, holder, ring, waiting=waiting, patience=own))
-        if has_place and direction == "read":
-            every = slot(remote.slots, holder, ring_waiting, patience=patience)
-            has_place = held.enter_context(every)
-        if waiting and not has_place:
-            line.park(waiting)
-        yield has_place
+    freed: list[str] = []
+    try:
+        with THREADS.entered(remote.name) as has_thread, ExitStack() as held:
+            has_place = has_thread
+            if has_thread:
+                one = slot(line, holder, freed.extend, waiting=waiting, patience=own)
+                has_place = held.enter_context(one)
+            if has_place and direction == "read":
+                every = slot(remote.slots, holder, ring_waiting, patience=patience)
+                has_place = held.enter_context(every)
+            if waiting and not has_place:
+                line.park(waiting)
+                if not has_thread and THREADS.has_room(remote.name):
+                    # Whoever left in between found nobody in line.
+                    freed += line.unpark(1)
+            yield has_place
+    finally:
+        # Not before the thread is free, or who is rung for finds none.
+        if freed:
+            ring(freed)
 
 
 @contextmanager

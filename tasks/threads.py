@@ -52,16 +52,24 @@ class Threads:
         with self._lock:
             (self._hung.add if failed else self._hung.discard)(name)
 
+    def has_room(self, name: str) -> bool:
+        """Whether there is a thread for a call of this remote just now."""
+        with self._lock:
+            return self._has_room(name)
+
     def _enter(self, name: str) -> bool:
         with self._lock:
-            if self._most is not None:
-                if self._held.total() >= self._most:
-                    return False
-                hanging = sum(self._held[one] for one in self._hung)
-                if name in self._hung and hanging >= max(self._most // 2, 1):
-                    return False
-            self._held[name] += 1
+            has_room = self._has_room(name)
+            self._held[name] += has_room
+            return has_room
+
+    def _has_room(self, name: str) -> bool:
+        if self._most is None:
             return True
+        if self._held.total() >= self._most:
+            return False
+        hanging = sum(self._held[one] for one in self._hung)
+        return name not in self._hung or hanging < max(self._most // 2, 1)
 
 
 THREADS = Threads()

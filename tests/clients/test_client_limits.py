@@ -136,10 +136,15 @@ def test_unparking_respects_the_free_slots(store):
     assert len(Slots(store, "box", 0, 60).unpark(3)) == 3
 
 
-def test_without_a_limit_redis_is_not_asked(broken_store):
-    slots = Slots(broken_store, "box", 0, 60)
-    assert slots.acquire("a", "x")
-    assert slots.release("a") == []
+def test_without_a_limit_redis_is_not_asked_for_a_slot(broken_store):
+    assert Slots(broken_store, "box", 0, 60).acquire("a", "x")
+
+
+def test_without_a_limit_who_leaves_rings_for_those_who_found_no_thread(store):
+    slots = Slots(store, "box", 0, 60)
+    for name in ("x", "y", "z"):
+        slots.park(name)
+    assert (slots.release("a"), slots.release("b"), slots.release("c")) == (["x", "y"], ["z"], [])
 
 
 def test_a_text_redis_gives_the_same_members(store):

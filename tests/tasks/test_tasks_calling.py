@@ -115,9 +115,10 @@ def test_who_fails_at_once_does_not_hang(share):
     assert [made.entered("a").__enter__() for _ in range(2)] == [True, True]
 
 
-def test_who_finds_no_thread_waits_in_line(share, make, clock):
+@pytest.mark.parametrize("limit", [0, 4])
+def test_who_finds_no_thread_waits_in_line(share, make, clock, limit):
     share(1, "create")
-    target = make(box={"concurrency": 4}).targets["onebox"]
+    target = make(box={"concurrency": limit}).targets["onebox"]
     rung = []
     with (
         place(target, "write", "w1", rung.extend, waiting="okliving:1") as first,
@@ -125,3 +126,38 @@ def test_who_finds_no_thread_waits_in_line(share, make, clock):
     ):
         assert (first, second, target.slots.parked()) == (True, False, 1)
     assert rung == ["okliving:2"]
+
+
+@pytest.mark.parametrize("limit", [0, 4])
+def test_who_comes_into_line_as_the_last_one_leaves_is_rung_for(
+    share, make, clock, limit, monkeypatch
+):
+    """No one is left who could do it later."""
+    made = share(1, "create")
+    target = make(box={"concurrency": limit}).targets["onebox"]
+    rung = []
+    last = place(target, "write", "w1", rung.extend, waiting="okliving:1")
+    assert last.__enter__()
+    park = target.slots.park
+
+    def slowly(waiting):
+        last.__exit__(None, None, None)
+        park(waiting)
+
+    monkeypatch.setattr(target.slots, "park", slowly)
+    with place(target, "write", "w2", rung.extend, waiting="okliving:2") as has_place:
+        assert (has_place, rung) == (False, [])
+    assert (rung, target.slots.parked()) == (["okliving:2"], 0)
+    assert made.has_room("onebox")
+
+
+def test_who_is_rung_for_finds_the_thread_free(share, make, clock):
+    made = share(1, "create")
+    target = make(box={"concurrency": 4}).targets["onebox"]
+    target.slots.park("okliving:2")
+    found = []
+    with place(
+        target, "write", "w1", lambda _: found.append(made.has_room("onebox")), waiting="x:1"
+    ):
+        pass
+    assert found == [True]
