@@ -330,7 +330,8 @@ def test_page_of_known_orders_costs_one_read_of_redis_and_no_statement_on_orders
     )
     polled, rung = poll(r, NOW + timedelta(minutes=1))
     assert (polled.known, polled.stored, rung) == (99, 0, [])
-    assert commands == ["MGET"]
+    # Beside it the poll gives its place back, by a script.
+    assert [one for one in commands if one != "EVALSHA"] == ["MGET"]
     assert [s for s in statements if " orders" in s or " intake" in s] == []
 
 

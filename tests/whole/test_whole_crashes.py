@@ -54,7 +54,11 @@ def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
         system.ticks()
         system.worker(threads=4)
         queue = system.valkey.client
-        system.wait_until(lambda: queue.llen("create") > 30 and len(system.crm.processes) > 5)
+
+        def backlog():
+            return queue.llen("create") + queue.zcard("ob:onebox:parked")
+
+        system.wait_until(lambda: backlog() > 30 and len(system.crm.processes) > 5)
         queue.flushall()
         system.crm.faults.reset()
         system.wait_created(80)
