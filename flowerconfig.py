@@ -39,7 +39,7 @@ def _credentials() -> list[str]:
 
 
 def _without_note(task: Task) -> Task:
-    """Hide the arguments that may hold a note: design, invariant 7. All others are ids."""
+    """Hide the arguments that may hold a note: docs/architecture.md, "Invariants", 7. All others are ids."""
     if task.name == "updates.enqueue":
         task.args = task.kwargs = "(not shown)"
     return task

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import redis
 
-# The queues of the design, "Fixed interfaces".
+# The queues, see docs/architecture.md, "Waits, leases and probes".
 QUEUES = ("fetch", "create", "updates", "ocp", "upkeep")
 # Those that something is put into; `ocp` is kept for what comes.
 USED = ("fetch", "create", "updates", "upkeep")

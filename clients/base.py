@@ -40,7 +40,7 @@ from clients.errors import (
 
 USER_AGENT: Final = "orderbridge/0.1"
 MAX_BODY: Final = 64 * 1024 * 1024
-# Seconds; the longest pause of the retry policy (design, A task's life).
+# Seconds; the longest pause of the retry policy (docs/architecture.md, "Waits, leases and probes").
 RETRY_AFTER_CEILING: Final = 900.0
 # Seconds; an unreachable address is known long before a slow answer is.
 CONNECT_TIMEOUT: Final = 5.0
@@ -167,7 +167,7 @@ class HttpTransport:
     `SSL_CERT_FILE` is.
 
     A call takes an idle client, the one used last, or makes one, and puts it back: there are as many
-    as calls were ever in flight, each with one connection. See docs/decisions, "A stack of clients".
+    as calls were ever in flight, each with one connection. See docs/decisions/a-stack-of-clients.md.
     """
 
     def __init__(

@@ -79,11 +79,11 @@ class RateLimited(Transient):
 
 
 class TokenLost(Transient):
-    """Not counted by the breaker: the remote is up (design, A task's life)."""
+    """Not counted by the breaker: the remote is up (docs/architecture.md, "Waits, leases and probes")."""
 
 
 class Uncertain(RemoteError):  # noqa: N818  see above
-    """Sent; look the order up before it is sent again (contract onebox, Errors that matter)."""
+    """Sent; look the order up before it is sent again (docs/contracts/onebox.md, "Errors that matter")."""
 
     counts_for_breaker = True
 

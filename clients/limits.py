@@ -102,7 +102,7 @@ class Turn:
 
 
 class Rate:
-    """At most `per_second` calls in any second over all workers (contract onebox, Transport).
+    """At most `per_second` calls in any second over all workers (docs/contracts/onebox.md, "Transport").
 
     In: a Redis client, the connection's name, the rate: 0 = none, a fraction such as 0.5 is
     one call in two seconds. Turns are given one after the other by Redis's own clock, evenly spaced and a
@@ -161,7 +161,7 @@ class Slots:
     A holder's slot expires after `lease_seconds` by Redis's own clock, so a killed worker leaks
     none. Nobody waits in a thread: who gets no slot is parked by name, oldest first, and the one
     who frees a slot learns whom to ring. A ring may be lost, so the ledger must know the order too
-    (design, Three stores, one truth). Fails with StoreUnavailable. Called by the task layer.
+    (docs/architecture.md, "Three stores, one truth"). Fails with StoreUnavailable. Called by the task layer.
     """
 
     def __init__(self, store: "redis.Redis", name: str, limit: int, lease_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""OK Living, the shop: its three calls and what its answers mean (contract okliving).
+"""OK Living, the shop: its three calls and what its answers mean (docs/contracts/okliving.md).
 
 Change it when the shop's wire changes; which orders to ask for and what an order says is elsewhere.
 """
@@ -24,7 +24,8 @@ from clients.errors import (
 )
 from clients.tokens import SharedToken
 
-# Seconds: the token's life of 600 is fixed, it is renewed at about 540 (contract okliving, Errors).
+# Seconds: the token's life of 600 is fixed, it is renewed at about 540 (docs/contracts/okliving.md,
+# "Errors").
 TOKEN_LIFE: Final = 600.0
 RENEW_AHEAD: Final = 60.0
 
@@ -96,7 +97,7 @@ class OkLiving:
         return self._result(self._call("/api/get-orders", body))
 
     def update_order(self, order: dict[str, Any]) -> None:
-        """Set what `order` names beside its id (contract okliving, Calls).
+        """Set what `order` names beside its id (docs/contracts/okliving.md, "Calls").
 
         Raises also NotFound, IllegalTransition with the possible actions, Rejected.
         """

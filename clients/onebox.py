@@ -1,4 +1,4 @@
-"""OneBox, the CRM, API v2: its calls and what its answers mean (contract onebox).
+"""OneBox, the CRM, API v2: its calls and what its answers mean (docs/contracts/onebox.md).
 
 Change it when the CRM's wire or its error texts change; what a process holds is the mapping's.
 """
@@ -27,8 +27,8 @@ from clients.errors import (
 )
 from clients.tokens import SharedToken
 
-# Seconds: the life is undocumented, working clients keep a token this long (contract onebox,
-# Transport).
+# Seconds: the life is undocumented, working clients keep a token this long (docs/contracts/onebox.md,
+# "Transport").
 TOKEN_LIFE: Final = 3000.0
 RENEW_AHEAD: Final = 300.0
 
@@ -118,7 +118,7 @@ class OneBox:
 
     `timeout` seconds bound one method with its repeats after a dead token or a refused body shape;
     waiting for a login and logging in can add as much again, which the lease of twice the time-out
-    allows for (design, A task's life).
+    allows for (docs/architecture.md, "Waits, leases and probes").
     All methods raise Transient, ConnectionFault, Uncertain errors and StoreUnavailable
     (`clients.errors`); after an Uncertain one of `set_order` the order must be looked up.
     """
@@ -176,7 +176,7 @@ class OneBox:
         self._tokens.renew()
 
     def set_order(self, process: dict[str, Any]) -> str:
-        """Create or update one process; its OneBox id (contract onebox, order/set).
+        """Create or update one process; its OneBox id (docs/contracts/onebox.md, "order/set").
 
         Raises also PhoneTaken and Rejected. A refused body shape is switched once and remembered.
         """
@@ -212,7 +212,7 @@ class OneBox:
     ) -> list[dict[str, Any]]:
         """The processes with exactly these external ids, with these fields and both ids.
 
-        The CRM's own filter can be loose (contract onebox, Other calls).
+        The CRM's own filter can be loose (docs/contracts/onebox.md, "order/get").
         """
         if not external_ids:
             return []
@@ -308,7 +308,7 @@ class OneBox:
 
 
 def _password_forms(password: str, form: PasswordForm) -> tuple[str, ...]:
-    """The passwords to try in turn (contract onebox, Transport)."""
+    """The passwords to try in turn (docs/contracts/onebox.md, "Transport")."""
     hashed = hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
     if form == "raw" or re.fullmatch(r"[0-9a-fA-F]{32}", password):
         return (password,)
@@ -320,7 +320,7 @@ def _body(process: dict[str, Any], shape: BodyShape) -> object:
 
 
 def _is_dead(answer: Answer) -> bool:
-    """Whether the answer asks for another token (contract onebox, Transport)."""
+    """Whether the answer asks for another token (docs/contracts/onebox.md, "Transport")."""
     if answer.status in {401, 403}:
         return True
     if answer.status != 400 and not answer.ok:

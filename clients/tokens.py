@@ -35,7 +35,7 @@ from clients.errors import (
 )
 
 # Seconds. A refused login is remembered this long, so that 50 threads do not lock the address
-# (contract okliving, Errors: ten failed logins); an unreachable one shorter, to come back soon.
+# (docs/contracts/okliving.md, "Errors": ten failed logins); an unreachable one shorter, to come back soon.
 REFUSED_REMEMBERED: Final = 10.0
 UNREACHABLE_REMEMBERED: Final = 2.0
 # Seconds between two looks of those who wait for another worker's login.
@@ -54,7 +54,7 @@ _log = structlog.get_logger()
 def cipher_for(secret_key: str | None, connection_secret: str) -> Fernet:
     """The cipher of tokens at rest: of ORDERBRIDGE_SECRET_KEY, else of the connection's own secret.
 
-    All processes derive the same (design, invariant 7). ValueError when both are empty.
+    All processes derive the same (docs/architecture.md, "Invariants", 7). ValueError when both are empty.
     """
     source = secret_key or connection_secret
     if not source:

@@ -1,6 +1,7 @@
 """An OK Living shop: what is polled, how its orders are read, and how its connection is tested.
 
-In: its own settings and the profile that reads its orders. Out: a connector. Source: contract okliving.
+In: its own settings and the profile that reads its orders. Out: a connector. Source:
+docs/contracts/okliving.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 In: what is asked, and what is known of the order's two state machines. Out: the next call, or why a part
 needs none. What our own calls taught counts for an hour, and less than what the shop was seen to do since.
-Called by tasks through connectors/feedback.py. Source: contract okliving, update-order and statuses.
+Called by tasks through connectors/feedback.py. Source: docs/contracts/okliving.md, "Calls" and "Statuses are
+actions on two state machines".
 """
 
 from __future__ import annotations

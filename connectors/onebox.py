@@ -1,6 +1,7 @@
 """A OneBox CRM: how orders get there and are found, what it tells of them, how its connection is tested.
 
-In: its own settings and the profile that composes its processes. Out: a connector. Source: contract onebox.
+In: its own settings and the profile that composes its processes. Out: a connector. Source:
+docs/contracts/onebox.md, "order/set".
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class BoxTarget:
 
     def put(self, body: Mapping[str, Any], next_turn: NextTurn) -> str:
         """Where the buyer's phone is on another card, once more with that card: it never makes a second
-        one, and never drops the phone. Source: contract onebox, Errors that matter.
+        one, and never drops the phone. Source: docs/contracts/onebox.md, "Errors that matter".
         """
         process = dict(body)
         try:

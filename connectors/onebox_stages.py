@@ -1,7 +1,7 @@
 """What a OneBox tells of its processes: stages by id or by name, whose names only the box knows.
 
 In: the fields of a call of its hook, or external ids to be read. Out: what is said, the names of stages
-beside their ids. Reading raises as the client does. Source: contract onebox, order/get.
+beside their ids. Reading raises as the client does. Source: docs/contracts/onebox.md, "order/get".
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ class Remote:
 
     @property
     def lease(self) -> float:
-        """Seconds that one worker owns what it carries there: design, "A task's life". Where the rate is
+        """Seconds that one worker owns what it carries there: docs/architecture.md, "Waits, leases and
+        probes". Where the rate is
         slow, the turns of a try's later calls come on top.
         """
         return 2 * self.timeout + 10 + (SLOW_TURNS / self.rate if 0 < self.rate < 1 else 0)

@@ -1,4 +1,5 @@
-"""Serves the gateway with a production WSGI server (granian; docs/decisions/ says why).
+"""Serves the gateway with a production WSGI server (granian; docs/decisions/granian-for-the-gateway.md says
+why).
 
 In: address and port. Without API keys it listens on the loopback only, and says so.
 """

@@ -52,8 +52,8 @@ def money(value: object) -> Decimal:
     """Read an amount in any usual spelling: 1249, 1249.5, "1 249,00", "1,249.00", "70 грн".
 
     Raises ValueError for everything that is not one clear finite number: NaN, "1,249" (which
-    may mean either), a boolean, an exponent, 10^12 and more. Source: contract okliving,
-    Reference order.
+    may mean either), a boolean, an exponent, 10^12 and more. Source: docs/contracts/okliving.md, "Reference
+    order".
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError(UNREADABLE)  # noqa: TRY004  one error for all that is no amount

@@ -268,8 +268,8 @@ def read_order(
 
     In: any JSON value, how the schema's values are taken from it, the source's time, the longest
     comment in characters. Out: the order and what was odd about it, or None and the problems of
-    level held that say why it cannot be read. Never raises. Source: contract okliving, Reference
-    order. Called by SourceProfile.read.
+    level held that say why it cannot be read. Never raises. Source: docs/contracts/okliving.md, "Reference
+    order". Called by SourceProfile.read.
     """
     if not isinstance(raw, dict):
         return None, [Problem(UNREADABLE, "held", "order", before=shown(raw))]

@@ -61,7 +61,7 @@ class Poll:
     def page(self, answer: object) -> Page:
         """Find the orders and the page numbers in a get-orders answer, in any of its forms.
 
-        Raises UnknownShape when there is no order list. Source: contract okliving, Calls.
+        Raises UnknownShape when there is no order list. Source: docs/contracts/okliving.md, "Calls".
         """
         for envelope in self.envelopes:
             found = envelope(answer)

@@ -29,7 +29,7 @@ _GAP = re.compile(r" {2,}")
 class Problem:
     """One finding about one field; `before` and `after` may hold personal data: never log them.
 
-    Levels are those of contract recipient: fixed, warning, held.
+    Levels are those of docs/contracts/recipient.md: fixed, warning, held.
     """
 
     code: str

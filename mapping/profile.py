@@ -85,7 +85,9 @@ class Profile:
         return self.source.content_hash(raw)
 
     def external_id(self, order_id: str) -> str:
-        """Give the key under which the target knows the order. Source: contract onebox."""
+        """Give the key under which the target knows the order. Source: docs/contracts/onebox.md,
+        "order/set".
+        """
         return self.external_id_prefix + order_id
 
     def map(self, raw: object) -> Mapped:

@@ -1,6 +1,6 @@
 """Recipient data made fit for carriers: clean, fixed with before and after, or held; never invented.
 
-Rules and their tables are those of contract recipient; what a profile may choose is in Rules.
+Rules and their tables are those of docs/contracts/recipient.md; what a profile may choose is in Rules.
 """
 
 import re
@@ -24,7 +24,7 @@ _EMAIL = "recipient.email"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a profile may choose; the defaults are those of contract recipient."""
+    """What a profile may choose; the defaults are those of docs/contracts/recipient.md."""
 
     check: bool = True
     foreign_phone: Literal["warning", "held"] = "held"
@@ -138,7 +138,7 @@ _GOES_ON = re.compile(rf"[\s().,:-]*(?:{_LETTERS}|\+|{_LOCAL.pattern})")
 
 
 def phone(text: str, rules: Rules) -> Phone:
-    """Bring a phone to +380 and nine digits; the table is contract recipient, Phone.
+    """Bring a phone to +380 and nine digits; the table is docs/contracts/recipient.md, "Phone".
 
     A second number, an extension and words go to `rest`. Empty, fillers, special numbers and
     what is no phone are held and give an empty value.
@@ -271,7 +271,7 @@ _PLAIN_EMAIL = re.compile(
 def email(text: str, rules: Rules) -> Email:
     """Tidy an e-mail; fillers and masked addresses count as absent, a typo is only suggested.
 
-    Source: contract recipient, E-mail.
+    Source: docs/contracts/recipient.md, "E-mail".
     """
     if not text or (_PLAIN_EMAIL.fullmatch(text) and text not in rules.filler_emails):
         return Email(text, [])
@@ -345,7 +345,7 @@ _EDGES = " .,-'’ʼ"
 
 
 def name(person: Person, rules: Rules) -> Name:
-    """Tidy the parts of a name and split a whole name into them; contract recipient, Name.
+    """Tidy the parts of a name and split a whole name into them; docs/contracts/recipient.md, "Name".
 
     One word, one letter, fillers, companies without a person and parts too long are held.
     """

@@ -186,7 +186,7 @@ class SourceProfile:
 
 
 def _total_problems(order: Order) -> list[Problem]:
-    """Compare lines and shipping with the total. Source: contract recipient, City and branch."""
+    """Compare lines and shipping with the total. Source: docs/contracts/recipient.md, "Totals"."""
     summed = sum((line.total for line in order.lines), order.shipping.cost)
     if abs(summed - order.total) <= CENT:
         return []

@@ -37,7 +37,7 @@ SAME = "same"
 Planner = Literal["off", "check", "plan"]
 PLANNERS: tuple[str, ...] = get_args(Planner)
 
-# The enums of update-order. Source: contract okliving, statuses are actions.
+# The enums of update-order. Source: docs/contracts/okliving.md, "Statuses are actions on two state machines".
 ACTIONS: Mapping[str, tuple[str, ...]] = {
     "order": ("reopen", "process", "cancel", "complete"),
     "delivery": ("reopen", "ship", "ship_partially", "cancel", "retour", "retour_partially"),
@@ -128,7 +128,7 @@ def _uses(states: Mapping[str, Mapping[str, str]], action: str) -> list[tuple[st
     return [(state, row[action]) for state, row in states.items() if action in row]
 
 
-# Source: contract okliving, statuses are actions on two state machines.
+# Source: docs/contracts/okliving.md, "Statuses are actions on two state machines".
 MACHINES: Mapping[str, Machine] = {
     "order": compile_machine(
         "order",
@@ -221,7 +221,8 @@ def plan(machine: Machine, known: Known, wanted_action: str, mode: Planner) -> P
     what is certainly reached. `plan` goes to where the wanted action leads by the shortest legal
     way; a way through `reopen` is legal too. What is not certain, or not in the table, is sent
     as asked: a path from a wrong guess would make real moves, each with mail to the customer,
-    while a wrong action is refused. Source: contract okliving, statuses are actions.
+    while a wrong action is refused. Source: docs/contracts/okliving.md, "Statuses are actions on two state
+    machines".
     """
     asked = Plan(send=(wanted_action,))
     state = known.state if known.certain else None

@@ -145,8 +145,8 @@ class StatusesSchema(_Strict):
 class UpdateSchema(_Strict):
     """An update as any door takes it; loads to an UpdateRequest.
 
-    Errors are keyed by field, as marshmallow gives them. Source: design, Fixed interfaces, and
-    contract okliving, Calls.
+    Errors are keyed by field, as marshmallow gives them. Source: docs/http.md, "An update comes in";
+    docs/contracts/okliving.md, "Calls".
     """
 
     order_id = _OrderId(
@@ -211,7 +211,7 @@ class UpdateSchema(_Strict):
 
 
 def _warnings(tracking_number: str | None) -> tuple[Problem, ...]:
-    """Doubt an unusual tracking number, never block it. Source: contract okliving, Calls."""
+    """Doubt an unusual tracking number, never block it. Source: docs/contracts/okliving.md, "Calls"."""
     if tracking_number is None or USUAL_DIGITS.fullmatch(tracking_number):
         return ()
     return (Problem("update_ttn_unusual", "warning", "tracking_number", before=tracking_number),)
@@ -266,8 +266,8 @@ def _by_field(messages: Any, place: str = "") -> Errors:
 def body(order_id: str, values: Mapping[str, Any]) -> dict[str, object]:
     """Give the `order` of an update-order call, in the order of the source text's example.
 
-    In: the value of each part that the call carries; the others are left out. Source: contract okliving,
-    Calls.
+    In: the value of each part that the call carries; the others are left out. Source:
+    docs/contracts/okliving.md, "Calls".
     """
     statuses = {name: values[name] for name in ("delivery", "order") if name in values}
     meant: dict[str, object] = {

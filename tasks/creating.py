@@ -3,7 +3,8 @@
 In: the order's key, its connection and, where it is known, its own target. Out: a `Step`: how long until
 the next try, and whom to ring for now. Fails only where our own stores fail, and then the lease and the
 sweeper mend it: nothing is held for it and no try is counted. What an answer means for the order stands in
-tasks/verdicts. Called by tasks/orders.create. Source: design, "A task's life" and invariants.
+tasks/verdicts. Called by tasks/orders.create. Source: docs/architecture.md, "When a call fails" and
+"Invariants".
 """
 
 from __future__ import annotations

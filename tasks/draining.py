@@ -3,7 +3,7 @@
 In: the claimed queue and its updates. Out: a `Step`: how long until the next try, or that more came in
 meanwhile. What can no longer be right (too old, withdrawn, illegal for sure, refused) is parked with the
 reason or dropped, never sent by trial. What parts there are and what answers mean is the connector's to say.
-Called by tasks/delivering. Source: design, invariant 4.
+Called by tasks/delivering. Source: docs/architecture.md, "Invariants", 4.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from ledger.connections import Direction, GateRow
 from ledger.database import Ledger
 from tasks import retry
 
-# Source: design, "A task's life": the breaker, its probes, and those of a paused connection.
+# Source: docs/architecture.md, "Waits, leases and probes": the breaker, its probes, and those of a paused
+# connection.
 BREAKER_LIMIT = 20
 # Half a second below, so that the pulse, which comes every 5 s and takes a moment, finds them due.
 BREAKER_PROBE = 4.5

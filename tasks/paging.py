@@ -270,7 +270,8 @@ class Walk:
         return max(listed.pages or 0, by_total)
 
     def _is_last(self, listed: Listed, one: _Reading) -> bool:
-        """Source: contract okliving, Calls: until `pages` is reached, or a short page; one page without
+        """Source: docs/contracts/okliving.md, "Calls": until `pages` is reached, or a short page; one page
+        without
         paging fields. A total that is named is read to, also by a shop whose pages are shorter than asked
         for. One that the page alone makes up tells of the page, not of the list.
         """

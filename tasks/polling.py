@@ -5,7 +5,8 @@ Out: a `Polled` count, and the orders to ring for as they are stored. Fails with
 poll of the shop is under way, and with `PollFailed` when the shop or our stores do not answer as they
 should: the cursor then stands at the end of the last slice that was read for certain, and the next tick
 reads on from there. Called by tasks/orders.fetch and by the command line.
-Source: contract okliving, Polling rules; design, "A task's life".
+Source: docs/contracts/okliving.md, "Polling rules"; docs/architecture.md, "One order's way, through five
+files".
 """
 
 from __future__ import annotations

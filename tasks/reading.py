@@ -2,7 +2,7 @@
 
 In: a target and external ids. Out: what each process says, the names of stages beside their ids. Fails with
 `NotRead`, which says after how long to ask again, and with `StoreUnavailable`. Called by tasks/listening and
-tasks/reconciling. Source: contract onebox, order/get.
+tasks/reconciling. Source: docs/contracts/onebox.md, "order/get".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one retry policy, as data and pure functions. Source: design, "A task's life".
+"""The one retry policy, as data and pure functions. Source: docs/architecture.md, "Waits, leases and probes".
 
 In: how often an order was tried, and what the remote asked for. Out: seconds. Called by tasks/creating.
 """
@@ -58,7 +58,7 @@ def look_up_wait(elapsed: float, uncertain_wait: float, resend: float = 0.0) -> 
 
     Most lost answers belong to calls that did take effect: early look-ups find those, and the last one
     falls just behind `uncertain_wait`. Where the order is not to be sent before `resend`, one look-up
-    behind each of the two is enough. Source: contract onebox, Errors that matter.
+    behind each of the two is enough. Source: docs/contracts/onebox.md, "Errors that matter".
     """
     remaining = uncertain_wait - elapsed
     if resend > uncertain_wait:

@@ -2,7 +2,8 @@
 
 In: a page as read. Out: the orders to ring for, and what the page listed. Fails with `LedgerUnavailable`;
 nothing that stands in the list stops the rest of it. Called by tasks/polling.
-Source: contract okliving, Polling rules; design, "A task's life".
+Source: docs/contracts/okliving.md, "Polling rules"; docs/architecture.md, "One order's way, through five
+files".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 In: the claimed order, and how a call ended. Out: its outcome in the ledger, word to the gate, and a `Step`.
 An order's own fault and the connection's look alike when they are met: an order is only suspected with the
 connection, backs off by itself, and is held when others go through all the same. Called by tasks/creating.
-Source: design, "A task's life"; contract onebox, Errors that matter.
+Source: docs/architecture.md, "When a call fails"; docs/contracts/onebox.md, "Errors that matter".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tasks import retry
 from tasks.calling import Verdict, tell, verdict
 from tasks.outcomes import Outcomes, Step, problems_of, told_by
 
-# Source: contract onebox, Errors that matter; so many within so many seconds.
+# Source: docs/contracts/onebox.md, "Errors that matter"; so many within so many seconds.
 ALIKE = 5
 ALIKE_WITHIN = timedelta(minutes=10)
 # An order that alone gets no answer is sent so often, or tried for so long, until a person is asked.

@@ -1,7 +1,7 @@
 """Which times a poll asks for, and how far its cursor may move.
 
 In: the cursor, the clock, the zone of the source's stamps. Out: a window, a watermark. Pure. Called by
-tasks/polling. Source: contract okliving, Polling rules.
+tasks/polling. Source: docs/contracts/okliving.md, "Polling rules".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 In: orders as read, and what maps one to the hash of the body that its target should have. Out: the keys of
 those to ring for. What is known is looked up in a read and mapping is done after it, before the transaction:
 a page of known orders holds up no writer, and nobody waits for a mapping. Raises `LedgerUnavailable`.
-Called, by its package, by tasks/storing. Source: design, "A task's life".
+Called, by its package, by tasks/storing. Source: docs/architecture.md, "States of an order".
 """
 
 from __future__ import annotations

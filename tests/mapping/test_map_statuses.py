@@ -25,7 +25,7 @@ from mapping.statuses import (
     resolve,
 )
 
-# Copied from contract okliving, to the letter.
+# Copied from docs/contracts/okliving.md, "Statuses are actions on two state machines", to the letter.
 ORDER = """
 | from \\ action | process | complete | cancel | reopen |
 |---|---|---|---|---|

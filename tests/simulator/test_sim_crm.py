@@ -1,4 +1,4 @@
-"""The CRM's stand-in keeps contract onebox: tokens, body shapes, upsert with its race, checks."""
+"""The CRM's stand-in keeps docs/contracts/onebox.md: tokens, body shapes, upsert with its race, checks."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The shop's stand-in keeps contract okliving: logins, windows, envelopes, state machines."""
+"""The shop's stand-in keeps docs/contracts/okliving.md: logins, windows, envelopes, state machines."""
 
 from datetime import UTC, datetime
 
@@ -284,7 +284,7 @@ ACTIONS = {
     "order": ("process", "complete", "cancel", "reopen"),
     "delivery": ("ship", "ship_partially", "cancel", "retour", "retour_partially", "reopen"),
 }
-# contract okliving, the two tables: illegal pairs, per machine.
+# docs/contracts/okliving.md, "Statuses are actions on two state machines": illegal pairs, per machine.
 ILLEGAL = {
     "order": {
         ("open", "complete"),

@@ -34,7 +34,7 @@ from tasks.windows import CLOCK_CHANGE_OVERLAP
 KYIV = ZoneInfo("Europe/Kyiv")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 USUAL = timedelta(minutes=10)
-# Source: the tz database; clocks go forward and back at 01:00 UTC.
+# By the tz database, clocks go forward and back at 01:00 UTC.
 FORWARD = datetime(2026, 3, 29, 1, tzinfo=UTC)
 BACK = datetime(2026, 10, 25, 1, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  hypothesis wants naive bounds
