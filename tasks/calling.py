@@ -3,7 +3,8 @@
 In: a remote, the direction, and the work that calls it. Out: what the work gives; what was called, and for
 how long, for the attempt. What an error means stands in VERDICTS, for all flows alike; what becomes of an
 order or an update is for those who called. Fails as the client does, with `NoTurn` and `NoTimeLeft` where no
-call was made. Called by creating, delivering, polling, reading and checking. Source: docs/architecture.md, "When a call fails".
+call was made. Called by creating, delivering, polling, reading and checking.
+Source: docs/architecture.md, "When a call fails".
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from celery import Celery
 from whole.system import ROOT, System
 
 import lanes
-from ledger import orders
+from ledger import orders, updates
 
 pytestmark = pytest.mark.whole
 
@@ -67,6 +68,23 @@ def test_orders_of_a_toy_arrive_once_beside_all_others(tmp_path, database_url):
         assert sorted(system.arrived()) == ["toyshop-1", "toyshop-2", "toyshop-3"]
         assert system.row("1").target_id == "TOYSHOP-1"
         assert len(system.crm.processes) == len(given)
+
+
+def test_updates_of_a_toy_go_back_in_their_order_and_what_it_refuses_is_seen(
+    tmp_path, database_url
+):
+    with ToySystem(tmp_path, database_url) as system:
+        system.worker()
+        stranger = Celery(broker=system.valkey.url)
+        for number, level in enumerate([1, 2, 5, 3]):
+            asked = {"connection": "toyshop", "order_id": "7", "level": level, "key": str(number)}
+            stranger.send_task("updates.enqueue", kwargs=asked, queue="updates")
+            system.wait_until(lambda n=number: len(updates.listing(system.ledger)) == n + 1)
+        system.wait_until(lambda: not updates.listing(system.ledger, state="queued"))
+        taken = (system.toys / "toyshop" / "levels.txt").read_text().split()
+        assert taken == ["7:1", "7:2", "7:5"]
+        (parked,) = updates.listing(system.ledger, state="parked")
+        assert (parked.values, parked.reason) == ({"level": 3}, "update_illegal")
 
 
 def test_unanswered_create_of_a_target_that_cannot_be_asked_waits_for_a_person(
