@@ -141,7 +141,7 @@ def test_locked_sqlite_for_three_seconds(tmp_path, database_url):
 
 
 @pytest.mark.parametrize(
-    "how", ["stopped", pytest.param("killed", marks=pytest.mark.long), "frozen"]
+    "how", ["stopped", *(pytest.param(how, marks=pytest.mark.long) for how in ("killed", "frozen"))]
 )
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_postgresql_gone_at_work_and_back_a_moment_later(tmp_path, database_url, postgres, how):

@@ -120,6 +120,7 @@ def test_create_whose_worker_died_waits_for_a_person_too(tmp_path, database_url)
         assert system.arrived() == ["toyshop-1"]
 
 
+@pytest.mark.long
 def test_as_many_hanging_shops_as_a_lane_has_threads_stop_neither_upkeep_nor_another(
     tmp_path, database_url
 ):

@@ -72,7 +72,9 @@ class Verdict:
 
     def __init__(self, world):
         self.world = world
-        self.rows = {row.order_id: row for row in self._all(select(ORDERS, CHANGED.label("changed")))}
+        self.rows = {
+            row.order_id: row for row in self._all(select(ORDERS, CHANGED.label("changed")))
+        }
         self.updates = defaultdict(list)
         for row in self._all(select(UPDATES).order_by(UPDATES.c.order_id, UPDATES.c.seq)):
             self.updates[row.order_id].append(row)
