@@ -129,7 +129,7 @@ def bridge(filled, tmp_path, monkeypatch):
             app, "send_task", lambda task, kwargs=None, **_: messages.append((task, kwargs or {}))
         )
         for remote in (*r.sources.values(), *r.targets.values()):
-            stack.callback(remote.client.close)
+            stack.callback(remote.connector.client.close)
         yield Bridge(r, shop, crm, app.tasks, messages)
 
 
