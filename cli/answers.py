@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -68,6 +69,12 @@ def acting(name: str | None) -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         return f"user {os.getuid()}"
+
+
+def demand_state(state: str | None, states: Sequence[str]) -> None:
+    """End the command when this is no state that there is."""
+    if state is not None and state not in states:
+        stop(f"--state must be one of {', '.join(states)}.", WRONG)
 
 
 def moment(value: datetime) -> str:

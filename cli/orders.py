@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,18 +11,17 @@ import typer
 import settings
 from cli import words
 from cli.answers import (
-    WRONG,
     As,
     Connection,
     Json,
     Of,
     acting,
     answer,
+    demand_state,
     moment,
     out,
     plain,
     print_json,
-    stop,
 )
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
@@ -56,8 +56,7 @@ def list_orders(
     as_json: Json = False,
 ) -> None:
     """List orders, the newest first."""
-    if state is not None and state not in orders.STATES:
-        stop(f"--state must be one of {', '.join(orders.STATES)}.", WRONG)
+    demand_state(state, orders.STATES)
     with opened(settings.load()) as ledger:
         rows = orders.listing(ledger, state=state, connection=connection, limit=limit)
     if as_json:
@@ -95,11 +94,7 @@ def retry_order(
     order_id: OrderId, connection: Connection = None, who: As = None, *, as_json: Json = False
 ) -> None:
     """Try an order again now, whatever it waits for or is held for."""
-    chosen = settings.load()
-    with opened(chosen) as ledger:
-        mended = orders.retry(
-            ledger, order_id, connection, who=acting(who), bells=bells(chosen.redis_url)
-        )
+    mended = _mend(orders.retry, order_id, connection, who)
     _say_mended(mended, "will be tried now", as_json=as_json)
 
 
@@ -108,11 +103,7 @@ def release_order(
     order_id: OrderId, connection: Connection = None, who: As = None, *, as_json: Json = False
 ) -> None:
     """Send a held order on its way again, after what it was held for was put right."""
-    chosen = settings.load()
-    with opened(chosen) as ledger:
-        mended = orders.release(
-            ledger, order_id, connection, who=acting(who), bells=bells(chosen.redis_url)
-        )
+    mended = _mend(orders.release, order_id, connection, who)
     _say_mended(mended, "is released", as_json=as_json)
 
 
@@ -124,6 +115,14 @@ def ignore_order(
     with opened(settings.load()) as ledger:
         row = orders.ignore(ledger, order_id, connection, who=acting(who))
     answer(_as_dict(row), f"Order {order_id} will not be sent.", as_json=as_json)
+
+
+def _mend(
+    act: Callable[..., orders.Mended], order_id: str, connection: str | None, who: str | None
+) -> orders.Mended:
+    chosen = settings.load()
+    with opened(chosen) as ledger:
+        return act(ledger, order_id, connection, who=acting(who), bells=bells(chosen.redis_url))
 
 
 def _say_mended(mended: orders.Mended, done: str, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,19 +11,18 @@ import typer
 import settings
 from cli import words
 from cli.answers import (
-    WRONG,
     As,
     Connection,
     Json,
     Of,
     acting,
     answer,
+    demand_state,
     err,
     moment,
     out,
     plain,
     print_json,
-    stop,
 )
 from desk import updates
 from desk.opening import opened
@@ -106,8 +106,7 @@ def list_updates(
     as_json: Json = False,
 ) -> None:
     """List updates, the newest first."""
-    if state is not None and state not in updates.STATES:
-        stop(f"--state must be one of {', '.join(updates.STATES)}.", WRONG)
+    demand_state(state, updates.STATES)
     with opened(settings.load()) as ledger:
         rows = updates.listing(
             ledger, state=state, connection=connection, order_id=order_id, limit=limit
@@ -136,19 +135,21 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
 @app.command("retry")
 def retry_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) -> None:
     """Send a parked update after all, however old it is."""
-    chosen = settings.load()
-    with opened(chosen) as ledger:
-        row = updates.retry(ledger, update_id, who=acting(who), bells=bells(chosen.redis_url))
+    row = _mend(updates.retry, update_id, who)
     answer(as_dict(row), f"Update {update_id} will be sent.", as_json=as_json)
 
 
 @app.command("cancel")
 def cancel_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) -> None:
     """Never send what of an update is not sent yet."""
+    row = _mend(updates.cancel, update_id, who)
+    answer(as_dict(row), f"Update {update_id} is cancelled.", as_json=as_json)
+
+
+def _mend(act: Callable[..., updates.Update], update_id: int, who: str | None) -> updates.Update:
     chosen = settings.load()
     with opened(chosen) as ledger:
-        row = updates.cancel(ledger, update_id, who=acting(who), bells=bells(chosen.redis_url))
-    answer(as_dict(row), f"Update {update_id} is cancelled.", as_json=as_json)
+        return act(ledger, update_id, who=acting(who), bells=bells(chosen.redis_url))
 
 
 def as_dict(row: updates.Update) -> dict[str, Any]:

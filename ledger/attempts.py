@@ -2,7 +2,7 @@
 
 In: plain values, excerpts masked, aware UTC times. Out: `Try`s, and answers to what a verdict asks: did
 others go through, were the last ones refused alike. Raises `LedgerUnavailable`. Called by ledger/orders and
-ledger/updates (`note`), tasks/verdicts and tasks/delivering, gateway and cli.
+ledger/queues (`note`), tasks and desk.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 In: a `Leases`, which describes rows of a table that are worked off one holder at a time; aware UTC times.
 Every rule stands here as a conditional UPDATE, so that it holds on SQLite and PostgreSQL alike, and
-statements are built once: building one costs as much as running it. Used by ledger/orders, ledger/updates
+statements are built once: building one costs as much as running it. Used by ledger/orders, ledger/queues
 and ledger/hooks. Raises `LedgerUnavailable` where it opens a transaction itself.
 """
 

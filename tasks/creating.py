@@ -228,15 +228,15 @@ class _Attempt(Verdicts):
         pause = retry.look_up_wait(elapsed, wait, longest)
         return self._wait_uncertain(mapped, since, lookups, pause, None, "look-up", woke=opened)
 
-    def _adopted_hash(self, mapped: Mapped) -> str:
-        """The hash of what was sent, and is adopted now; without one it was the order as it still is. Of an
+    def _adopted_hash(self, mapped: Mapped) -> str | None:
+        """The hash of what was sent, and is adopted now; None: it was the order as it still is. Of an
         order whose call the ledger has forgotten, one that went back in time, nobody knows what that carried:
         then an order that was ever edited may be another one.
         """
         order, sent = mapped.order, self._claim.sent_hash
         if self._is_forgotten() and order is not None and _was_edited(order):
             return orders.UNKNOWN
-        return body_hash(mapped.draft) if sent is None else sent
+        return sent
 
     def _is_forgotten(self) -> bool:
         """Whether the ledger has no record of the call because of which this order is uncertain."""
@@ -255,9 +255,5 @@ class _Attempt(Verdicts):
         )
         opened = self._succeeded()
         return self._created(
-            mapped,
-            [target_id],
-            self._tried("create", "created", 200),
-            woke=opened,
-            sent_hash=body_hash(mapped.draft),
+            mapped, [target_id], self._tried("create", "created", 200), woke=opened
         )

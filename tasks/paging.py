@@ -271,9 +271,8 @@ class Walk:
 
     def _is_last(self, listed: Listed, one: _Reading) -> bool:
         """Source: docs/contracts/okliving.md, "Calls": until `pages` is reached, or a short page; one page
-        without
-        paging fields. A total that is named is read to, also by a shop whose pages are shorter than asked
-        for. One that the page alone makes up tells of the page, not of the list.
+        without paging fields. A total that is named is read to, also by a shop whose pages are shorter than
+        asked for. One that the page alone makes up tells of the page, not of the list.
         """
         if not listed.marks:
             return True

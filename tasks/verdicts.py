@@ -211,9 +211,11 @@ class Verdicts(Outcomes):
         tried: Try,
         *,
         woke: bool,
-        sent_hash: str,
+        sent_hash: str | None = None,
     ) -> Step:
+        """The order is there: with the body that it maps to now, unless `sent_hash` is of another one."""
         problems, target_id = problems_of(mapped) or [], target_ids[0]
+        wanted_hash = body_hash(mapped.draft)
         if len(target_ids) > 1:
             log.critical("order_doubled", target_ids=target_ids)
             problems.append(orders.doubled_problem(target_ids))
@@ -222,8 +224,8 @@ class Verdicts(Outcomes):
             "",
             problems or None,
             target_id,
-            wanted_hash=body_hash(mapped.draft),
-            sent_hash=sent_hash,
+            wanted_hash=wanted_hash,
+            sent_hash=wanted_hash if sent_hash is None else sent_hash,
         )
         kept = self._record(outcome, tried)
         if not kept:
