@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import psutil
 import redis
 from celery import Celery
@@ -216,6 +217,22 @@ class System:
         return self.celery(
             "worker", "-c", str(threads), "-n", name, "--without-mingle", *arguments, log="worker"
         )
+
+    def gateway(self):
+        """Start the HTTP doors, and wait until they serve. Out: a client of them."""
+        port = free_port()
+        self.start_cli("gateway", "--port", str(port))
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        self.stack.callback(client.close)
+
+        def serves():
+            try:
+                return client.get("/healthz").is_success
+            except httpx.TransportError:
+                return False
+
+        self.wait_until(serves)
+        return client
 
     def ticks(self, ahead=0.0):
         """The messages of a beat without a process of its own; tests of beat itself start a real one.

@@ -6,10 +6,9 @@ import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from sqlalchemy import func, insert, select, update
-from whole.system import System, free_port
+from whole.system import System
 
 from ledger import connections, updates
 from ledger.tables import HOOKS, ORDERS
@@ -33,17 +32,8 @@ class Hearing(System):
         super().__init__(folder, database_url, crm=crm, **environment)
 
     def gateway(self):
-        port = free_port()
-        self.start_cli("gateway", "--port", str(port))
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-        self.stack.callback(self.client.close)
-        self.wait_until(self._serves)
-
-    def _serves(self):
-        try:
-            return self.client.get("/healthz").is_success
-        except httpx.TransportError:
-            return False
+        self.client = super().gateway()
+        return self.client
 
     def call(self, order_id, **fields):
         """The box calls the hook."""

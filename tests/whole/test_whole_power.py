@@ -4,7 +4,6 @@ remembers everything: nothing is lost and nothing is sent twice.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, select, text, update
-from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
+from whole.chaos.rollback import FileCopy
 from whole.system import System
 
 from ledger.tables import IDENTITY, METADATA
@@ -29,24 +28,6 @@ both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"
 QUICK = {"ONEBOX_TIMEOUT": 1, "OKLIVING_TIMEOUT": 1, "UNCERTAIN_WAIT": 3}
 LATER = 400_000_001
 LAST = 500_000_001
-
-
-class FileCopy:
-    """A copy of a SQLite file. Nobody may have it open while it is put back."""
-
-    def __init__(self, url):
-        self.path = Path(make_url(url).database)
-        self.copy = self.path.with_suffix(".copy")
-        with (
-            closing(sqlite3.connect(self.path)) as source,
-            closing(sqlite3.connect(self.copy)) as to,
-        ):
-            source.backup(to)
-
-    def put_back(self):
-        for ending in ("-wal", "-shm"):
-            Path(f"{self.path}{ending}").unlink(missing_ok=True)
-        shutil.copy(self.copy, self.path)
 
 
 class RowsCopy:
@@ -80,8 +61,11 @@ class RowsCopy:
 
 
 def copy_of(system):
-    url = system.database_url
-    return FileCopy(url) if url.startswith("sqlite") else RowsCopy(url)
+    if not system.database_url.startswith("sqlite"):
+        return RowsCopy(system.database_url)
+    copy = FileCopy(system.database_url)
+    copy.take()
+    return copy
 
 
 def put_back(system, copy):

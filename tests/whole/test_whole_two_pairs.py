@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 
-import httpx
 import pytest
 from whole.system import ROOT, Pair, Pairs, free_port, wait_until
 
@@ -29,22 +28,6 @@ def pairs():
     return Pair("north", STAGES), Pair("south", STAGES)
 
 
-def gateway(system):
-    port = free_port()
-    system.start_cli("gateway", "--port", str(port))
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-    system.stack.callback(client.close)
-
-    def serves():
-        try:
-            return client.get("/healthz").is_success
-        except httpx.TransportError:
-            return False
-
-    system.wait_until(serves)
-    return client
-
-
 @BOTH
 def test_each_order_goes_into_its_own_box_and_back_to_its_own_shop(tmp_path, database_url, pairs):
     """The same order ids in both shops, updates by the command and by the hooks of both boxes."""
@@ -53,7 +36,7 @@ def test_each_order_goes_into_its_own_box_and_back_to_its_own_shop(tmp_path, dat
         assert ids["north"] == ids["south"]
         system.worker()
         system.beat()
-        client = gateway(system)
+        client = system.gateway()
         for pair in pairs:
             system.wait_created_of(pair, 5)
             pair.assert_each_once(ids[pair.name])

@@ -11,10 +11,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
-import httpx
 import pytest
 from celery import Celery
-from whole.system import System, free_port
+from whole.system import System
 
 from ledger import connections, updates
 from simulator import shop as shop_module
@@ -65,23 +64,6 @@ def illegal(monkeypatch):
 
     monkeypatch.setattr(shop_module, "next_state", watched)
     return asked
-
-
-def gateway(system):
-    """Start the HTTP doors; a client of them."""
-    port = free_port()
-    system.start_cli("gateway", "--port", str(port))
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-    system.stack.callback(client.close)
-
-    def serves():
-        try:
-            return client.get("/healthz").is_success
-        except httpx.TransportError:
-            return False
-
-    system.wait_until(serves)
-    return client
 
 
 def post(client, key, **body):
@@ -166,7 +148,7 @@ def test_scrambled_doubled_failing_and_killed(tmp_path, database_url, illegal):
         system.shop.faults.add(everything(system.shop.UPDATE_ORDER, probability=0.3, late=1.0))
         system.ticks()
         worker = system.worker("-Q", "updates,upkeep", threads=20)
-        client = gateway(system)
+        client = system.gateway()
         with ThreadPoolExecutor(1) as others:
             sending = others.submit(send_all, client, scrambled(order_ids, dice), order_ids)
             for effects in (100, 300):
@@ -198,7 +180,7 @@ def test_two_workers_a_flushed_broker_and_each_order_in_its_order(tmp_path, data
         first, *others = system.give(31)
         system.shop.faults.add(Fault("latency", system.shop.UPDATE_ORDER, seconds=0.1))
         system.ticks()
-        client = gateway(system)
+        client = system.gateway()
         for number in range(20):
             post(client, f"first-{number}", order_id=first, note=str(number))
             if number < 2:
@@ -220,7 +202,7 @@ def test_a_wrong_secret_pauses_and_an_outage_opens_the_breaker_and_nothing_is_pa
     with System(tmp_path, database_url, shop=shop, OKLIVING_TIMEOUT=1, UNCERTAIN_WAIT=1) as system:
         right, shop.client_secret = system.environment["OKLIVING_CLIENT_SECRET"], "another"
         order_ids = system.give(30)
-        client = gateway(system)
+        client = system.gateway()
         for order_id in order_ids:
             post(client, order_id, order_id=order_id, note="one")
         system.extra["OKLIVING_CLIENT_SECRET"] = right
