@@ -11,20 +11,19 @@ import json
 import os
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from celery.__main__ import main
 from marshmallow import Schema, fields, post_load
+from toy_feedback import ToyFeedback
 
 import settings
 from clients.errors import TimedOut
 from connection import EVERYTHING, Connection
-from connectors.feedback import Ends, PartRule, Send
 from connectors.kind import Kind
 from connectors.ports import Connector, Page, Snapshot
 from connectors.registry import KINDS
-from mapping.request import UpdateRequest
 from mapping.source_profile import ReadOrder
 from mapping.target_profile import Mapped
 
@@ -48,7 +47,7 @@ class OwnSchema(Schema):
 
 @dataclass(frozen=True)
 class Toy:
-    """Feed, source, target and feedback in one. It takes one thing back: a level, which only grows."""
+    """Feed, source and target in one. What goes back to it is a level, as toy_feedback has it."""
 
     own: Own
     prefix: str
@@ -80,43 +79,9 @@ class Toy:
             raise TimedOut("the toy box does not answer")
         return key.upper()
 
-    parts = {"level": PartRule("level", timedelta(hours=1), ordered=True)}  # noqa: RUF012  never changed
-
-    def validate(self, raw, *, flat=False):
-        given = dict(raw)
-        named = {name: given.pop(name, None) for name in ("connection", "key")}
-        request = UpdateRequest(str(given.pop("order_id")), given, **named)
-        return (request, {}) if set(given) == {"level"} else (None, {"level": ["Alone, please."]})
-
-    def shown(self, part, value):
-        return f"{part} {value}"
-
-    def takes_over(self, newer, older, part):
-        return None
-
-    def first_known(self, stored, stored_at, seen, now):
-        return (stored or {}).get("level", 0)
-
-    def kept(self, known):
-        return {"level": known}
-
-    def plan(self, asks, sendable, known, *, trust, ours):
-        if trust and asks.values["level"] <= known:
-            return Ends("level", "parked", "update_illegal")
-        return Send(asks.values, sendable)
-
-    def send(self, order_id, send):
+    def take(self, order_id, level):
         with (self.own.folder / "levels.txt").open("a") as levels:
-            levels.write(f"{order_id}:{send.values['level']}\n")
-
-    def learned(self, known, send):
-        return send.values["level"]
-
-    def doubted(self, known, send=None):
-        return 0
-
-    def judged(self, refused, asks, send, known, later=()):
-        return None
+            levels.write(f"{order_id}:{level}\n")
 
 
 def _snapshot(path):
@@ -126,7 +91,7 @@ def _snapshot(path):
 
 def connect(one, own, _means):
     toy = Toy(own, one.prefix)
-    return Connector(client=None, feed=toy, source=toy, target=toy, feedback=toy)
+    return Connector(client=None, feed=toy, source=toy, target=toy, feedback=ToyFeedback(toy.take))
 
 
 def connection(name, target=None):
