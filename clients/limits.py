@@ -16,11 +16,9 @@ from clients.tokens import reaching_store
 APART: Final = 1.04
 # One call a minute.
 SLOWEST: Final = 1 / 60
-# How many parked members one release rings at most.
-RUNG_AT_ONCE: Final = 100
-# Without a limit only those are parked who found no thread: one for the thread that comes free, and one more,
-# so that threads that are idle elsewhere are all found within a few releases.
-RUNG_WITHOUT_LIMIT: Final = 2
+# How many parked members one release rings at most: one for what comes free, and one more, so that what is
+# free elsewhere, where a ring was lost, is found within a few calls. More would find no turn under a rate.
+RUNG_AT_ONCE: Final = 2
 
 # What each script below starts with. KEYS: holders, parked. Scores are seconds of Redis's clock:
 # of a holder when its lease ends, of a parked member when it came.
@@ -174,6 +172,7 @@ class Slots:
         self._ring = store.register_script(_RING)
         self._park = store.register_script(_PARK)
         self._in_use = store.register_script(_IN_USE)
+        self._awaited = False
 
     def acquire(self, holder: str, waiting: str = "") -> bool:
         """Whether `holder` now has a slot (again with a whole lease if it had one already).
@@ -188,16 +187,32 @@ class Slots:
             )
             return bool(taken)
 
-    def release(self, holder: str) -> list[str]:
-        """Give the slot back; whom to ring, at most one for each free slot, parked no more. Without a limit
-        two at most.
+    def release(self, holder: str, *, rings: bool = True) -> list[str]:
+        """Give the slot back; whom to ring, at most one for each free slot, parked no more: nobody, where it
+        does not ring. Without a limit nobody waits for a slot, and Redis is not asked.
         """
-        return self._rung(RUNG_AT_ONCE if self._limit else RUNG_WITHOUT_LIMIT, holder)
+        return self._rung(RUNG_AT_ONCE if rings else 0, holder) if self._limit else []
 
     def park(self, waiting: str) -> None:
-        """Park without asking for a slot; who is parked already keeps its place."""
+        """Park without asking for a slot, for who found no thread or no turn; who is parked already keeps
+        its place.
+        """
         with reaching_store():
             self._park(keys=self._keys, args=[waiting])
+        self._awaited = True
+
+    def next_in_line(self) -> list[str]:
+        """Whom to ring now that a thread of this process is free, parked no more. Redis is asked only where
+        this process has parked somebody since it last found nobody in line.
+        """
+        if not self._awaited:
+            return []
+        # Before the look: who parks meanwhile sets it again.
+        self._awaited = False
+        rung = self._rung(RUNG_AT_ONCE, "")
+        if rung:
+            self._awaited = True
+        return rung
 
     def unpark(self, n: int) -> list[str]:
         """The oldest parked, at most `n` and at most one for each free slot, parked no more."""

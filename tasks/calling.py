@@ -93,12 +93,13 @@ def place(
 ) -> Iterator[bool]:
     """A thread and a place among the calls of this remote for as long as the block runs, or False: then
     `waiting` waits in line, and whoever frees a place is told to `ring` for it; who is in no line may wait
-    for so many seconds. A read has a place among the reads, and one among all calls. Raises
-    StoreUnavailable.
+    for so many seconds. A block that ends with NoTurn waits in line too. A read has a place among the
+    reads, and one among all calls. Raises StoreUnavailable.
     """
     line = remote.slots if direction == "write" else remote.read_slots
     own = 0.0 if waiting else patience
     freed: list[str] = []
+    has_turn = True
     try:
         with THREADS.entered(remote.name) as has_thread, ExitStack() as held:
             has_place = has_thread
@@ -110,12 +111,21 @@ def place(
                 has_place = held.enter_context(every)
             if waiting and not has_place:
                 line.park(waiting)
-                if not has_thread and THREADS.has_room(remote.name):
-                    # Whoever left in between found nobody in line.
-                    freed += line.unpark(1)
             yield has_place
+    except NoTurn:
+        if not waiting:
+            raise
+        # Rings for nobody: that one would find no turn either.
+        has_turn = False
+        line.park(waiting)
     finally:
-        # Not before the thread is free, or who is rung for finds none.
+        # Not before the thread is free, or who is rung for finds none. Who came into line meanwhile has
+        # nobody else to ring for it.
+        if has_turn and THREADS.has_room(remote.name):
+            with suppress(StoreUnavailable):
+                freed = freed or line.next_in_line()
+                if line is not remote.slots:
+                    ring_waiting(remote.slots.next_in_line())
         if freed:
             ring(freed)
 
@@ -129,16 +139,22 @@ def slot(
     waiting: str = "",
     patience: float = 0.0,
 ) -> Iterator[bool]:
-    """One of these places for as long as the block runs, as in `place`; for who has a thread already."""
+    """One of these places for as long as the block runs, as in `place`; for who has a thread already. Who
+    leaves it with NoTurn rings for nobody.
+    """
     if not _waited(lambda: line.acquire(holder, waiting), patience):
         yield False
         return
+    has_turn = True
     try:
         yield True
+    except NoTurn:
+        has_turn = False
+        raise
     finally:
         # A place that cannot be given back ends with its lease.
         with suppress(StoreUnavailable):
-            ring(line.release(holder))
+            ring(line.release(holder, rings=has_turn))
 
 
 def _waited(look: Callable[[], bool], seconds: float) -> bool:

@@ -38,8 +38,9 @@ from tasks.verdicts import MARGIN, Verdicts
 
 # In shadow mode an order is mapped anew this often, in seconds.
 SHADOW_WAIT = 900.0
-# A first call may wait this long for its turn under the rate limit, in seconds; then the order is parked.
-RATE_PATIENCE = 1.0
+# A first call may wait this long for its turn under the rate limit, in seconds; then the order is parked. It
+# waits for longer where the rate is slow, or a turn would come while nobody waits for it, until the pulse.
+RATE_PATIENCE = (1.0, 5.0)
 # A second call of the same try, such as the send after a look-up, has a place and waits longer: where the
 # rate is slow for so many turns, or it would never come (the lease allows for them).
 SECOND_PATIENCE = 5.0
@@ -73,14 +74,17 @@ def create(
 
     with place(target, "write", f"{waiting}:{task_id}", ring, waiting=waiting) as has_place:
         if has_place:
-            turn = target.rate.reserve(RATE_PATIENCE)
+            turn = target.rate.reserve(
+                min(max(RATE_PATIENCE[0], target.rate.gap), RATE_PATIENCE[1])
+            )
             if turn is None:
-                target.slots.park(waiting)
-            else:
-                made = _with_claim(r, target, pk, task_id, turn)
-                if admission is Admission.PROBE and not made.called:
-                    made.ring += _pass_on(r, target, pk)
-                step = made
+                raise NoTurn
+            made = _with_claim(r, target, pk, task_id, turn)
+            if admission is Admission.PROBE and not made.called:
+                made.ring += _another_to_probe_with(r, target, pk)
+            step = made
+    if admission is Admission.PROBE and not step.called:
+        target.gate.give_back()
     return step
 
 
@@ -90,11 +94,10 @@ def _was_edited(order: Order) -> bool:
     return made is None or changed is None or changed > made
 
 
-def _pass_on(r: Resources, target: Remote, pk: int) -> list[Due]:
+def _another_to_probe_with(r: Resources, target: Remote, pk: int) -> list[Due]:
     """The order that was to try a closed gate made no call, held for what it lacks, say: another one is to
     try at once, or a wave of such orders keeps the gate closed.
     """
-    target.gate.give_back()
     return [due for due in orders.probe(r.ledger, target.name, r.ledger.now()) if due.pk != pk]
 
 

@@ -200,7 +200,6 @@ class Drain:
         parts are parked with what was said.
         """
         queue = self._lease.queue
-        closed = self._gate.suspect(str(exc), row.order_id, login=isinstance(exc, AuthFailed))
         others = attempts.another_queue_went_through(
             self._ledger, queue.connection, queue.order_id, queue.blamed_at
         )
@@ -208,9 +207,11 @@ class Drain:
         pause = retry.blamed_wait(strikes, again=queue.blamed_at is not None)
         call = note("connection_fault", exc)
         if pause is None:
+            # Known to be its own: it says nothing about the connection, and closes it for nobody.
             self._lease.blame(None, 0)
             parts = send.completes or send.parts
             return self._end_all(row, [_refusal(part, call) for part in parts], call)
+        closed = self._gate.suspect(str(exc), row.order_id, login=isinstance(exc, AuthFailed))
         self._lease.blame(self._lease.now(), strikes)
         self._record(row, call)
         step = self.rest(self._lease.now() + timedelta(seconds=pause))

@@ -85,15 +85,16 @@ class Verdicts(Outcomes):
 
     def _blamed(self, exc: RemoteError, mapped: Mapped) -> Step:
         """It looks like the connection's fault. When others go through all the same, it is the order's."""
-        login = isinstance(exc, AuthFailed)
-        closed = self._target.gate.suspect(str(exc), str(self._claim.pk), login=login)
         tried = self._tried(self._kind, "connection_fault", exc.status, exc.excerpt)
         before = self._claim.trouble
         strikes = before.strikes + self._others_went_through(before.blamed_at)
         pause = retry.blamed_wait(strikes, again=before.blamed_at is not None)
         trouble = replace(before, blamed_at=self._now(), strikes=strikes)
         if pause is None:
+            # Known to be its own: it says nothing about the connection, and closes it for nobody.
             return self._hold("crm_refused", mapped, tried, exc.excerpt or str(exc), trouble)
+        login = isinstance(exc, AuthFailed)
+        closed = self._target.gate.suspect(str(exc), str(self._claim.pk), login=login)
         step = self._wait(
             "connection_paused", pause, mapped, tried, counts=False, trouble=trouble, said=str(exc)
         )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.errors import StoreUnavailable
-from clients.limits import APART, RUNG_AT_ONCE, Rate, Slots, _gap
+from clients.limits import APART, Rate, Slots, _gap
 
 
 def test_turns_of_fifty_threads_lie_apart(store, in_threads):
@@ -117,14 +117,13 @@ def test_a_killed_worker_leaks_no_slot(store):
     assert slots.acquire("c", "order-c")
 
 
-def test_one_release_rings_at_most_a_hundred(store):
+def test_one_release_rings_for_its_own_slot_and_one_that_is_free_elsewhere(store):
     slots = Slots(store, "box", 150, 60)
     slots.acquire("a", "order-a")
     for number in range(200):
         slots.park(f"order-{number:03}")
-    rung = slots.release("a")
-    assert len(rung) == RUNG_AT_ONCE
-    assert slots.parked() == 100
+    assert slots.release("a") == ["order-000", "order-001"]
+    assert slots.parked() == 198
 
 
 def test_unparking_respects_the_free_slots(store):
@@ -140,11 +139,46 @@ def test_without_a_limit_redis_is_not_asked_for_a_slot(broken_store):
     assert Slots(broken_store, "box", 0, 60).acquire("a", "x")
 
 
-def test_without_a_limit_who_leaves_rings_for_those_who_found_no_thread(store):
-    slots = Slots(store, "box", 0, 60)
+def test_without_a_limit_redis_is_asked_by_no_release(broken_store):
+    assert Slots(broken_store, "box", 0, 60).release("a") == []
+
+
+@pytest.mark.parametrize("limit", [0, 9])
+def test_who_has_a_thread_free_rings_for_those_who_found_none(store, limit):
+    slots = Slots(store, "box", limit, 60)
     for name in ("x", "y", "z"):
         slots.park(name)
-    assert (slots.release("a"), slots.release("b"), slots.release("c")) == (["x", "y"], ["z"], [])
+    assert [slots.next_in_line() for _ in range(3)] == [["x", "y"], ["z"], []]
+
+
+def test_redis_is_not_asked_who_is_in_line_while_nobody_came_into_it_here(broken_store):
+    assert Slots(broken_store, "box", 0, 60).next_in_line() == []
+
+
+def test_who_comes_into_line_while_it_is_looked_through_is_found_by_the_next_look(
+    store, monkeypatch
+):
+    slots = Slots(store, "box", 0, 60)
+    slots.park("x")
+    slots.unpark(1)
+    look = slots._rung
+
+    def slowly(n, holder):
+        found = look(n, holder)
+        slots.park("y")
+        return found
+
+    monkeypatch.setattr(slots, "_rung", slowly)
+    assert slots.next_in_line() == []
+    monkeypatch.undo()
+    assert slots.next_in_line() == ["y"]
+
+
+def test_who_had_no_turn_gives_its_slot_back_and_rings_for_nobody(store):
+    slots = Slots(store, "box", 1, 60)
+    assert slots.acquire("a")
+    slots.park("x")
+    assert (slots.release("a", rings=False), slots.in_use(), slots.parked()) == ([], 0, 1)
 
 
 def test_a_text_redis_gives_the_same_members(store):

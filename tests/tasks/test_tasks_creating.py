@@ -24,7 +24,7 @@ from tasks import creating, storing, verdicts
 from tasks import outcomes as recording
 from tasks.calling import NoTimeLeft
 from tasks.doorbell import due_of
-from tasks.gate import Gate
+from tasks.gate import SUSPECTS, Gate
 from tasks.outcomes import Step
 from tasks.verdicts import ALIKE
 
@@ -640,6 +640,24 @@ def test_fault_of_one_order_holds_it_and_closes_nothing(r, clock, fault):
     assert "HTTP 40" in row(r, "bad").problems[-1]["detail"]
 
 
+def test_orders_that_are_held_for_their_own_fault_close_nothing(r, clock):
+    """The last of them would close it for the good ones that come after."""
+    close_for_a_probe(r, reason="HTTP 403")
+    good_one_goes_through(r, "which showed that 403 may be an order's own")
+    pks = [give(r, f"bad-{number}") for number in range(SUSPECTS[1])]
+    for number in range(4):
+        for pk in pks:
+            box(r).script["set_order"] = [errors.Forbidden("HTTP 403")]
+            carry(r, pk)
+        box(r).script.clear()
+        if number < 3:
+            clock.go(20)
+            good_one_goes_through(r, f"good-{number}")
+            clock.go(40)
+    assert {row(r, f"bad-{number}").state for number in range(len(pks))} == {"held"}
+    assert gate(r).closed_by is None
+
+
 def test_fault_that_all_meet_holds_none_and_ends_by_itself(r, clock):
     pks = [give(r, str(number)) for number in range(6)]
     for _ in range(20):
@@ -1002,12 +1020,39 @@ def test_who_finds_no_free_place_is_parked_and_rung_for_by_who_leaves(make, cloc
     assert slots.in_use() == 0
 
 
-def test_order_without_a_turn_under_the_rate_limit_is_parked(make, clock, monkeypatch):
-    r = make(box={"concurrency": 1, "rate": 5})
-    monkeypatch.setattr(type(r.targets[BOX].rate), "reserve", lambda *_: None)
+@pytest.mark.parametrize("limit", [0, 9])
+def test_orders_without_a_turn_wait_in_line_and_ring_for_nobody(make, clock, limit):
+    """Else they ring for each other without end, and a processor does nothing else."""
+    r = make(box={"concurrency": limit, "rate": 5})
+    pks = [give(r, str(number)) for number in range(9)]
+    slots, rate = r.targets[BOX].slots, r.targets[BOX].rate
+    while rate.reserve(1.0):
+        pass
+    assert [carry(r, pk).ring for pk in pks] == [[]] * 9
+    assert (slots.parked(), slots.in_use(), box(r).calls) == (9, 0, [])
+    r.redis.delete(f"ob:{BOX}:turn")
+    assert len(carry(r, give(r, "with a turn")).ring) == 2
+
+
+def test_slow_rate_wastes_no_turn(make, clock):
+    """Its next turn lies farther ahead than others wait."""
+    r = make(box={"rate": 0.5})
+    first, second = give(r), give(r, "2")
+    carry(r, first)
+    assert carry(r, second).ring == []
+    assert row(r, "2").state == "created"
+
+
+def test_probe_that_finds_no_turn_leaves_it_to_another_at_once(make, clock):
+    r = make(box={"rate": 5})
     pk = give(r)
-    assert carry(r, pk).ring == [Due(pk, "okliving")]
-    assert box(r).calls == []
+    close_for_a_probe(r, "breaker", "down")
+    rate = r.targets[BOX].rate
+    while rate.reserve(1.0):
+        pass
+    assert carry(r, pk) == Step()
+    r.redis.delete(f"ob:{BOX}:turn")
+    assert carry(r, pk).woke
 
 
 def test_parked_members_name_their_order():

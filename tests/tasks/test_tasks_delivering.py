@@ -24,6 +24,7 @@ from mapping.updates import PARTS
 from simulator.samples import reference_order
 from simulator.shop import next_state
 from tasks import accepting, delivering, draining, queue_lease
+from tasks.gate import SUSPECTS
 
 SHOP = "okliving"
 DUE = Due(SHOP, "1")
@@ -917,6 +918,28 @@ def test_a_fault_of_one_update_parks_it_and_closes_nothing(r, clock):
         clock.go(25)
     assert state(r, bad) == ("parked", "update_refused")
     assert row(r, bad).fates[-1]["detail"] == "firewall"
+
+
+def test_updates_that_are_parked_for_their_own_fault_close_nothing(r, clock):
+    """The last of them would close it for the good ones that come after."""
+    past = clock.now - timedelta(seconds=60)
+    connections.close(r.ledger, SHOP, "fault", past, 15, "HTTP 403")
+    ask(r, order_id="good", note="n")
+    assert delivering.deliver(r, Due(SHOP, "good")).woke
+    names = [f"bad-{number}" for number in range(SUSPECTS[1])]
+    bad = [ask(r, order_id=name, note="n") for name in names]
+    for number in range(4):
+        for name in names:
+            shop(r).script = [errors.Forbidden("HTTP 403", status=403)]
+            delivering.deliver(r, Due(SHOP, name), "t")
+        shop(r).script = []
+        if number < 3:
+            clock.go(20)
+            ask(r, order_id=f"good-{number}", note="n")
+            delivering.deliver(r, Due(SHOP, f"good-{number}"), "t")
+            clock.go(40)
+    assert {state(r, one) for one in bad} == {("parked", "update_refused")}
+    assert connections.gate(r.ledger, SHOP).closed_by is None
 
 
 def test_a_gate_that_bad_updates_closed_is_tried_at_once_with_another(r, clock):
