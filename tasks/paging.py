@@ -16,9 +16,10 @@ one answer is always certain.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 # A slice of more pages than this is cut: the shorter it takes to read, the sooner it stands still.
 MOST_SLICE_PAGES = 10
@@ -32,6 +33,8 @@ MOST_PAGES = 200_000
 SECOND = timedelta(seconds=1)
 # How many pages a slice should have that is cut by what one page shows: a little less than the most.
 AIM = 8
+# Slices that are cut at once: where the list is not as thick all along, each is a call for nothing.
+MOST_SLICES = 32
 # Pages that a shop caps without a word are as long as a round number, from this on.
 SHORTEST_CAP = 10
 # A shop that lists mostly what is older than asked for by this lists everything each time, the next, too.
@@ -56,14 +59,18 @@ class Window:
     start: datetime
     end: datetime
 
-    def cut(self, at: datetime | None) -> tuple[Window, Window]:
-        """Two windows, cut `at` that moment where it lies well inside, else in the middle. Both hold the
-        second between them, since the shop takes both ends in.
+    def cut(self, at: Sequence[datetime]) -> list[Window]:
+        """Windows side by side, cut at those moments that lie well inside, else in the middle. Two neighbours
+        both hold the second between them, since the shop takes both ends in.
         """
-        if at is None or not self.start + SECOND <= at <= self.end - SECOND:
-            at = self.start + (self.end - self.start) / 2
-        at = at.replace(microsecond=0)
-        return Window(self.start, at), Window(at, self.end)
+        moments = [self.start]
+        for moment in at:
+            if moments[-1] + SECOND <= moment.replace(microsecond=0) <= self.end - SECOND:
+                moments.append(moment.replace(microsecond=0))
+        if len(moments) == 1:
+            middle = self.start + (self.end - self.start) / 2
+            moments.append(middle.replace(microsecond=0))
+        return [Window(start, end) for start, end in pairwise([*moments, self.end])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +146,19 @@ class _Reading:
         seen = len({order for order, _ in self.marks})
         return self.doubles and any(total is not None and total > seen for total in self.totals)
 
-    def place_to_cut(self, part: Window) -> datetime | None:
-        """Where a slice of `AIM` pages would end, or begin, if the list is sorted by stamp and goes on as
-        thickly as it begins. A guess: no more than time is lost when it is none.
+    def places_to_cut(self, part: Window) -> list[datetime]:
+        """Where slices of `AIM` pages would end, or begin, if the list is sorted by stamp and goes on as
+        thickly as it begins: as many as the total makes. A guess: no more than time is lost when it is
+        none.
         """
         if self.oldest is None or self.newest is None:
-            return None
+            return []
         wide = (self.newest - self.oldest) / self.pages * AIM
-        after, before = self.oldest + wide, self.newest - wide
-        return after if after < part.end - SECOND else max(before, part.start)
+        if self.oldest + wide >= part.end - SECOND:
+            return [max(self.newest - wide, part.start)]
+        slices = max((one or 0 for one in self.totals), default=0) // (AIM * max(self.longest, 1))
+        most = min(max(slices, 1), MOST_SLICES, (part.end - self.oldest) // max(wide, SECOND) + 1)
+        return [self.oldest + wide * number for number in range(1, most + 1)]
 
     def lists_all(self, part: Window) -> bool:
         """Whether the shop lists everything each time, so that the next poll reads it again. One order with
@@ -180,7 +191,7 @@ class Walk:
             part = waiting.pop()
             may_cut = heeded and part.end - part.start >= 2 * SECOND
             try:
-                verdict, at = self._slice(part, may_cut=may_cut)
+                verdict, places = self._slice(part, may_cut=may_cut)
                 failures = 0
             except Unreadable as exc:
                 failures += 1
@@ -190,12 +201,12 @@ class Walk:
                     or not self._answers(window)
                 ):
                     raise
-                verdict, at = _Verdict.UNSURE, None
+                verdict, places = _Verdict.UNSURE, []
                 stuck = stuck if may_cut else exc
             if verdict is _Verdict.UNHEEDED and may_cut:
                 heeded, waiting = False, [window]
             elif verdict is not _Verdict.CERTAIN and may_cut:
-                waiting += reversed(part.cut(at))
+                waiting += reversed(part.cut(places))
             else:
                 certain = certain and verdict is _Verdict.CERTAIN
                 if certain:
@@ -213,25 +224,25 @@ class Walk:
         one.take(self.ask(last, 1))
         return self._unsure(one, last) is not _Verdict.UNHEEDED
 
-    def _slice(self, part: Window, *, may_cut: bool) -> tuple[_Verdict, datetime | None]:
+    def _slice(self, part: Window, *, may_cut: bool) -> tuple[_Verdict, list[datetime]]:
         """Read a slice until it is certain, as often as makes sense; else also say where to cut it."""
         before: set[Mark] | None = None
         for _ in range(MOST_READINGS):
             one = self._reading(part, MOST_SLICE_PAGES if may_cut else None)
             if one.is_one_answer:
-                return _Verdict.CERTAIN, None
+                return _Verdict.CERTAIN, []
             if may_cut and (one.too_long or one.repeats):
-                return self._unsure(one, part), one.place_to_cut(part)
+                return self._unsure(one, part), one.places_to_cut(part)
             if one.repeats or one.lists_all(part) or (part.end <= self.settled and one.adds_up()):
-                return _Verdict.CERTAIN, None
+                return _Verdict.CERTAIN, []
             now = one.within(part.end)
             if now == before:
                 if may_cut and one.doubles:
-                    return self._unsure(one, part), one.place_to_cut(part)
+                    return self._unsure(one, part), one.places_to_cut(part)
                 verdict = _Verdict.UNSURE if one.falls_short() else _Verdict.CERTAIN
-                return verdict, None
+                return verdict, []
             before = now
-        return self._unsure(one, part), None
+        return self._unsure(one, part), []
 
     def _unsure(self, one: _Reading, part: Window) -> _Verdict:
         slack = self.slack(part)
