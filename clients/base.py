@@ -80,10 +80,8 @@ _ERRORS: Final[dict[type[BaseException], tuple[type[RemoteError], str]]] = {
     httpx.DecodingError: (Garbled, "the answer's compression cannot be read"),
     httpx.UnsupportedProtocol: (Misconfigured, "the URL must begin with https:// or http://"),
     httpx.LocalProtocolError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
-    httpx.TooManyRedirects: (Misconfigured, "the address redirects in a circle; check the URL"),
     httpx.InvalidURL: (Misconfigured, "the URL cannot be read; correct it"),
     UnicodeError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
-    httpx.CookieConflict: (Dropped, "the answer could not be taken in"),
     httpx.StreamError: (Dropped, "the answer could not be read to its end"),
     httpx.HTTPError: (Dropped, "the connection broke before the whole answer came"),
 }
@@ -92,7 +90,6 @@ _CAUGHT: Final = (
     httpx.HTTPError,
     httpx.StreamError,
     httpx.InvalidURL,
-    httpx.CookieConflict,
     UnicodeError,
 )
 
@@ -166,8 +163,9 @@ class HttpTransport:
     the clients only; make it after a fork, never before. Proxies from the environment are not used,
     `SSL_CERT_FILE` is.
 
-    A call takes an idle client, the one used last, or makes one, and puts it back: there are as many
-    as calls were ever in flight, each with one connection. See docs/decisions/a-stack-of-clients.md.
+    A call takes an idle connection, the one used last, or makes one, and puts it back: there are as many
+    as calls were ever in flight. Nothing follows redirects or keeps cookies. See
+    docs/decisions/a-stack-of-connections.md.
     """
 
     def __init__(
@@ -185,7 +183,7 @@ class HttpTransport:
         speaks_tls = transport is None and httpx.URL(self._base).scheme == "https"
         self._tls = httpx.create_ssl_context() if speaks_tls else None
         self._transport = transport
-        self._idle: deque[httpx.Client] = deque()
+        self._idle: deque[httpx.BaseTransport] = deque()
 
     def close(self) -> None:
         """Close the idle connections; no call may be in flight."""
@@ -234,9 +232,9 @@ class HttpTransport:
         told = headers if content is None else {"Content-Type": kind, **headers}
         status: int | None = None
         try:
-            with self._client() as client:
-                response = client.send(
-                    self._built(method, path, content, told, deadline), stream=True
+            with self._connection() as connection:
+                response = connection.handle_request(
+                    self._built(method, path, content, told, deadline)
                 )
                 try:
                     status = response.status_code
@@ -248,19 +246,15 @@ class HttpTransport:
         return Answer(status, response.headers, body, parsed(body), secrets)
 
     @contextlib.contextmanager
-    def _client(self) -> Iterator[httpx.Client]:
+    def _connection(self) -> Iterator[httpx.BaseTransport]:
         try:
-            client = self._idle.pop()
+            connection = self._idle.pop()
         except IndexError:
-            client = httpx.Client(
-                transport=self._transport or _DeadlineTransport(self._tls),
-                trust_env=False,
-                follow_redirects=False,
-            )
+            connection = self._transport or _DeadlineTransport(self._tls)
         try:
-            yield client
+            yield connection
         finally:
-            self._idle.append(client)
+            self._idle.append(connection)
 
     def _built(
         self,
