@@ -47,7 +47,7 @@ def _sqlite(url: str) -> Engine:
         hide_parameters=True,  # an order's text must not reach a log through an error
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
     )
-    path = engine.url.database or ""
+    path = Path(engine.url.database or "")
     was_there = False
 
     def connect(*_: object) -> None:
@@ -92,9 +92,9 @@ def _is_in_place(info: Any) -> bool:
     return bool(found == info[_FILE])
 
 
-def _file_at(path: str) -> tuple[int, int] | None:
+def _file_at(path: Path) -> tuple[int, int] | None:
     try:
-        found = Path(path).stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
