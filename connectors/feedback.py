@@ -149,3 +149,41 @@ class Feedback(Protocol[Knowledge]):
         part, and a part alone is parked. `later` are the updates behind this one that may all have arrived,
         as this one may.
         """
+
+
+class PlainFeedback(Feedback[None], Protocol):
+    """How a source takes updates of whose orders nothing need be known: each part goes once, in order, and
+    what is refused is parked. The rest is the kind's own: its parts, what is valid, the call.
+    """
+
+    def shown(self, part: str, value: Any) -> str | None:
+        return f"{part} {value}"
+
+    def takes_over(self, newer: Asks, older: Asks, part: str) -> str | None:
+        return None
+
+    def first_known(self, *_: object) -> None:
+        return None
+
+    def kept(self, known: None) -> Mapping[str, Any]:
+        return {}
+
+    def plan(
+        self,
+        asks: Asks,
+        sendable: tuple[str, ...],
+        known: None,
+        *,
+        trust: bool,
+        ours: Callable[[str], Collection[Any]],
+    ) -> Ends | Send:
+        return Send({name: asks.values[name] for name in sendable}, sendable)
+
+    def learned(self, known: None, send: Send) -> None:
+        return None
+
+    def doubted(self, known: None, send: Send | None = None) -> None:
+        return None
+
+    def judged(self, *_: object) -> None:
+        return None
