@@ -4,6 +4,7 @@ The measurements behind the reasons stand in docs/decisions/. Our own settings a
 """
 
 import socket
+import ssl
 
 import settings as orderbridge
 from connectors import registry
@@ -13,6 +14,11 @@ _settings = orderbridge.current()
 registry.check(_settings)
 
 broker_url = _settings.broker
+broker_transport = "tasks.broker:Transport"  # kombu's own, mended: see there
+if broker_url.startswith("rediss:"):
+    broker_use_ssl = {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED
+    }  # kombu's default believes any certificate
 broker_connection_retry_on_startup = True  # a worker may start before its broker
 broker_connection_max_retries = None  # the default gives up after some 46 minutes
 broker_channel_error_retry = True  # the default ends a worker when Redis is full or read-only
