@@ -142,7 +142,7 @@ def _table(rows: list[orders.Row]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("order", "state", "OneBox", "received", "why", box=None, header_style="bold")
+    table = Table("order", "state", "CRM", "received", "why", box=None, header_style="bold")
     several = len({row.connection for row in rows}) > 1
     for row in rows:
         table.add_row(
@@ -162,7 +162,7 @@ def _print_order(row: orders.Row) -> None:
 
     out().print(f"[bold]Order {escape(row.order_id)}[/] of {row.connection}: {_coloured(row)}")
     if row.target_id:
-        out().print(f"OneBox process {row.target_id}, external id {escape(row.external_id)}")
+        out().print(f"In {row.target} as {row.target_id}, external id {escape(row.external_id)}")
     if row.reason:
         out().print(escape(words.why(row)))
     if row.state in orders.OPEN and not row.being_worked_on:

@@ -66,9 +66,7 @@ def _show(found: Preview) -> None:
     out().print_json(data=plain(found.source))
     out().rule("recipient")
     out().print(_recipient_table(found.before or {}, found.after or {}))
-    out().rule(
-        "what OneBox would get" if not found.held else "what OneBox would get, were it not held"
-    )
+    out().rule("what the CRM would get" + (", were it not held" if found.held else ""))
     out().print_json(data=plain(found.target))
     for line in words.findings(found.problems, found.order_id or "?"):
         out().print(line)

@@ -114,7 +114,7 @@ def _age(name: str, what: str, since: datetime | None, now: datetime) -> Metric:
 
 
 def _hooks(outcomes: dict[str, int]) -> Metric:
-    text = "Calls of the OneBox hook in the last hour, by what came of them."
+    text = "Hook calls of the CRMs in the last hour, by what came of them."
     family = GaugeMetricFamily("orderbridge_hook_calls_last_hour", text, labels=["outcome"])
     for outcome, count in outcomes.items():
         family.add_metric([outcome], count)

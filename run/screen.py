@@ -227,7 +227,7 @@ def _orders(snapshot: Snapshot | None, most: int) -> RenderableType:
     table.add_column("time", width=8)
     table.add_column("order", no_wrap=True, max_width=24)
     table.add_column("state", no_wrap=True, width=14)
-    table.add_column("OneBox", no_wrap=True, max_width=12)
+    table.add_column("CRM", no_wrap=True, max_width=12)
     table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
     for order in snapshot.latest[:most]:
         word, style = STATES.get(order.state, (order.state, ""))
@@ -275,7 +275,7 @@ def _queues(view: View) -> Text:
 
 def _after(order: LatestOrder) -> str:
     if order.target_id:
-        return f"  OneBox {order.target_id}"
+        return f"  CRM {order.target_id}"
     return f"  {order.reason}" if order.reason else ""
 
 

@@ -87,7 +87,7 @@ def test_each_change_of_an_order_is_one_line_the_oldest_first():
     first = lines.new(snapshot(order("2", seconds=1), order("1", "received", target_id=None)), [])
     assert [line.split("  ", 1)[1] for line in first] == [
         "order 1  received",
-        "order 2  created  OneBox 501",
+        "order 2  created  CRM 501",
     ]
     held = order("1", "held", "phone missing", None, seconds=2)
     again = snapshot(held, order("2", seconds=1))
