@@ -88,25 +88,29 @@ def rate(remote: Remote, path: str, count: int, seconds: float = 120) -> float:
     return (count - skip) / (time.perf_counter() - begun)
 
 
-def backlog(count: int = 3000) -> list[Row]:
-    """3,000 orders, CRM answering in 200 ms, two workers of 50 threads: 500 a second is the limit. Bare tasks
-    with the same calls say what of the limit this machine has the CPU for.
+def backlog() -> list[Row]:
+    """100 calls in flight by two workers of 50 threads: against bare tasks where the CRM answers in 200 ms,
+    of which this machine has not the CPU for all 500 a second; against the limit where it answers in 1 s.
     """
-    reached = ours(count, workers=2, threads=50, latency=0.2)
-    share = reached / 500
-    rival = bare(count, workers=2, threads=50, latency=0.2)
-    compared = (
-        f"{reached:.0f} of 500 orders a second (100 in flight / 0.2 s); "
-        f"bare tasks that only post came to {rival:.0f}"
-    )
+    sizes = {"count": 3000, "workers": 2, "threads": 50}
+    rounds = [(ours(**sizes, latency=0.2), bare(**sizes, latency=0.2)) for _ in range(3)]
+    mine, rival = (statistics.median(figures) for figures in zip(*rounds, strict=True))
+    slow = ours(1500, workers=2, threads=50, latency=1.0)
     return [
         Row(
-            "backlog, CRM in 200 ms, 2 × 50 threads",
-            f"{share:.2f}",
-            "≥ 0.90",
-            share >= 0.9,
-            compared,
-        )
+            "CRM in 200 ms, 2 × 50 threads, to bare tasks",
+            f"{mine / rival:.2f}",
+            "≥ 0.85",
+            mine / rival >= 0.85,
+            f"{mine:.0f} against {rival:.0f} tasks a second (medians of 3); the limit is 500",
+        ),
+        Row(
+            "CRM in 1 s, 2 × 50 threads, of the limit",
+            f"{slow / 100:.2f}",
+            "≥ 0.95",
+            slow / 100 >= 0.95,
+            f"{slow:.0f} of 100 orders a second",
+        ),
     ]
 
 
@@ -120,8 +124,8 @@ def throughput() -> list[Row]:
         Row(
             "no latency, 1 × 20 threads, to a bare task",
             f"{share:.2f}",
-            "≥ 0.60",
-            share >= 0.6,
+            "≥ 0.80",
+            share >= 0.8,
             compared,
         )
     ]
@@ -375,17 +379,21 @@ ring_updates(Due("okliving", str(1 + order)) for order in range({orders}))
         return reached
 
 
-def updates(orders: int = 2000, each: int = 5) -> list[Row]:
-    """10,000 queued updates over 2,000 orders, shop answering in 100 ms, two workers of 25 threads."""
-    threads, total = 50, orders * each
-    reached = drained(orders, each)
-    share = reached / (threads / 0.1)
-    compared = (
-        f"{reached:.0f} of {threads / 0.1:.0f} updates a second ({threads} in flight / 0.1 s); "
-        "worker's SQLite: synchronous=NORMAL"
+def updates(orders: int = 1000, each: int = 5) -> list[Row]:
+    """5,000 queued updates over 1,000 orders, shop answering in 100 ms, two workers of 25 threads, against
+    bare tasks with as many in flight.
+    """
+    total = orders * each
+    rounds = [
+        (drained(orders, each), bare(total, workers=2, threads=25, latency=0.1)) for _ in range(3)
+    ]
+    mine, rival = (statistics.median(figures) for figures in zip(*rounds, strict=True))
+    share = mine / rival
+    compared = f"{mine:.0f} against {rival:.0f} a second (medians of 3); the limit is 500"
+    what = (
+        f"{total:,} updates over {orders:,} orders, shop in 100 ms, 2 × 25 threads, to bare tasks"
     )
-    what = f"{total:,} updates over {orders:,} orders, shop in 100 ms, 2 × {threads // 2} threads"
-    return [Row(what, f"{share:.2f}", "≥ 0.90", share >= 0.9, compared)]
+    return [Row(what, f"{share:.2f}", "≥ 0.85", share >= 0.85, compared)]
 
 
 @contextmanager
@@ -422,10 +430,7 @@ def latency(count: int = 60) -> list[Row]:
             ours = [_answered(made, client, order_id) for order_id in ids[2:]]
         bare = _bare_latencies(made, count)[2:]
     mine, rival = statistics.median(ours), statistics.median(bare)
-    compared = (
-        f"{mine * 1000:.1f} ms against {rival * 1000:.1f} ms (medians of {len(ours)}); the gateway's SQLite: "
-        "synchronous=FULL, the worker's NORMAL"
-    )
+    compared = f"{mine * 1000:.1f} ms against {rival * 1000:.1f} ms (medians of {len(ours)})"
     share = mine / rival
     what = "from the 202 to the shop, to a bare task and its POST"
     return [Row(what, f"{share:.2f} ×", "≤ 1.5 ×", share <= 1.5, compared)]
@@ -472,7 +477,7 @@ def gateway(count: int = 3000, paced: int = 1500, rounds: int = 3) -> list[Row]:
     of three rounds.
     """
     rows = []
-    for name, url in (("SQLite, synchronous=FULL", None), ("PostgreSQL", "postgresql")):
+    for name, url in (("SQLite", None), ("PostgreSQL", "postgresql")):
         rates, middles, lasts = [], [], []
         for _ in range(rounds):
             with database(url) as address_of, system(address_of) as made, doors(made) as address:
@@ -576,7 +581,9 @@ def main(names: list[str]) -> int:
         console.print(rows[-1].what, rows[-1].figure)
         if not names:
             # After each, so that what a broken-off run has measured is kept.
-            RESULTS.write_text(report(rows, stolen(before)))
+            # What was written below the table by hand stays.
+            _, heading, rest = RESULTS.read_text().partition("\n## ")
+            RESULTS.write_text(report(rows, stolen(before)) + heading + rest)
     table = Table("what", "figure", "wanted", "", "compared with")
     for row in rows:
         table.add_row(
@@ -604,7 +611,7 @@ def report(rows: list[Row], share_stolen: float) -> str:
         "",
         (
             f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, Python {platform.python_version()}, SQLite (WAL, "
-            "synchronous=NORMAL in workers, FULL at the doors), simulators and Valkey on the same machine. "
+            "synchronous=FULL), simulators and Valkey on the same machine. "
             f"Its host kept {share_stolen:.0%} of the busy time for others. One run of `make bench`."
         ),
         "",
