@@ -13,7 +13,8 @@ import httpx
 import redis
 from cryptography.fernet import Fernet
 
-from clients.base import Answer, Deadline, HttpTransport, status_error
+from clients.base import Answer, HttpTransport, status_error
+from clients.deadline import Deadline
 from clients.errors import (
     Garbled,
     IllegalTransition,

@@ -9,7 +9,8 @@ import httpx
 import orjson
 import pytest
 
-from clients.base import Deadline, HttpTransport, as_json
+from clients.base import HttpTransport, as_json
+from clients.deadline import Deadline
 from clients.errors import Rejected, TimedOut, Unreachable
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
