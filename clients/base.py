@@ -6,12 +6,9 @@ Nothing here knows a remote system; what an answer means is judged in the client
 import contextlib
 import json
 import re
-import ssl
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -20,25 +17,11 @@ import httpx
 import orjson
 
 from clients.deadline import Deadline, DeadlineTransport
-from clients.errors import (
-    AuthFailed,
-    Dropped,
-    Forbidden,
-    Garbled,
-    Misconfigured,
-    RateLimited,
-    Rejected,
-    RemoteError,
-    ServerError,
-    TimedOut,
-    Unreachable,
-    masked,
-)
+from clients.errors import Garbled, Misconfigured, Rejected, TimedOut, Unreachable, masked
+from clients.failures import CAUGHT, translated
 
 USER_AGENT: Final = "orderbridge/0.1"
 MAX_BODY: Final = 64 * 1024 * 1024
-# Seconds; the longest pause of the retry policy (docs/architecture.md, "Waits, leases and probes").
-RETRY_AFTER_CEILING: Final = 900.0
 # A call is not begun with less of its time left than this share: it would only end uncertain.
 _WORTH_STARTING: Final = 0.1
 # Addresses are few; those with a query or an id in them may be many.
@@ -46,9 +29,6 @@ _KEPT_URLS: Final = 64
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 
-_TLS_SPOKEN_TO_PLAIN_PORT = frozenset(
-    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
-)
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -58,46 +38,6 @@ _LONE_SURROGATE = re.compile(
 _DEEPEST: Final = 64
 _MOST_DIGITS: Final = 300
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
-
-# What an httpx error says about the call. A class not named here is judged by its nearest base.
-_ERRORS: Final[dict[type[BaseException], tuple[type[RemoteError], str]]] = {
-    httpx.ConnectTimeout: (Unreachable, "no connection within the time-out; it is tried again"),
-    httpx.ConnectError: (Unreachable, "no connection could be made; it is tried again"),
-    httpx.PoolTimeout: (Unreachable, "every connection stayed busy; it is tried again"),
-    httpx.ProxyError: (Unreachable, "the proxy made no connection; it is tried again"),
-    httpx.TimeoutException: (TimedOut, "no whole answer within the time-out"),
-    httpx.DecodingError: (Garbled, "the answer's compression cannot be read"),
-    httpx.UnsupportedProtocol: (Misconfigured, "the URL must begin with https:// or http://"),
-    httpx.LocalProtocolError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
-    httpx.InvalidURL: (Misconfigured, "the URL cannot be read; correct it"),
-    UnicodeError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
-    httpx.StreamError: (Dropped, "the answer could not be read to its end"),
-    httpx.HTTPError: (Dropped, "the connection broke before the whole answer came"),
-}
-
-_CAUGHT: Final = (
-    httpx.HTTPError,
-    httpx.StreamError,
-    httpx.InvalidURL,
-    UnicodeError,
-)
-
-# 4xx that are not the order's fault; any other 4xx is.
-_STATUSES: Final[dict[int, tuple[type[RemoteError], str]]] = {
-    401: (AuthFailed, "the login is refused; correct the credentials"),
-    402: (Forbidden, "the remote asks for payment; settle the account"),
-    403: (Forbidden, "the login lacks a permission; grant it there"),
-    404: (Misconfigured, "the address does not exist; check the URL"),
-    405: (Misconfigured, "the address does not take this method; check the URL"),
-    407: (Misconfigured, "a proxy asks for a login"),
-    408: (TimedOut, "the remote waited too long for the request"),
-    410: (Misconfigured, "the address is gone; check the URL"),
-    421: (Misconfigured, "the host does not serve this address; check the URL"),
-    425: (RateLimited, "the remote asks to try later"),
-    426: (Misconfigured, "the remote asks for another protocol; check the URL"),
-    429: (RateLimited, "too many calls; it is tried again when the remote allows"),
-    451: (Forbidden, "the remote refuses for legal reasons"),
-}
 
 
 @dataclass(slots=True)
@@ -131,9 +71,9 @@ class HttpTransport:
     """Calls to one base URL over keep-alive connections; safe to share between threads.
 
     In: base URL, the secrets to mask in whatever is quoted. Out: an `Answer` for every status. Fails
-    with `Misconfigured` for a URL that cannot be right, otherwise with what `_ERRORS` says. Called by
-    the clients only; make it after a fork, never before. Proxies from the environment are not used,
-    `SSL_CERT_FILE` is.
+    with `Misconfigured` for a URL that cannot be right, otherwise with what `clients/failures.py` says.
+    Called by the clients only; make it after a fork, never before. Proxies from the environment are not
+    used, `SSL_CERT_FILE` is.
 
     A call takes an idle connection, the one used last, or makes one, and puts it back: there are as many
     as calls were ever in flight. Nothing follows redirects or keeps cookies. See
@@ -213,7 +153,7 @@ class HttpTransport:
                     body = self._read(response, deadline)
                 finally:
                     response.close()
-        except _CAUGHT as exc:
+        except CAUGHT as exc:
             raise translated(exc, self.host, secrets, status) from exc
         return Answer(status, response.headers, body, parsed(body), secrets)
 
@@ -337,56 +277,6 @@ def _flattened(text: str) -> str:
     return "".join((*parts, text[begun:]))
 
 
-def translated(
-    exc: Exception, host: str, secrets: Iterable[str] = (), status: int | None = None
-) -> RemoteError:
-    """Our error for an httpx one: total, what is unknown counts as uncertain."""
-    kind, text = next(_ERRORS[base] for base in type(exc).__mro__ if base in _ERRORS)
-    if kind is Unreachable and _certificate_fault(exc):
-        kind, text = Misconfigured, "the TLS certificate is not accepted; check the URL's host"
-    if status is not None and not issubclass(kind, Garbled):
-        kind = TimedOut if kind is TimedOut else Dropped
-    return kind(f"{host}: {text}", status=status, excerpt=masked(str(exc), secrets))
-
-
-def status_error(answer: Answer, host: str) -> RemoteError:
-    """Our error for an HTTP status that is no success: total over 300 to 599.
-
-    A client looks for the domain's own meaning first; this is what the status alone says.
-    """
-    status, retry_after = answer.status, retry_after_of(answer.headers)
-    kind: type[RemoteError]
-    if status == 503 and retry_after is not None:
-        kind, text = RateLimited, "down for a while; it is tried again when the remote allows"
-    elif status >= 500:
-        kind, text = ServerError, "the remote failed"
-    elif status < 400:
-        kind, text = Misconfigured, "the address redirects; set the URL to where it leads"
-    else:
-        kind, text = _STATUSES.get(status, (Rejected, "the remote refused the request"))
-    return kind(
-        f"{host}: HTTP {status}: {text}",
-        status=status,
-        retry_after=retry_after,
-        excerpt=answer.excerpt,
-    )
-
-
-def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header (number or HTTP date), 0 to the ceiling; None without one."""
-    value = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value, re.ASCII):
-        return min(float(value), RETRY_AFTER_CEILING)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.0), RETRY_AFTER_CEILING)
-
-
 def _checked_host(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
@@ -397,14 +287,3 @@ def _checked_host(base_url: str) -> str:
     if any(len(label) > 63 for label in url.host.split(".")):
         raise Misconfigured("the URL's host name cannot exist; correct it")
     return url.host
-
-
-def _certificate_fault(exc: BaseException) -> bool:
-    cause: BaseException | None = exc
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        if isinstance(cause, ssl.SSLError) and cause.reason in _TLS_SPOKEN_TO_PLAIN_PORT:
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

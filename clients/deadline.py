@@ -2,7 +2,7 @@
 
 Change here how long connecting may take, how long an idle connection is kept, and how a call is given up.
 In: a `Deadline` as the time-out of an httpx request. Out: a transport of one connection. Fails as httpx does,
-with its time-outs when the time is over; what they mean is told elsewhere.
+with its time-outs when the time is over (`clients/failures.py` says what they mean).
 """
 
 import contextlib

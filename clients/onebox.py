@@ -14,7 +14,7 @@ import httpx
 import redis
 from cryptography.fernet import Fernet
 
-from clients.base import Answer, HttpTransport, status_error
+from clients.base import Answer, HttpTransport
 from clients.deadline import Deadline
 from clients.errors import (
     AuthFailed,
@@ -26,6 +26,7 @@ from clients.errors import (
     RemoteError,
     TokenLost,
 )
+from clients.statuses import status_error
 from clients.tokens import SharedToken
 
 # Seconds: the life is undocumented, working clients keep a token this long (docs/contracts/onebox.md,

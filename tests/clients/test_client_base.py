@@ -1,8 +1,6 @@
 """The transport: every failure translated, one total time limit, sloppy JSON, nothing oversized."""
 
-import datetime as dt
 import gzip
-import pickle
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,54 +11,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from one_call import OK, ask, post, raw_server, self_signed
+from one_call import OK, ask, post, raw_server
 
 from clients import base
-from clients.base import (
-    RETRY_AFTER_CEILING,
-    HttpTransport,
-    parsed,
-    retry_after_of,
-    status_error,
-    translated,
-)
+from clients.base import HttpTransport, parsed
 from clients.deadline import Deadline
-from clients.errors import (
-    AuthFailed,
-    ConnectionFault,
-    Dropped,
-    Forbidden,
-    Garbled,
-    Misconfigured,
-    RateLimited,
-    Rejected,
-    RemoteError,
-    ServerError,
-    TimedOut,
-    Transient,
-    Uncertain,
-    Unreachable,
-)
-
-
-def subclasses(kind):
-    return {kind}.union(*(subclasses(sub) for sub in kind.__subclasses__()))
-
-
-ALL_HTTPX = sorted(
-    subclasses(httpx.HTTPError) | subclasses(httpx.StreamError) | {httpx.InvalidURL},
-    key=lambda kind: kind.__name__,
-)
-
-
-def made(kind):
-    request = httpx.Request("POST", "https://x.test")
-    if kind is httpx.HTTPStatusError:
-        return kind("boom", request=request, response=httpx.Response(500, request=request))
-    try:
-        return kind("boom")
-    except TypeError:
-        return kind()
+from clients.errors import Garbled, Misconfigured, Rejected
 
 
 def test_no_cookie_of_one_call_is_kept_for_another():
@@ -74,122 +30,6 @@ def test_no_cookie_of_one_call_is_kept_for_another():
         for _ in range(2):
             http.post_json("/path", {}, {}, Deadline(5))
     assert seen == [None, None]
-
-
-def raising(error):
-    def handler(request):
-        raise error
-
-    return handler
-
-
-@pytest.mark.parametrize("kind", ALL_HTTPX)
-def test_every_httpx_error_becomes_one_of_ours(kind):
-    with pytest.raises(RemoteError) as caught:
-        post(raising(made(kind)))
-    error = caught.value
-    assert isinstance(error, Transient | Uncertain | ConnectionFault)
-    assert "httpx" not in f"{type(error).__module__} {error}"
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
-
-
-CERTAIN = {
-    "ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError",
-    "UnsupportedProtocol", "LocalProtocolError", "InvalidURL",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", ALL_HTTPX)
-def test_only_what_cannot_have_been_sent_is_certain(kind):
-    error = translated(made(kind), "x.test")
-    assert isinstance(error, Uncertain) == (kind.__name__ not in CERTAIN)
-
-
-@pytest.mark.parametrize("kind", ALL_HTTPX)
-def test_once_a_status_has_come_nothing_is_certain(kind):
-    assert isinstance(translated(made(kind), "x.test", status=200), Uncertain)
-
-
-@pytest.mark.parametrize(
-    ("raised", "kind"),
-    [
-        (httpx.ConnectError("x"), Unreachable),
-        (httpx.PoolTimeout("x"), Unreachable),
-        (httpx.ReadTimeout("x"), TimedOut),
-        (httpx.WriteTimeout("x"), TimedOut),
-        (httpx.ReadError("x"), Dropped),
-        (httpx.RemoteProtocolError("x"), Dropped),
-        (httpx.DecodingError("x"), Garbled),
-        (httpx.InvalidURL("x"), Misconfigured),
-    ],
-)
-def test_what_a_failure_is_called(raised, kind):
-    assert type(translated(raised, "x.test")) is kind
-
-
-@pytest.mark.parametrize("status", range(300, 600))
-def test_every_status_becomes_one_of_ours(status):
-    with pytest.raises(RemoteError) as caught:
-        raise status_error(post(lambda _: httpx.Response(status)), "x.test")
-    error = caught.value
-    assert error.status == status
-    if status >= 500:
-        assert type(error) is ServerError
-    elif status < 400:
-        assert type(error) is Misconfigured
-    assert type(error) not in {RemoteError, Transient, Uncertain, ConnectionFault}
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, Rejected), (401, AuthFailed), (403, Forbidden), (404, Misconfigured),
-        (405, Misconfigured), (408, TimedOut), (409, Rejected), (422, Rejected),
-        (425, RateLimited), (429, RateLimited), (500, ServerError), (503, ServerError),
-    ],
-)  # fmt: skip
-def test_what_a_status_is_called(status, kind):
-    assert type(status_error(post(lambda _: httpx.Response(status)), "x.test")) is kind
-
-
-def test_a_503_with_retry_after_is_certain():
-    answer = post(lambda _: httpx.Response(503, headers={"Retry-After": "7"}))
-    error = status_error(answer, "x.test")
-    assert (type(error), error.retry_after) == (RateLimited, 7.0)
-
-
-NOW = dt.datetime(2026, 11, 21, 10, 0, tzinfo=dt.UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0.0),
-        ("120", 120.0),
-        ("1.5", 1.5),
-        ("999999", RETRY_AFTER_CEILING),
-        ("Sat, 21 Nov 2026 10:01:00 GMT", 60.0),
-        ("Sat, 21 Nov 2026 09:00:00 GMT", 0.0),
-        ("Sat, 21 Nov 2099 09:00:00 GMT", RETRY_AFTER_CEILING),
-        ("Sat, 21 Nov 2026 10:01:00 -0000", 60.0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("nan", None),
-        ("1e9", None),
-        ("٣", None),
-        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
-    ],
-)
-def test_retry_after_is_honoured_up_to_a_ceiling(value, seconds):
-    headers = httpx.Headers([(b"Retry-After", value.encode())])
-    assert retry_after_of(headers, NOW) == seconds
-
-
-@given(st.text(alphabet=st.characters(max_codepoint=255), max_size=40))
-def test_any_retry_after_is_seconds_within_bounds_or_none(value):
-    seconds = retry_after_of({"Retry-After": value}, NOW)
-    assert seconds is None or 0 <= seconds <= RETRY_AFTER_CEILING
 
 
 def test_a_call_says_who_it_is_and_sends_json():
@@ -324,36 +164,6 @@ class Once(httpx.SyncByteStream):
 def test_a_real_answer_is_read():
     with raw_server(OK, b'{"a": 123}') as port:
         assert ask(port).json == {"a": 123}
-
-
-@pytest.mark.parametrize(
-    "chunks",
-    [[], [b"HTTP/1.1 200 OK\r\n"], [OK, b"12345"], [b"no HTTP at all\r\n\r\n"]],
-    ids=["nothing", "half a head", "half a body", "rubbish"],
-)
-def test_a_broken_off_answer_is_uncertain(chunks):
-    with raw_server(*chunks) as port, pytest.raises(Dropped):
-        ask(port)
-
-
-def test_no_listener_is_unreachable():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(Unreachable):
-        ask(port)
-
-
-def test_a_foreign_certificate_is_the_connections_fault(tmp_path):
-    with (
-        raw_server(context=self_signed(tmp_path)) as port,
-        pytest.raises(Misconfigured, match="TLS"),
-    ):
-        ask(port, scheme="https")
-
-
-def test_tls_to_a_plain_port_is_the_connections_fault():
-    with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port, pytest.raises(Misconfigured):
-        ask(port, scheme="https")
 
 
 def test_a_connection_is_kept_between_calls():
