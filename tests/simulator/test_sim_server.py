@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from clients.base import HttpTransport
-from clients.base import as_json as written
+from clients.bodies import as_json as written
 from clients.deadline import Deadline
 from simulator.faults import Fault
 from simulator.remote import Remote, as_json
