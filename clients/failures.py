@@ -1,20 +1,24 @@
-"""What a failure of httpx means for the call: nothing was sent, perhaps something was, the address is wrong.
+"""What a failure beneath a client means: one of httpx for the call, one of our own Redis for its caller.
 
 Change it when a failure is to be called otherwise, or httpx has a new one. In: an exception of `CAUGHT`,
-the status where one had come by then, the secrets to mask. Out: the error to raise. Never fails.
+the status where one had come by then, the secrets to mask; or a block that reaches for Redis. Out: an error
+of ours. Nothing fails in its own right.
 """
 
+import contextlib
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import httpx
+import redis
 
 from clients.errors import (
     Dropped,
     Garbled,
     Misconfigured,
     RemoteError,
+    StoreUnavailable,
     TimedOut,
     Unreachable,
     masked,
@@ -69,3 +73,12 @@ def _certificate_fault(exc: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+@contextlib.contextmanager
+def reaching_store() -> Iterator[None]:
+    """Whatever goes wrong with Redis inside is a StoreUnavailable."""
+    try:
+        yield
+    except redis.RedisError as exc:
+        raise StoreUnavailable(f"Redis does not answer ({type(exc).__name__})") from exc

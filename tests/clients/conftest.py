@@ -8,8 +8,8 @@ import pytest
 import redis
 from fake_remotes import PASSWORD, FakeBox, FakeShop, box_refuses
 
+from clients.cipher import cipher_for
 from clients.onebox import OneBox
-from clients.tokens import cipher_for
 
 
 class BrokenRedis(redis.Redis):
