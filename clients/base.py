@@ -1,131 +1,34 @@
-"""How a call travels: one HTTP connection pool, one total time limit, one translation of failures.
+"""How a call travels: warm connections, one total time limit, an answer whole or a failure of ours.
 
-Nothing here knows a remote system; what an answer means is judged in the client that asked.
+Change here what calls to all remotes have in common. In: method, path, headers, body and a `Deadline`.
+Out: an `Answer` of any status. Fails with a `RemoteError`. Nothing here knows a remote system; what an
+answer means is judged in the client that asked.
 """
 
 import contextlib
-import json
-import re
-import socket
-import ssl
-import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
-import httpcore
 import httpx
 import orjson
 
-from clients.errors import (
-    AuthFailed,
-    Dropped,
-    Forbidden,
-    Garbled,
-    Misconfigured,
-    RateLimited,
-    Rejected,
-    RemoteError,
-    ServerError,
-    TimedOut,
-    Unreachable,
-    masked,
-)
+from clients.bodies import as_json, parsed
+from clients.deadline import Deadline, DeadlineTransport
+from clients.errors import Garbled, Misconfigured, TimedOut, Unreachable, masked
+from clients.failures import CAUGHT, translated
 
 USER_AGENT: Final = "orderbridge/0.1"
 MAX_BODY: Final = 64 * 1024 * 1024
-# Seconds; the longest pause of the retry policy (docs/architecture.md, "Waits, leases and probes").
-RETRY_AFTER_CEILING: Final = 900.0
-# Seconds; an unreachable address is known long before a slow answer is.
-CONNECT_TIMEOUT: Final = 5.0
-# Seconds; below Apache's default of 5, since a connection that the remote closes just as we send
-# makes an order uncertain.
-KEEPALIVE: Final = 4.0
 # A call is not begun with less of its time left than this share: it would only end uncertain.
 _WORTH_STARTING: Final = 0.1
-# Linger for no time at all: closing resets the connection.
-_AT_ONCE: Final = struct.pack("ii", 1, 0)
-_WRITE_CHUNK: Final = 64 * 1024
 # Addresses are few; those with a query or an id in them may be many.
 _KEPT_URLS: Final = 64
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
-
-_TLS_SPOKEN_TO_PLAIN_PORT = frozenset(
-    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
-)
-_LONE_SURROGATE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-
-# What JSON may be made of before it is taken for text: no order lies deeper, no number is longer.
-_DEEPEST: Final = 64
-_MOST_DIGITS: Final = 300
-_TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
-
-# What an httpx error says about the call. A class not named here is judged by its nearest base.
-_ERRORS: Final[dict[type[BaseException], tuple[type[RemoteError], str]]] = {
-    httpx.ConnectTimeout: (Unreachable, "no connection within the time-out; it is tried again"),
-    httpx.ConnectError: (Unreachable, "no connection could be made; it is tried again"),
-    httpx.PoolTimeout: (Unreachable, "every connection stayed busy; it is tried again"),
-    httpx.ProxyError: (Unreachable, "the proxy made no connection; it is tried again"),
-    httpx.TimeoutException: (TimedOut, "no whole answer within the time-out"),
-    httpx.DecodingError: (Garbled, "the answer's compression cannot be read"),
-    httpx.UnsupportedProtocol: (Misconfigured, "the URL must begin with https:// or http://"),
-    httpx.LocalProtocolError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
-    httpx.InvalidURL: (Misconfigured, "the URL cannot be read; correct it"),
-    UnicodeError: (Misconfigured, "the request cannot be sent; check URL and secrets"),
-    httpx.StreamError: (Dropped, "the answer could not be read to its end"),
-    httpx.HTTPError: (Dropped, "the connection broke before the whole answer came"),
-}
-
-_CAUGHT: Final = (
-    httpx.HTTPError,
-    httpx.StreamError,
-    httpx.InvalidURL,
-    UnicodeError,
-)
-
-# 4xx that are not the order's fault; any other 4xx is.
-_STATUSES: Final[dict[int, tuple[type[RemoteError], str]]] = {
-    401: (AuthFailed, "the login is refused; correct the credentials"),
-    402: (Forbidden, "the remote asks for payment; settle the account"),
-    403: (Forbidden, "the login lacks a permission; grant it there"),
-    404: (Misconfigured, "the address does not exist; check the URL"),
-    405: (Misconfigured, "the address does not take this method; check the URL"),
-    407: (Misconfigured, "a proxy asks for a login"),
-    408: (TimedOut, "the remote waited too long for the request"),
-    410: (Misconfigured, "the address is gone; check the URL"),
-    421: (Misconfigured, "the host does not serve this address; check the URL"),
-    425: (RateLimited, "the remote asks to try later"),
-    426: (Misconfigured, "the remote asks for another protocol; check the URL"),
-    429: (RateLimited, "too many calls; it is tried again when the remote allows"),
-    451: (Forbidden, "the remote refuses for legal reasons"),
-}
-
-
-class Deadline(float):
-    """Seconds that a call may take altogether, counted from now.
-
-    It is a float, so that any transport can take it as an ordinary time-out, and our own connection
-    asks it before every read how much is left: a slow drip cannot outlive it.
-    """
-
-    __slots__ = ("at",)
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.at = monotonic() + seconds
-
-    def left(self) -> float:
-        return self.at - monotonic()
 
 
 @dataclass(slots=True)
@@ -159,9 +62,9 @@ class HttpTransport:
     """Calls to one base URL over keep-alive connections; safe to share between threads.
 
     In: base URL, the secrets to mask in whatever is quoted. Out: an `Answer` for every status. Fails
-    with `Misconfigured` for a URL that cannot be right, otherwise with what `_ERRORS` says. Called by
-    the clients only; make it after a fork, never before. Proxies from the environment are not used,
-    `SSL_CERT_FILE` is.
+    with `Misconfigured` for a URL that cannot be right, otherwise with what `clients/failures.py` says.
+    Called by the clients only; make it after a fork, never before. Proxies from the environment are not
+    used, `SSL_CERT_FILE` is.
 
     A call takes an idle connection, the one used last, or makes one, and puts it back: there are as many
     as calls were ever in flight. Nothing follows redirects or keeps cookies. See
@@ -241,7 +144,7 @@ class HttpTransport:
                     body = self._read(response, deadline)
                 finally:
                     response.close()
-        except _CAUGHT as exc:
+        except CAUGHT as exc:
             raise translated(exc, self.host, secrets, status) from exc
         return Answer(status, response.headers, body, parsed(body), secrets)
 
@@ -250,7 +153,7 @@ class HttpTransport:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._transport or _DeadlineTransport(self._tls)
+            connection = self._transport or DeadlineTransport(self._tls)
         try:
             yield connection
         finally:
@@ -308,113 +211,6 @@ class HttpTransport:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def as_json(payload: object) -> bytes:
-    """The payload as the body of a call; `Rejected` when it cannot be written as JSON."""
-    try:
-        return orjson.dumps(payload)
-    except TypeError as exc:
-        raise Rejected(f"the order cannot be written as JSON: {masked(str(exc))}") from exc
-
-
-def parsed(body: bytes) -> Any:
-    """The body as JSON, None when it is not JSON.
-
-    Takes what PHP shops really send beside clean JSON: a byte order mark, text cut in half (becomes
-    U+FFFD), NaN (becomes null), bare line ends inside text. One odd value never spoils the others: what
-    lies deeper than any order does, and a number that no computer counts with, become text.
-    """
-    with contextlib.suppress(ValueError):
-        return orjson.loads(body)
-    text = _LONE_SURROGATE.sub(rb"\\ufffd", body).decode("utf-8", "replace").removeprefix("\ufeff")
-    with contextlib.suppress(ValueError, RecursionError):
-        try:
-            return _loads(text)
-        except RecursionError:
-            return _loads(_flattened(text))
-    return None
-
-
-def _loads(text: str) -> Any:
-    return json.loads(text, strict=False, parse_constant=lambda _: None, parse_int=_whole)
-
-
-def _whole(digits: str) -> int | float | str:
-    """A whole number as the fast reader gives it: beyond 64 bits as a float; beyond those as it stands."""
-    if len(digits) > _MOST_DIGITS:
-        return digits
-    number = int(digits)
-    return number if -(2**63) <= number < 2**64 else float(number)
-
-
-def _flattened(text: str) -> str:
-    """The same JSON with each value that lies deeper than `_DEEPEST` levels written as text."""
-    parts: list[str] = []
-    depth = begun = 0
-    for found in _TOKEN.finditer(text):
-        mark = found.group()
-        if mark in "[{":
-            depth += 1
-            if depth == _DEEPEST:
-                parts.append(text[begun : found.start()])
-                begun = found.start()
-        elif mark in "]}":
-            if depth == _DEEPEST:
-                parts.append(json.dumps(text[begun : found.end()]))
-                begun = found.end()
-            depth -= 1
-    return "".join((*parts, text[begun:]))
-
-
-def translated(
-    exc: Exception, host: str, secrets: Iterable[str] = (), status: int | None = None
-) -> RemoteError:
-    """Our error for an httpx one: total, what is unknown counts as uncertain."""
-    kind, text = next(_ERRORS[base] for base in type(exc).__mro__ if base in _ERRORS)
-    if kind is Unreachable and _certificate_fault(exc):
-        kind, text = Misconfigured, "the TLS certificate is not accepted; check the URL's host"
-    if status is not None and not issubclass(kind, Garbled):
-        kind = TimedOut if kind is TimedOut else Dropped
-    return kind(f"{host}: {text}", status=status, excerpt=masked(str(exc), secrets))
-
-
-def status_error(answer: Answer, host: str) -> RemoteError:
-    """Our error for an HTTP status that is no success: total over 300 to 599.
-
-    A client looks for the domain's own meaning first; this is what the status alone says.
-    """
-    status, retry_after = answer.status, retry_after_of(answer.headers)
-    kind: type[RemoteError]
-    if status == 503 and retry_after is not None:
-        kind, text = RateLimited, "down for a while; it is tried again when the remote allows"
-    elif status >= 500:
-        kind, text = ServerError, "the remote failed"
-    elif status < 400:
-        kind, text = Misconfigured, "the address redirects; set the URL to where it leads"
-    else:
-        kind, text = _STATUSES.get(status, (Rejected, "the remote refused the request"))
-    return kind(
-        f"{host}: HTTP {status}: {text}",
-        status=status,
-        retry_after=retry_after,
-        excerpt=answer.excerpt,
-    )
-
-
-def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header (number or HTTP date), 0 to the ceiling; None without one."""
-    value = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value, re.ASCII):
-        return min(float(value), RETRY_AFTER_CEILING)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.0), RETRY_AFTER_CEILING)
-
-
 def _checked_host(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
@@ -425,102 +221,3 @@ def _checked_host(base_url: str) -> str:
     if any(len(label) > 63 for label in url.host.split(".")):
         raise Misconfigured("the URL's host name cannot exist; correct it")
     return url.host
-
-
-def _certificate_fault(exc: BaseException) -> bool:
-    cause: BaseException | None = exc
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        if isinstance(cause, ssl.SSLError) and cause.reason in _TLS_SPOKEN_TO_PLAIN_PORT:
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
-
-
-class _DeadlineTransport(httpx.HTTPTransport):
-    """httpx's own transport over a connection that keeps the call's `Deadline`.
-
-    httpx has no parameter for the network backend, so the pool that it would make is made here, the same
-    but with ours.
-    """
-
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=tls,
-            max_connections=1,
-            max_keepalive_connections=1,
-            keepalive_expiry=KEEPALIVE,
-            network_backend=_DeadlineBackend(),
-        )
-
-
-class _DeadlineBackend(httpcore.SyncBackend):
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            left = _left(timeout, httpcore.ConnectTimeout)
-            seconds = CONNECT_TIMEOUT if left is None else min(left, CONNECT_TIMEOUT)
-            stream = super().connect_tcp(host, port, seconds, local_address, socket_options)
-        except UnicodeError as exc:
-            raise httpcore.ConnectError(str(exc)) from exc
-        return _DeadlineStream(stream)
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with self._reset_when_over():
-            return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with self._reset_when_over():
-            for start in range(0, len(buffer), _WRITE_CHUNK):
-                chunk = buffer[start : start + _WRITE_CHUNK]
-                self._stream.write(chunk, _left(timeout, httpcore.WriteTimeout))
-
-    @contextlib.contextmanager
-    def _reset_when_over(self) -> Iterator[None]:
-        """A call given up is not to arrive later: the kernel would go on to deliver what it still holds of
-        it after an ordinary close. So the connection is reset, which throws that away.
-        """
-        try:
-            yield
-        except httpcore.TimeoutException:
-            raw = self._stream.get_extra_info("socket")
-            if raw is not None:
-                with contextlib.suppress(OSError):
-                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-            raise
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        seconds = _left(timeout, httpcore.ConnectTimeout)
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-def _left(timeout: float | None, expired: type[Exception]) -> float | None:
-    if not isinstance(timeout, Deadline):
-        return timeout
-    seconds = timeout.left()
-    if seconds <= 0:
-        raise expired("the call's time is over")
-    return seconds

@@ -48,7 +48,7 @@ class StoreUnavailable(ClientError):  # noqa: N818  the tree reads as outcomes, 
 class RemoteError(ClientError):
     """The remote's answer, or the lack of one.
 
-    `status` is the HTTP status, `retry_after` seconds (at most `base.RETRY_AFTER_CEILING`),
+    `status` is the HTTP status, `retry_after` seconds (at most `statuses.RETRY_AFTER_CEILING`),
     `excerpt` at most 200 masked characters of the body. The message holds no secret.
     """
 

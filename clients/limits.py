@@ -9,7 +9,7 @@ from typing import Final
 
 import redis
 
-from clients.tokens import reaching_store
+from clients.failures import reaching_store
 
 # Turns lie so much farther apart than the rate says: a call that is under way for longer than the one
 # before it must not come too close to the next.

@@ -13,7 +13,8 @@ import httpx
 import redis
 from cryptography.fernet import Fernet
 
-from clients.base import Answer, Deadline, HttpTransport, status_error
+from clients.base import Answer, HttpTransport
+from clients.deadline import Deadline
 from clients.errors import (
     Garbled,
     IllegalTransition,
@@ -22,6 +23,7 @@ from clients.errors import (
     Rejected,
     TokenLost,
 )
+from clients.statuses import status_error
 from clients.tokens import SharedToken
 
 # Seconds: the token's life of 600 is fixed, it is renewed at about 540 (docs/contracts/okliving.md,

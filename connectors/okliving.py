@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from clients.cipher import cipher_for
 from clients.okliving import OkLiving
-from clients.tokens import cipher_for
 from connection import Connection
 from connectors.kind import Kind
 from connectors.okliving_feedback import OklivingFeedback

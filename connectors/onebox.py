@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clients.cipher import cipher_for
 from clients.errors import Misconfigured, PhoneTaken, Rejected
 from clients.onebox import OneBox
-from clients.tokens import cipher_for
 from connection import Connection
 from connectors.kind import Kind
 from connectors.onebox_settings import OneBoxSchema, OneBoxSettings

@@ -1,78 +1,19 @@
-"""The transport: every failure translated, one total time limit, sloppy JSON, nothing oversized."""
+"""The transport: what it sends, warm connections, nothing kept of one call for another, nothing oversized."""
 
-import contextlib
-import datetime as dt
 import gzip
-import ipaddress
-import pickle
 import socket
-import ssl
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
-import orjson
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
-from hypothesis import strategies as st
+from one_call import OK, ask, post, raw_server
 
 from clients import base
-from clients.base import (
-    RETRY_AFTER_CEILING,
-    Deadline,
-    HttpTransport,
-    parsed,
-    retry_after_of,
-    status_error,
-    translated,
-)
-from clients.errors import (
-    AuthFailed,
-    ConnectionFault,
-    Dropped,
-    Forbidden,
-    Garbled,
-    Misconfigured,
-    RateLimited,
-    Rejected,
-    RemoteError,
-    ServerError,
-    TimedOut,
-    Transient,
-    Uncertain,
-    Unreachable,
-)
-
-
-def subclasses(kind):
-    return {kind}.union(*(subclasses(sub) for sub in kind.__subclasses__()))
-
-
-ALL_HTTPX = sorted(
-    subclasses(httpx.HTTPError) | subclasses(httpx.StreamError) | {httpx.InvalidURL},
-    key=lambda kind: kind.__name__,
-)
-
-
-def made(kind):
-    request = httpx.Request("POST", "https://x.test")
-    if kind is httpx.HTTPStatusError:
-        return kind("boom", request=request, response=httpx.Response(500, request=request))
-    try:
-        return kind("boom")
-    except TypeError:
-        return kind()
-
-
-def post(handler, deadline=5.0, **arguments):
-    transport = httpx.MockTransport(handler)
-    with HttpTransport("https://x.test", transport=transport, **arguments) as http:
-        return http.post_json("/path", {"a": "ї"}, {"token": "tkn-value"}, Deadline(deadline))
+from clients.base import HttpTransport
+from clients.deadline import Deadline
+from clients.errors import Garbled, Misconfigured, Rejected
 
 
 def test_no_cookie_of_one_call_is_kept_for_another():
@@ -86,122 +27,6 @@ def test_no_cookie_of_one_call_is_kept_for_another():
         for _ in range(2):
             http.post_json("/path", {}, {}, Deadline(5))
     assert seen == [None, None]
-
-
-def raising(error):
-    def handler(request):
-        raise error
-
-    return handler
-
-
-@pytest.mark.parametrize("kind", ALL_HTTPX)
-def test_every_httpx_error_becomes_one_of_ours(kind):
-    with pytest.raises(RemoteError) as caught:
-        post(raising(made(kind)))
-    error = caught.value
-    assert isinstance(error, Transient | Uncertain | ConnectionFault)
-    assert "httpx" not in f"{type(error).__module__} {error}"
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
-
-
-CERTAIN = {
-    "ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError",
-    "UnsupportedProtocol", "LocalProtocolError", "InvalidURL",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", ALL_HTTPX)
-def test_only_what_cannot_have_been_sent_is_certain(kind):
-    error = translated(made(kind), "x.test")
-    assert isinstance(error, Uncertain) == (kind.__name__ not in CERTAIN)
-
-
-@pytest.mark.parametrize("kind", ALL_HTTPX)
-def test_once_a_status_has_come_nothing_is_certain(kind):
-    assert isinstance(translated(made(kind), "x.test", status=200), Uncertain)
-
-
-@pytest.mark.parametrize(
-    ("raised", "kind"),
-    [
-        (httpx.ConnectError("x"), Unreachable),
-        (httpx.PoolTimeout("x"), Unreachable),
-        (httpx.ReadTimeout("x"), TimedOut),
-        (httpx.WriteTimeout("x"), TimedOut),
-        (httpx.ReadError("x"), Dropped),
-        (httpx.RemoteProtocolError("x"), Dropped),
-        (httpx.DecodingError("x"), Garbled),
-        (httpx.InvalidURL("x"), Misconfigured),
-    ],
-)
-def test_what_a_failure_is_called(raised, kind):
-    assert type(translated(raised, "x.test")) is kind
-
-
-@pytest.mark.parametrize("status", range(300, 600))
-def test_every_status_becomes_one_of_ours(status):
-    with pytest.raises(RemoteError) as caught:
-        raise status_error(post(lambda _: httpx.Response(status)), "x.test")
-    error = caught.value
-    assert error.status == status
-    if status >= 500:
-        assert type(error) is ServerError
-    elif status < 400:
-        assert type(error) is Misconfigured
-    assert type(error) not in {RemoteError, Transient, Uncertain, ConnectionFault}
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, Rejected), (401, AuthFailed), (403, Forbidden), (404, Misconfigured),
-        (405, Misconfigured), (408, TimedOut), (409, Rejected), (422, Rejected),
-        (425, RateLimited), (429, RateLimited), (500, ServerError), (503, ServerError),
-    ],
-)  # fmt: skip
-def test_what_a_status_is_called(status, kind):
-    assert type(status_error(post(lambda _: httpx.Response(status)), "x.test")) is kind
-
-
-def test_a_503_with_retry_after_is_certain():
-    answer = post(lambda _: httpx.Response(503, headers={"Retry-After": "7"}))
-    error = status_error(answer, "x.test")
-    assert (type(error), error.retry_after) == (RateLimited, 7.0)
-
-
-NOW = dt.datetime(2026, 11, 21, 10, 0, tzinfo=dt.UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0.0),
-        ("120", 120.0),
-        ("1.5", 1.5),
-        ("999999", RETRY_AFTER_CEILING),
-        ("Sat, 21 Nov 2026 10:01:00 GMT", 60.0),
-        ("Sat, 21 Nov 2026 09:00:00 GMT", 0.0),
-        ("Sat, 21 Nov 2099 09:00:00 GMT", RETRY_AFTER_CEILING),
-        ("Sat, 21 Nov 2026 10:01:00 -0000", 60.0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("nan", None),
-        ("1e9", None),
-        ("٣", None),
-        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
-    ],
-)
-def test_retry_after_is_honoured_up_to_a_ceiling(value, seconds):
-    headers = httpx.Headers([(b"Retry-After", value.encode())])
-    assert retry_after_of(headers, NOW) == seconds
-
-
-@given(st.text(alphabet=st.characters(max_codepoint=255), max_size=40))
-def test_any_retry_after_is_seconds_within_bounds_or_none(value):
-    seconds = retry_after_of({"Retry-After": value}, NOW)
-    assert seconds is None or 0 <= seconds <= RETRY_AFTER_CEILING
 
 
 def test_a_call_says_who_it_is_and_sends_json():
@@ -263,35 +88,6 @@ def test_a_token_that_no_header_can_carry_is_refused(token):
         http.post_json("/", {}, {"token": token}, Deadline(5.0))
 
 
-@pytest.mark.parametrize(
-    ("body", "value"),
-    [
-        (b'{"a":1}', {"a": 1}),
-        (b'\xef\xbb\xbf{"a":1}', {"a": 1}),
-        (b'{"a":"\\ud83d"}', {"a": "\ufffd"}),
-        (b'{"a":"\\ud83dx\\ude00"}', {"a": "\ufffdx\ufffd"}),
-        (b'{"a":"\\ud83d\\ude00","b":"\\udead"}', {"a": "\U0001f600", "b": "\ufffd"}),
-        (b'{"a":NaN,"b":-Infinity}', {"a": None, "b": None}),
-        (b'{"a":1', None),
-        (b"<html>", None),
-        (b"", None),
-        (b'{"a":"\xff"}', {"a": "\ufffd"}),
-        (b'{"a":"x\ny"}', {"a": "x\ny"}),
-        (b'{"a":NaN,"b":18446744073709551616}', {"a": None, "b": 2.0**64}),
-        (b"[" * 100_000, None),
-        (b'{"a":1}<br>', None),
-    ],
-    ids=str,
-)
-def test_sloppy_json_is_read_and_broken_json_is_not(body, value):
-    assert parsed(body) == value
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(body):
-    orjson.dumps(parsed(body), option=orjson.OPT_NON_STR_KEYS)
-
-
 @pytest.mark.parametrize("body", [b'{"a":"\\u043d\\u0456"}', '{"a":"ні"}'.encode()])
 def test_an_excerpt_is_readable_ukrainian(body):
     assert "ні" in post(lambda _: httpx.Response(400, content=body)).excerpt
@@ -333,119 +129,9 @@ class Once(httpx.SyncByteStream):
         yield self.content
 
 
-def test_with_no_time_left_nothing_is_sent():
-    deadline = Deadline(1.0)
-    deadline.at -= 0.95
-    with (
-        HttpTransport("https://x.test", transport=httpx.MockTransport(pytest.fail)) as http,
-        pytest.raises(Unreachable, match="nothing was sent"),
-    ):
-        http.post_json("/", {}, {}, deadline)
-
-
-@contextlib.contextmanager
-def raw_server(*chunks, pause=0.0, context=None):
-    """A server on a real port that answers each connection with these bytes, pausing before each."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    done = threading.Event()
-
-    def serve():
-        while not done.is_set():
-            try:
-                plain, _ = listener.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError), plain:
-                talk = context.wrap_socket(plain, server_side=True) if context else plain
-                with talk:
-                    talk.recv(65536)
-                    for chunk in chunks:
-                        done.wait(pause)
-                        talk.sendall(chunk)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        done.set()
-        # Wakes the accept; closing alone does not on every system.
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
-
-
-def ask(port, seconds=5.0, scheme="http"):
-    with HttpTransport(f"{scheme}://127.0.0.1:{port}") as http:
-        return http.post_json("/", {}, {}, Deadline(seconds))
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
-
-
 def test_a_real_answer_is_read():
     with raw_server(OK, b'{"a": 123}') as port:
         assert ask(port).json == {"a": 123}
-
-
-@pytest.mark.parametrize(
-    "chunks",
-    [
-        [OK, *[b"1"] * 10],
-        [bytes([byte]) for byte in OK] + [b"1" * 10],
-        [b"HTTP/1.1 100 Continue\r\n\r\n"] * 20,
-        [b""] * 20,
-    ],
-    ids=["body", "headers", "interim answers", "silence"],
-)
-def test_a_slow_drip_does_not_outlive_the_time_out(chunks):
-    """Each byte comes well within the time-out; the whole answer does not."""
-    with raw_server(*chunks, pause=0.15) as port:
-        begun = time.monotonic()
-        with pytest.raises(TimedOut):
-            ask(port, 0.5)
-        assert time.monotonic() - begun < 2.5  # the drip itself lasts 3 s
-
-
-@pytest.mark.parametrize(
-    "chunks",
-    [[], [b"HTTP/1.1 200 OK\r\n"], [OK, b"12345"], [b"no HTTP at all\r\n\r\n"]],
-    ids=["nothing", "half a head", "half a body", "rubbish"],
-)
-def test_a_broken_off_answer_is_uncertain(chunks):
-    with raw_server(*chunks) as port, pytest.raises(Dropped):
-        ask(port)
-
-
-def test_no_listener_is_unreachable():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(Unreachable):
-        ask(port)
-
-
-def test_a_foreign_certificate_is_the_connections_fault(tmp_path):
-    with (
-        raw_server(context=self_signed(tmp_path)) as port,
-        pytest.raises(Misconfigured, match="TLS"),
-    ):
-        ask(port, scheme="https")
-
-
-def test_tls_to_a_plain_port_is_the_connections_fault():
-    with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port, pytest.raises(Misconfigured):
-        ask(port, scheme="https")
-
-
-def test_a_slow_drip_inside_tls_does_not_outlive_the_time_out(tmp_path, monkeypatch):
-    context = self_signed(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
-    with raw_server(OK, *[b"1"] * 10, pause=0.15, context=context) as port:
-        begun = time.monotonic()
-        with pytest.raises(TimedOut):
-            ask(port, 0.5, "https")
-        assert time.monotonic() - begun < 1.2
 
 
 def test_a_connection_is_kept_between_calls():
@@ -502,53 +188,3 @@ def test_calls_in_flight_have_a_connection_each_and_later_calls_use_the_warm_one
     assert len(set(ports[:4])) == 4
     assert set(ports[4:]) < set(ports[:4])
     assert len(set(ports[4:])) == 1
-
-
-def self_signed(folder):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
-
-
-def test_a_call_given_up_is_not_delivered_later():
-    """The body fits into our kernel's buffer and not into the remote's: it is on its way when we give up."""
-    with socket.socket() as door:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        door.bind(("127.0.0.1", 0))
-        door.listen(1)
-        port = door.getsockname()[1]
-        payload = {"text": "x" * 300_000}
-        with HttpTransport(f"http://127.0.0.1:{port}") as http, pytest.raises(TimedOut):
-            http.post_json("/", payload, {}, Deadline(0.5))
-        taken, _ = door.accept()
-        received = b""
-        with taken:
-            taken.settimeout(2)
-            with contextlib.suppress(ConnectionResetError, TimeoutError):
-                while chunk := taken.recv(65536):
-                    received += chunk
-    assert len(received) < 300_000

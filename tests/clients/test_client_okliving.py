@@ -6,6 +6,7 @@ import httpx
 import orjson
 import pytest
 
+from clients.cipher import cipher_for
 from clients.errors import (
     AuthFailed,
     Forbidden,
@@ -20,7 +21,6 @@ from clients.errors import (
     Unreachable,
 )
 from clients.okliving import OkLiving
-from clients.tokens import cipher_for
 
 
 def errors(status, code="X", detail="text", **more):

@@ -3,10 +3,8 @@
 import threading
 
 import pytest
-from cryptography.fernet import Fernet
-from hypothesis import given
-from hypothesis import strategies as st
 
+from clients.cipher import cipher_for
 from clients.errors import (
     AuthFailed,
     Misconfigured,
@@ -17,7 +15,8 @@ from clients.errors import (
     Transient,
     Unreachable,
 )
-from clients.tokens import REFUSED_REMEMBERED, SharedToken, cipher_for
+from clients.token_store import REFUSED_REMEMBERED
+from clients.tokens import SharedToken
 
 CIPHER = cipher_for("key", "")
 
@@ -71,7 +70,7 @@ def test_many_processes_make_one_login(make, login, in_threads):
 def test_a_fresh_copy_is_used_without_redis(make, broken_store):
     tokens = make()
     tokens.get()
-    tokens._redis = broken_store
+    tokens._store._redis = broken_store
     assert tokens.get() == "t1"
 
 
@@ -264,7 +263,7 @@ def test_without_redis_and_without_a_copy_nothing_is_sent(make, login, broken_st
 def test_redis_lost_in_the_renewal_time_is_survived_with_the_old_token(make, clock, broken_store):
     tokens = make()
     tokens.get()
-    tokens._redis = broken_store
+    tokens._store._redis = broken_store
     clock.now += 550
     assert tokens.get() == "t1"
 
@@ -275,17 +274,3 @@ def test_a_flushed_redis_costs_no_login_to_whom_has_a_copy(make, login, store):
     store.flushall()
     assert tokens.get() == "t1"
     assert login.count == 1
-
-
-def test_the_cipher_is_the_same_in_every_process_and_follows_the_secret_key():
-    sealed = cipher_for(None, "connection").encrypt(b"x")
-    assert cipher_for("", "connection").decrypt(sealed) == b"x"
-    sealed = cipher_for("key", "one").encrypt(b"x")
-    assert cipher_for("key", "two").decrypt(sealed) == b"x"
-    with pytest.raises(ValueError, match="ORDERBRIDGE_SECRET_KEY"):
-        cipher_for(None, "")
-
-
-@given(st.text(min_size=1))
-def test_any_secret_makes_a_cipher(secret):
-    assert isinstance(cipher_for(secret, ""), Fernet)

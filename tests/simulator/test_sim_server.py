@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
-from clients.base import Deadline, HttpTransport
-from clients.base import as_json as written
+from clients.base import HttpTransport
+from clients.bodies import as_json as written
+from clients.deadline import Deadline
 from simulator.faults import Fault
 from simulator.remote import Remote, as_json
 from simulator.server import start

@@ -1,0 +1,113 @@
+"""What Redis holds of a token for all workers: the token sealed, who logs in now, the login that failed.
+
+Change here how each is kept, and for how long; when to log in is decided in `clients/tokens.py`. In and out:
+a token with its moments, a lock's owner, a failure. Fails with StoreUnavailable; what may be left undone
+without harm, giving the lock back and remembering a failure, does not.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Final, cast
+from uuid import uuid4
+
+import orjson
+import redis
+from cryptography.fernet import Fernet, InvalidToken
+
+from clients import errors
+from clients.errors import ConnectionFault, RateLimited, RemoteError, StoreUnavailable, Transient
+from clients.failures import reaching_store
+
+# Seconds. A refused login is remembered this long, so that 50 threads do not lock the address
+# (docs/contracts/okliving.md, "Errors": ten failed logins); an unreachable one shorter, to come back soon.
+REFUSED_REMEMBERED: Final = 10.0
+UNREACHABLE_REMEMBERED: Final = 2.0
+# Seconds that a lock outlives the login's time-out, for what happens around the login.
+_LOCK_MARGIN: Final = 5.0
+
+_RELEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A token with the moments (epoch seconds) from which it is to be renewed and is of no use."""
+
+    token: str
+    renew_at: float
+    expires_at: float
+
+
+class TokenStore:
+    """The three keys of one connection; `login_timeout` seconds is the longest that a login takes."""
+
+    def __init__(
+        self, store: "redis.Redis", connection: str, cipher: Fernet, login_timeout: float
+    ) -> None:
+        self._redis = store
+        self._cipher = cipher
+        self._login_timeout = login_timeout
+        self._key = f"ob:{connection}:token"
+        self._lock_key = f"ob:{connection}:token:lock"
+        self._failure_key = f"ob:{connection}:token:failure"
+        self._release = store.register_script(_RELEASE)
+
+    def lock(self) -> str | None:
+        """Our mark in the lock, None when another one holds it; a crashed owner's lock expires."""
+        owner = uuid4().hex
+        milliseconds = int((self._login_timeout + _LOCK_MARGIN) * 1000)
+        with reaching_store():
+            ours = self._redis.set(self._lock_key, owner, nx=True, px=milliseconds)
+        return owner if ours else None
+
+    def unlock(self, owner: str) -> None:
+        # A lock that cannot be given back expires by itself.
+        with contextlib.suppress(StoreUnavailable), reaching_store():
+            self._release(keys=[self._lock_key], args=[owner])
+
+    def read(self) -> Held | None:
+        with reaching_store():
+            sealed = self._redis.get(self._key)
+        if sealed is None:
+            return None
+        try:
+            token, renew_at, expires_at = orjson.loads(self._cipher.decrypt(sealed))
+            return Held(str(token), float(renew_at), float(expires_at))
+        except (InvalidToken, ValueError, TypeError):
+            # Sealed with another key, or by another version: as good as absent.
+            return None
+
+    def write(self, held: Held, life: float) -> None:
+        plain = orjson.dumps([held.token, held.renew_at, held.expires_at])
+        with reaching_store():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.set(self._key, self._cipher.encrypt(plain), px=max(1, int(life * 1000)))
+            pipeline.delete(self._failure_key)
+            pipeline.execute()
+
+    def remember(self, failure: RemoteError) -> None:
+        seconds = UNREACHABLE_REMEMBERED
+        if isinstance(failure, ConnectionFault | RateLimited):
+            seconds = failure.retry_after or REFUSED_REMEMBERED
+        value = orjson.dumps(
+            {
+                "kind": type(failure).__name__,
+                "message": str(failure),
+                "status": failure.status,
+                "retry_after": failure.retry_after,
+                "excerpt": failure.excerpt,
+            }
+        )
+        with contextlib.suppress(StoreUnavailable), reaching_store():
+            self._redis.set(self._failure_key, value, px=int(seconds * 1000))
+
+    def remembered_failure(self) -> RemoteError | None:
+        with reaching_store():
+            value = self._redis.get(self._failure_key)
+        if value is None:
+            return None
+        fields: dict[str, Any] = orjson.loads(value)
+        kind = getattr(errors, fields.pop("kind"), Transient)
+        return cast("RemoteError", kind(fields.pop("message"), **fields))
