@@ -1,18 +1,18 @@
 """What Redis holds of a token for all workers: the token sealed, who logs in now, the login that failed.
 
 Change here how each is kept, and for how long; when to log in is decided in `clients/tokens.py`. In and out:
-a token with its moments, a lock's owner, a failure. Fails with StoreUnavailable; what may be left undone
+a token with its moments, a lock, a failure. Fails with StoreUnavailable; what may be left undone
 without harm, giving the lock back and remembering a failure, does not.
 """
 
 import contextlib
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from uuid import uuid4
 
 import orjson
 import redis
 from cryptography.fernet import Fernet, InvalidToken
+from redis.lock import Lock
 
 from clients import errors
 from clients.errors import ConnectionFault, RateLimited, RemoteError, StoreUnavailable, Transient
@@ -24,11 +24,6 @@ REFUSED_REMEMBERED: Final = 10.0
 UNREACHABLE_REMEMBERED: Final = 2.0
 # Seconds that a lock outlives the login's time-out, for what happens around the login.
 _LOCK_MARGIN: Final = 5.0
-
-_RELEASE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +47,19 @@ class TokenStore:
         self._key = f"ob:{connection}:token"
         self._lock_key = f"ob:{connection}:token:lock"
         self._failure_key = f"ob:{connection}:token:failure"
-        self._release = store.register_script(_RELEASE)
 
-    def lock(self) -> str | None:
-        """Our mark in the lock, None when another one holds it; a crashed owner's lock expires."""
-        owner = uuid4().hex
-        milliseconds = int((self._login_timeout + _LOCK_MARGIN) * 1000)
+    def lock(self) -> Lock | None:
+        """The lock, None when another one holds it; a crashed owner's lock expires."""
+        lock = self._redis.lock(
+            self._lock_key, timeout=self._login_timeout + _LOCK_MARGIN, thread_local=False
+        )
         with reaching_store():
-            ours = self._redis.set(self._lock_key, owner, nx=True, px=milliseconds)
-        return owner if ours else None
+            return lock if lock.acquire(blocking=False) else None
 
-    def unlock(self, owner: str) -> None:
-        # A lock that cannot be given back expires by itself.
+    def unlock(self, lock: Lock) -> None:
+        # A lock that cannot be given back, or is lost already, expires by itself.
         with contextlib.suppress(StoreUnavailable), reaching_store():
-            self._release(keys=[self._lock_key], args=[owner])
+            lock.release()
 
     def read(self) -> Held | None:
         with reaching_store():

@@ -104,13 +104,13 @@ class SharedToken:
                 return stored.token
             if self._store.remembered_failure() is not None:
                 return held.token
-            owner = self._store.lock()
-            if owner is None:
+            lock = self._store.lock()
+            if lock is None:
                 return held.token
             try:
                 return self._log_in()
             finally:
-                self._store.unlock(owner)
+                self._store.unlock(lock)
         except ClientError:
             return held.token
         finally:
@@ -181,12 +181,12 @@ class SharedToken:
 
     @contextlib.contextmanager
     def _lock_now(self) -> Iterator[bool]:
-        owner = self._store.lock()
+        lock = self._store.lock()
         try:
-            yield owner is not None
+            yield lock is not None
         finally:
-            if owner is not None:
-                self._store.unlock(owner)
+            if lock is not None:
+                self._store.unlock(lock)
 
     def _pause(self, until: float) -> None:
         if time.monotonic() >= until:
