@@ -36,14 +36,16 @@ def test_redis_that_takes_nothing_ends_no_worker(tmp_path, database_url, begin, 
         workers = [system.worker(), system.worker()]
         system.ticks()
         system.wait_created(30)
-        # It comes while messages wait, so that a worker meets it as it takes one.
-        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=0.5))
+        # It comes while orders wait, as messages or in line, so that a worker meets it as it takes one.
+        system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=2.0))
         given += system.give(150, start=400_000_001)
-        system.wait_until(lambda: system.valkey.client.llen("create") > 5)
-        begin(system.valkey.client)
+        client = system.valkey.client
+        system.wait_until(lambda: client.llen("create") + client.zcard("ob:onebox:parked") > 5)
+        begin(client)
         system.wait_until(lambda: "Connection to broker lost" in system.logs())
         assert [worker.poll() for worker in workers] == [None, None]
-        end(system.valkey.client)
+        system.crm.faults.reset()
+        end(client)
         system.wait_created(180)
         assert [worker.poll() for worker in workers] == [None, None]
         system.assert_each_once(given)
