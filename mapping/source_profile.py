@@ -17,7 +17,8 @@ import orjson
 
 from mapping.fields import instant, latest_instant, order_key, plain_money
 from mapping.milestones import Reply
-from mapping.order import CENT, Order, read_order
+from mapping.order import Order
+from mapping.order_reading import CENT, read_order
 from mapping.paths import Getter
 from mapping.poll import Poll, compile_poll
 from mapping.problems import Problem, shown
