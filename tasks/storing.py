@@ -22,8 +22,8 @@ from ledger.database import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from mapping.digest import body_hash
 from settings import EVERYTHING
-from tasks.paging import Mark
 from tasks.resources import Remote, Resources
+from tasks.slices import Mark
 
 # How long a dedupe key is remembered; forgetting it costs one SQL statement, no more.
 REMEMBERED = timedelta(days=8)
