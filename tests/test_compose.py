@@ -14,7 +14,7 @@ import yaml
 from test_documents import names_read_by
 
 import default_pair
-from run.system import LANES
+from run.programs import LANES
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
