@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, select, text, update
 
+from ledger.conditions import IS_WATCHED
 from ledger.database import Ledger
-from ledger.tables import IS_WATCHED, ORDERS
+from ledger.tables import ORDERS
 from ledger.transitions import Process, Stand, next_state
 
 # A process is read again after a quarter of the time since it last changed, within these bounds, and no
