@@ -16,7 +16,7 @@ import logs
 from cli import checking, orders, previewing, reading, running, updates
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
 from desk.errors import Absent, DeskError, Failed, Impossible
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger
 from settings import SettingsError
 

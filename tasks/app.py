@@ -22,7 +22,8 @@ import lanes
 import logs
 import settings
 from connectors import registry
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger.database import open_ledger
+from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger, identify
 from ledger.routes import demand_same_routes
 from tasks.threads import THREADS

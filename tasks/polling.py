@@ -24,7 +24,7 @@ from clients.errors import ClientError, RateLimited, StoreUnavailable, Transient
 from connectors.ports import Feed, Page
 from ledger import connections
 from ledger.connections import Poll
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Due
 from mapping.profile import UnknownShape
 from tasks.calling import Calls, NoTurn, slot, tell

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from ledger import hearing, hooks, watching
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.transitions import Process
 from ledger.watching import Watched
 from mapping.hook import Said

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from connectors.ports import Page, Snapshot
 from ledger import orders
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from mapping.digest import body_hash
 from settings import EVERYTHING

@@ -19,7 +19,7 @@ from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, 
 from clients.limits import Turn
 from ledger import connections, orders
 from ledger.connections import Poll
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived, Outcome
 from ledger.tables import INTAKE, ORDERS
 from ledger.tides import Bounds
