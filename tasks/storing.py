@@ -16,12 +16,12 @@ from functools import partial
 import structlog
 from redis.exceptions import RedisError
 
+from connection import EVERYTHING
 from connectors.ports import Page, Snapshot
 from ledger import orders
 from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from mapping.digest import body_hash
-from settings import EVERYTHING
 from tasks.resources import Remote, Resources
 from tasks.slices import Mark
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from connection import Connection
+from connection import EVERYTHING, Connection
 from ledger.connections import Poll
-from settings import EVERYTHING
 from tasks.slices import Window
 from tasks.storing import Polled
 
