@@ -4,7 +4,7 @@ In: the process environment, then `.env` in the project's root, then `run.env` i
 (what `orderbridge run` chose: ports, the sandbox's credentials), and the connections file if one is named.
 Out: a frozen `Settings`. Fails with `SettingsError`, which names the variable, or file, line and key, and
 what to do. Called by everything that starts. A new setting is added here, in docs/configuration.md and
-nowhere else; one of a kind of system in connectors/.
+nowhere else; one of a kind of system in connectors/. What a single variable may be says variables.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 from dotenv import dotenv_values
 from environs import Env, EnvError
@@ -22,33 +21,16 @@ from environs import Env, EnvError
 import connections_file
 import default_pair
 from connection import (
-    EVERYTHING,
-    MODES,
-    PROFILES,
     Connection,
     Defaults,
-    Mode,
     connect,
     demand_loopback,
     start_from,
 )
 from connections_file import Entry, File, SettingsError, suggestion
+from variables import api_keys, at_least, database_url, mode, refuse_single_profile, seconds
 
 ROOT = Path(__file__).resolve().parent
-# Both sides of the default pair in one file, as it once was.
-SINGLE_PROFILE = PROFILES / "okliving-onebox.yaml"
-
-# What others take from here, wherever it is made.
-__all__ = [
-    "EVERYTHING",
-    "Connection",
-    "Entry",
-    "Settings",
-    "SettingsError",
-    "current",
-    "load",
-    "suggestion",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +144,7 @@ def _add(found: Mapping[str, str | None]) -> None:
 
 
 def _read(env: Env) -> Settings:
-    _refuse_single_profile(env)
+    refuse_single_profile(env)
     recorded = dotenv_values(run_file()) if run_file().is_file() else {}
     sandbox = _written(env).sandbox
     if sandbox or not recorded.get("ORDERBRIDGE_SANDBOX"):
@@ -173,19 +155,19 @@ def _read(env: Env) -> Settings:
     return Settings(
         sandbox=found.sandbox,
         data=data,
-        database_url=_database_url(env.str("DATABASE_URL", ""), data),
+        database_url=database_url(env.str("DATABASE_URL", ""), data),
         redis_url=env.str("REDIS_URL", "") or None,
         connections=connections,
         unfilled=unfilled,
-        fetch_interval=_at_least(env, "FETCH_INTERVAL", 60, 1),
-        sweep_interval=_at_least(env, "SWEEP_INTERVAL", 60, 1),
-        uncertain_wait=_seconds(env, "UNCERTAIN_WAIT", 120),
-        visibility_timeout=_at_least(env, "VISIBILITY_TIMEOUT", 600, 1),
-        retention_days=_at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
+        fetch_interval=at_least(env, "FETCH_INTERVAL", 60, 1),
+        sweep_interval=at_least(env, "SWEEP_INTERVAL", 60, 1),
+        uncertain_wait=seconds(env, "UNCERTAIN_WAIT", 120),
+        visibility_timeout=at_least(env, "VISIBILITY_TIMEOUT", 600, 1),
+        retention_days=at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
         supervised=env.bool("ORDERBRIDGE_SUPERVISED", default=False),
         secret_key=env.str("ORDERBRIDGE_SECRET_KEY", "") or None,
-        api_keys=_api_keys(env.str("ORDERBRIDGE_API_KEYS", "")),
-        gateway_rate=_at_least(env, "GATEWAY_RATE", 2000, 0),
+        api_keys=api_keys(env.str("ORDERBRIDGE_API_KEYS", "")),
+        gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
     )
 
 
@@ -213,12 +195,12 @@ def _written(env: Env) -> File:
 def _connections(env: Env, found: File) -> tuple[dict[str, Connection], tuple[Entry, ...]]:
     """All connections; in a sandbox whose simulators were not started none, but what is to be started."""
     defaults = Defaults(
-        mode="live" if found.sandbox else _mode(env),
+        mode="live" if found.sandbox else mode(env),
         start_from=start_from(
             "ORDERBRIDGE_START_FROM", env.str("ORDERBRIDGE_START_FROM", "") or "all"
         ),
-        poll_overlap=_at_least(env, "POLL_OVERLAP", 600, 0),
-        poll_lag=_at_least(env, "POLL_LAG", 0, 0),
+        poll_overlap=at_least(env, "POLL_OVERLAP", 600, 0),
+        poll_lag=at_least(env, "POLL_LAG", 0, 0),
     )
     unfilled = tuple(
         entry
@@ -238,72 +220,3 @@ def _sandbox_folder(env: Env) -> str:
     """A sandbox of its own for each connections file: their ledgers never meet."""
     named = env.str("ORDERBRIDGE_CONNECTIONS", "")
     return f"sandbox-{Path(named).stem}" if named else "sandbox"
-
-
-# --- single values ------------------------------------------------------------------------------------
-
-
-def _mode(env: Env) -> Mode:
-    value = env.str("ORDERBRIDGE_MODE", "") or MODES[0]
-    if value not in MODES:
-        raise SettingsError(f"ORDERBRIDGE_MODE must be one of {', '.join(MODES)}.")
-    return cast("Mode", value)
-
-
-def _at_least(env: Env, name: str, default: int, least: int) -> int:
-    value = env.int(name) if env.str(name, "") else default
-    if value < least:
-        raise SettingsError(f"{name} must be {least} or more.")
-    return value
-
-
-def _seconds(env: Env, name: str, default: float) -> float:
-    value = env.float(name) if env.str(name, "") else default
-    if not 0 <= value < float("inf"):
-        raise SettingsError(f"{name} must be a number, 0 or more.")
-    return value
-
-
-def _database_url(text: str, data: Path) -> str:
-    if not text:
-        return f"sqlite:///{data / 'ledger.db'}"
-    for plain in ("postgresql://", "postgres://"):
-        if text.startswith(plain):
-            return "postgresql+psycopg://" + text.removeprefix(plain)
-    if text.startswith(("postgresql+psycopg://", "sqlite:///")):
-        return text
-    raise SettingsError("DATABASE_URL must begin with postgresql:// or sqlite:///.")
-
-
-def _refuse_single_profile(env: Env) -> None:
-    """Refuse the profile that had both sides in one file: ignored, its tables and stages would be lost."""
-    named = env.str("ORDERBRIDGE_PROFILE", "")
-    if named or SINGLE_PROFILE.is_file():
-        found = (
-            f"ORDERBRIDGE_PROFILE names {named}" if named else f"{SINGLE_PROFILE} is still there"
-        )
-        unset = "unset ORDERBRIDGE_PROFILE" if named else "move that file away"
-        raise SettingsError(
-            f"{found}, but source and target have a profile each now. 1. Split it: into the source's file go "
-            "`name`, `source` without `external_id_prefix`, `order`, `recipient`, and `updates` without its "
-            "`hook` and `stages`; into the target's file `name`, `lookups`, `target`, `hook` and `stages`. "
-            "2. Move the `order` and `delivery` of each stage to a milestone below `updates.milestones` of "
-            "the source's file, and name that milestone in the stage (docs/configuration.md, A profile of "
-            "one file). 3. Name the two files as the `profile` of their connections: for the default pair "
-            "edit mapping/profiles/okliving.yaml and onebox.yaml, or set OKLIVING_PROFILE and "
-            f"ONEBOX_PROFILE. 4. Then {unset}."
-        )
-
-
-def _api_keys(text: str) -> dict[str, str]:
-    keys: dict[str, str] = {}
-    for pair in _listed(text):
-        name, separator, key = pair.partition(":")
-        if not (name and separator and key):
-            raise SettingsError("ORDERBRIDGE_API_KEYS must be name:key pairs, comma separated.")
-        keys[name] = key
-    return keys
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -209,7 +209,7 @@ def bare():
     source, profile = r.sources["okliving"], r.profiles["okliving"]
     client = getattr(source, "connector", source).client
     begun = time.perf_counter(); number = 1
-    window = polling.Window(settings.EVERYTHING, datetime.now(UTC))
+    window = polling.Window(datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC))
     while True:
         page = profile.page(client.get_orders(profile.poll_body(window.start, window.end, number)))
         if number >= page.pages: return time.perf_counter() - begun

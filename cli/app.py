@@ -15,10 +15,10 @@ import typer
 import logs
 from cli import checking, orders, previewing, reading, running, updates
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
+from connections_file import SettingsError
 from desk.errors import Absent, DeskError, Failed, Impossible
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger
-from settings import SettingsError
 
 CODES: tuple[tuple[type[DeskError], int], ...] = (
     (Failed, FAILED),

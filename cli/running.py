@@ -16,10 +16,11 @@ def run(
 ) -> None:
     """Run the whole system: the sandbox, or the real systems when they are configured."""
     from run import system
+    from run.errors import RunError
 
     try:
         code = system.run(screen=not plain)
-    except system.RunError as exc:
+    except RunError as exc:
         stop(str(exc), FAILED)
     raise SystemExit(code)
 

@@ -13,13 +13,14 @@ from typing import Any
 from marshmallow import ValidationError
 
 from connection import COMMON, Connection
+from connections_file import SettingsError, suggestion
 from connectors import okliving, onebox
 from connectors.kind import Kind
 from connectors.ports import Connector, Means
 from mapping.profile import Profile, join
 from mapping.source_profile import SourceProfile
 from mapping.target_profile import TargetProfile
-from settings import Settings, SettingsError, suggestion
+from settings import Settings
 
 KINDS: dict[str, Kind] = {
     "okliving": okliving.KIND,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from connections_file import SettingsError
 from default_pair import default_of
 from desk.errors import Absent, Impossible, Wrong
 from desk.ringing import Bells
@@ -20,7 +21,6 @@ from ledger.attempts import Try
 from ledger.database import Ledger
 from ledger.history import Act
 from ledger.orders import OPEN, Due, NotPossible, Row
-from settings import SettingsError
 
 __all__ = ["OPEN", "STATES", "Row", "Try"]
 

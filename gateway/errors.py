@@ -18,7 +18,7 @@ from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from desk.errors import Absent
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 
 # Seconds after which it is worth trying again when the ledger could not be reached.
 LEDGER_RETRY = 5

@@ -17,7 +17,7 @@ from gateway.keys import everyone
 from lanes import unserved
 from ledger import connections
 from ledger.clock import SKEW_LIMIT
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.lateness import LATE, late_lanes
 from tasks.resources import Resources
 from tasks.upkeep import SEEN_KEY

@@ -16,13 +16,13 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from connections_file import SettingsError
 from connectors import registry
 from connectors.onebox_settings import OneBoxSettings
 from gateway.body import read_fields
 from gateway.doors import Door
 from gateway.errors import SENTENCES, Refusal
 from gateway.keys import Keyring
-from settings import SettingsError
 from tasks.accepting import take_hook
 from tasks.resources import Resources
 from tasks.sender import says_nothing

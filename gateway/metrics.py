@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from gateway.doors import Door
 from gateway.keys import everyone
 from ledger import connections, measures
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.measures import Lane, Measures
 from tasks.resources import Resources
 

@@ -10,10 +10,11 @@ import structlog
 from granian.constants import Interfaces
 from granian.server import Server
 
+from connections_file import SettingsError
 from connectors import registry
 from gateway.keys import is_loopback
 from ledger.routes import check_routes
-from settings import Settings, SettingsError
+from settings import Settings
 
 # Requests worked on at the same time. More of them share a commit, and wait longer for the interpreter: 8
 # took in as much as 4 or 16 and kept the 99th percentile lowest.

@@ -14,8 +14,9 @@ from typing import Any, cast
 
 from sqlalchemy import bindparam, func, insert, select, text
 
+from ledger.conditions import OF_AN_ORDER, OF_AN_UPDATE
 from ledger.database import Ledger
-from ledger.tables import ATTEMPTS, OF_AN_ORDER, OF_AN_UPDATE, ORDERS, UPDATES
+from ledger.tables import ATTEMPTS, ORDERS, UPDATES
 
 # How far back refusals with one text are looked at: more than all workers have in flight.
 MOST_ALIKE = 500

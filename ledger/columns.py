@@ -1,4 +1,4 @@
-"""Types of columns that mean the same on both databases: aware moments, and keys that count up.
+"""Columns that mean the same on both databases: aware moments, keys that count up, null refused or not.
 
 In and out: aware datetimes; one without a zone is refused with ValueError. Used by ledger/tables and by the
 migrations.
@@ -7,8 +7,9 @@ migrations.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, TypeDecorator
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 
@@ -36,3 +37,6 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 Key = BigInteger().with_variant(Integer, "sqlite")
+
+must = partial(Column, nullable=False)
+may = partial(Column, nullable=True)

@@ -1,13 +1,14 @@
 """Makes the connections to a database, so that none of them waits for ever.
 
 In: a database URL. Out: an engine. A silent host, a frozen server, a lock that somebody holds, a session that
-we left open: each ends as an error within seconds, which ledger/faults.py tells apart. Called by
-ledger/database.py.
+we left open: each ends as an error within seconds, which ledger/faults.py tells apart. How long anybody waits
+is changed here. Called by ledger/database.py.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,10 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError, OperationalError
 
-# Seconds that a writer waits for another process's transaction on SQLite.
+# Seconds that a writer waits for another process's transaction on SQLite, and milliseconds after which it
+# looks again whether it is its turn.
 BUSY_SECONDS = 30
+LOOK_MILLISECONDS = 1
 # PostgreSQL: seconds for a connection, for a lock, for a statement, for the next word of a session in a
 # transaction, and for a free connection of the pool.
 CONNECT_SECONDS = 4
@@ -98,6 +101,33 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def look_often(connection: Connection) -> None:
+    """Have a connection to a file look every millisecond whether it is its turn to write."""
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={LOOK_MILLISECONDS}")
+    connection.rollback()
+
+
+def take_turn(connection: Connection) -> None:
+    """Begin as a writer at once: a transaction that starts as a reader cannot wait for its turn.
+
+    Said here and not by a listener, which SQLAlchemy would then call for every statement. Left to itself
+    SQLite looks again after 1, 2, 5, 10 ms and so on, and sleeps through most of the turns that it could
+    have had between the short transactions of another process.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as exc:
+            # Its lowest byte: the rest says why, such as a log that another process is recovering.
+            code = getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF
+            locked = code == sqlite3.SQLITE_BUSY
+            if not locked or time.monotonic() > until:
+                raise
+        else:
+            return
 
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:

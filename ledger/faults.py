@@ -1,6 +1,7 @@
 """Tells what an error of the database means: a passing fault of ours, a lock, a deadlock, or a mistake.
 
-In: the error. Out: a yes or no. Called by ledger/database.py.
+In: the error. Out: a yes or no; or `LedgerUnavailable`, which is what callers of the ledger get of a passing
+one. A new kind of error is told apart here. Called by ledger/database.py and ledger/group_commit.py.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ LOCKED = ("55P03",)
 # Beginnings of codes that speak of the server and not of a statement, whatever kind of error they come as: no
 # connection, a standby, a session left idle, no resources, ended by an operator or a time-out, its files.
 OF_THE_SERVER = ("08", "25006", "25P03", "53", "57", "58")
+
+
+class LedgerUnavailable(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The database could not be reached or refused the transaction; nothing was committed for sure."""
 
 
 def is_deadlock(error: BaseException | None) -> bool:
@@ -41,6 +46,15 @@ def is_outage(error: BaseException | None) -> bool:
 def is_passing(error: BaseException | None) -> bool:
     """Whether the same may go through a moment later: nothing is wrong with what was asked."""
     return is_outage(error) or is_deadlock(error) or is_locked(error)
+
+
+def translated(error: Exception) -> Exception:
+    """What a caller gets of an error that met its transaction."""
+    if not is_passing(error):
+        return error
+    unavailable = LedgerUnavailable("The ledger could not be written.")
+    unavailable.__cause__ = error
+    return unavailable
 
 
 def _code(error: BaseException | None) -> str:

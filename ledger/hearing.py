@@ -11,55 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ledger.database import Ledger
 from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hooks import REPEATED_WITHIN
-from ledger.tables import IS_WATCHED, ORDERS, UPDATES
-
-LONGEST_STAGE = 100
-LONGEST_NUMBER = 64
-
-# A process is read again after a quarter of the time since it last changed, within these bounds, and no
-# more when nothing came of it for so long; one that is through may still be opened again.
-SOONEST, LATEST = timedelta(minutes=10), timedelta(days=1)
-WATCHED = timedelta(days=30)
-WATCHED_WHEN_THROUGH = timedelta(days=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """Where a process was said to stand. What is None was not said. `keys` are those under which this
-    very update is known where the process itself was not; the first one is used for such a process.
-    `refused` is what of it no shop takes, for a person to see.
-    """
-
-    stage: str | None
-    number: str | None
-    asked: Asked | None
-    keys: tuple[str, ...]
-    refused: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """A comment of the process, as a hook call brought it at `said_at`. Its key names that call."""
-
-    asked: Asked
-    said_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """Whom something was heard of."""
-
-    connection: str
-    order_id: str
-    external_id: str
+from ledger.tables import ORDERS, UPDATES
+from ledger.transitions import Process, Remark, Stand, next_state
+from ledger.watching import next_check
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +30,6 @@ class Heard:
 
     accepted: int = 0
     reused: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A process whose time to be read has come, and what was last heard of it."""
-
-    pk: int
-    process: Process
-    stage: str | None
-    number: str | None
-    heard: int
-    changed_at: datetime
-
-    def differs(self, stand: Stand) -> bool:
-        return _next_state((self.stage, self.number), stand) != (self.stage, self.number)
 
 
 _HEARD = (
@@ -178,7 +125,7 @@ def _take(
         if isinstance(one, Refusal):
             refuse_in(db, one, now)
             continue
-        after = _next_state(state, one)
+        after = next_state(state, one)
         if after == state:
             continue
         state, count = after, count + 1
@@ -189,17 +136,6 @@ def _take(
         key = f"{row.target}:{process.external_id}:heard:{count}"
         results.append(_accept(db, replace(one.asked, key=key), now))
     return state, count, results
-
-
-def _next_state(
-    state: tuple[str | None, str | None], stand: Stand
-) -> tuple[str | None, str | None]:
-    """What was not said stays as it was heard before."""
-    stage, number = state
-    return (
-        stand.stage[:LONGEST_STAGE] if stand.stage else stage,
-        stand.number[:LONGEST_NUMBER] if stand.number else number,
-    )
 
 
 def _take_unknown(db: Connection, one: Stand | Remark | Refusal, now: datetime) -> bool | None:
@@ -262,86 +198,3 @@ def _accept(db: Connection, asked: Asked, now: datetime) -> bool:
 
 def _counted(results: list[bool | None]) -> Heard:
     return Heard(accepted=results.count(True), reused=results.count(False))
-
-
-# --- when a process is read next ----------------------------------------------------------------------
-
-
-def next_check(now: datetime, changed_at: datetime, *, through: bool) -> datetime | None:
-    """When a process that last changed at that moment is read next; None: no more."""
-    age = max(now - changed_at, timedelta())
-    if age > (WATCHED_WHEN_THROUGH if through else WATCHED):
-        return None
-    return now + min(max(age / 4, SOONEST), LATEST)
-
-
-_WATCHED = (
-    select(
-        ORDERS.c.id,
-        ORDERS.c.connection,
-        ORDERS.c.order_id,
-        ORDERS.c.external_id,
-        ORDERS.c.heard_stage,
-        ORDERS.c.heard_number,
-        ORDERS.c.heard,
-        ORDERS.c.heard_at,
-        ORDERS.c.state_at,
-    )
-    .where(
-        text(IS_WATCHED),
-        and_(ORDERS.c.target == bindparam("of_target"), ORDERS.c.check_at <= bindparam("now")),
-    )
-    .order_by(ORDERS.c.check_at)
-    .limit(bindparam("most"))
-)
-_CHECKED = (
-    update(ORDERS)
-    .where(ORDERS.c.id == bindparam("pk"), ORDERS.c.heard == bindparam("since"))
-    .values(check_at=bindparam("next_check"))
-)
-
-
-def watched(ledger: Ledger, target: str, now: datetime, most: int) -> list[Watched]:
-    """The processes of a target whose time to be read has come, the longest due first."""
-    values = {"of_target": target, "now": now, "most": most}
-    with ledger.read() as db:
-        return [
-            Watched(
-                row.id,
-                Process(row.connection, row.order_id, row.external_id),
-                row.heard_stage,
-                row.heard_number,
-                row.heard,
-                row.heard_at or row.state_at,
-            )
-            for row in db.execute(_WATCHED, values)
-        ]
-
-
-def unchanged(
-    ledger: Ledger, rows: Sequence[Watched], now: datetime, through: frozenset[str]
-) -> None:
-    """These were read and say what they said before: only when they are read next is written, and not where
-    more was heard meanwhile, which said when.
-    """
-    _check_at(
-        ledger,
-        [
-            {
-                "pk": row.pk,
-                "since": row.heard,
-                "next_check": next_check(now, row.changed_at, through=row.stage in through),
-            }
-            for row in rows
-        ],
-    )
-
-
-def put_off(ledger: Ledger, rows: Sequence[Watched], until: datetime) -> None:
-    """These cannot be read: they are to be read again then."""
-    _check_at(ledger, [{"pk": row.pk, "since": row.heard, "next_check": until} for row in rows])
-
-
-def _check_at(ledger: Ledger, values: list[dict[str, Any]]) -> None:
-    if values:
-        ledger.write(lambda db: db.execute(_CHECKED, values))

@@ -15,9 +15,10 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
 
+from ledger.conditions import IS_UNDONE
 from ledger.database import Ledger
 from ledger.leases import EARLY, Leases
-from ledger.tables import HOOKS, IS_UNDONE
+from ledger.tables import HOOKS
 
 # Calls of one process that are worked off in one go.
 MOST_TOGETHER = 100

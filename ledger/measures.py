@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, literal, select, text
 
 from ledger import orders, queues, tallies
+from ledger.conditions import IS_UNDONE, OF_AN_ORDER, OF_AN_UPDATE
 from ledger.database import Ledger
-from ledger.tables import ATTEMPTS, HOOKS, IS_UNDONE, OF_AN_ORDER, OF_AN_UPDATE
+from ledger.tables import ATTEMPTS, HOOKS
 from ledger.tallies import Counts
 
 # As the partial indexes of each say it.

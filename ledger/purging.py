@@ -15,17 +15,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select, text, true, update
 
+from ledger.conditions import HAS_OLD_WORDS, IS_PURGEABLE
 from ledger.database import Ledger
-from ledger.tables import (
-    ATTEMPTS,
-    HAS_OLD_WORDS,
-    HISTORY,
-    HOOKS,
-    INTAKE,
-    IS_PURGEABLE,
-    ORDERS,
-    UPDATES,
-)
+from ledger.tables import ATTEMPTS, HISTORY, HOOKS, INTAKE, ORDERS, UPDATES
 
 # Rows in one transaction: some 10 ms on SQLite.
 CHUNK = 200

@@ -15,9 +15,10 @@ from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from ledger import attempts
 from ledger.attempts import Try
+from ledger.conditions import IS_OPEN_QUEUE
 from ledger.database import Ledger
 from ledger.leases import Leases
-from ledger.tables import IS_OPEN_QUEUE, QUEUES, UPDATES
+from ledger.tables import QUEUES, UPDATES
 from ledger.updates import (
     COLUMNS,
     UNENDED,

@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from sqlalchemy import func, select, text
 
-from ledger.database import Ledger, LedgerUnavailable, open_ledger
+from ledger.database import Ledger, open_ledger
+from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger
 from ledger.tables import ORDERS
 

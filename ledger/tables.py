@@ -7,13 +7,10 @@ here needs a migration; a test holds the two together.
 
 from __future__ import annotations
 
-from functools import partial
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    Column,
     ForeignKey,
     Index,
     Integer,
@@ -23,34 +20,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
-    text,
 )
 
-from ledger.columns import Key, UtcDateTime
-
-# The conditions of the partial indexes. A query uses such an index only when it says the same words, as
-# literals: with bound values neither database knows that the index will do.
-IS_OPEN = "state IN ('received', 'waiting')"
-IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
-IS_IN_SHADOW = "shadow"
-IS_WATCHED = "check_at IS NOT NULL"
-IS_UNDONE = "done_at IS NULL"
-IS_OPEN_QUEUE = "open"
-HAS_OLD_WORDS = "state NOT IN ('queued', 'parked') AND personal"
-OF_AN_ORDER = "order_pk IS NOT NULL"
-OF_AN_UPDATE = "update_id IS NOT NULL"
+from ledger import conditions
+from ledger.columns import Key, UtcDateTime, may, must
+from ledger.conditions import partial_index
 
 METADATA = MetaData()
-
-_must = partial(Column, nullable=False)
-_may = partial(Column, nullable=True)
-
-
-def _partial(name: str, condition: str, *columns: str) -> Index:
-    """An index over the rows that meet the condition."""
-    where = text(condition)
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
-
 
 # One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as
@@ -64,52 +40,52 @@ def _partial(name: str, condition: str, *columns: str) -> Index:
 ORDERS = Table(
     "orders",
     METADATA,
-    _must("id", Key, primary_key=True),
-    _must("connection", String(64)),
-    _must("order_id", String(64)),
-    _must("target", String(64)),
-    _must("external_id", String(100)),
-    _must("source", Text),
-    _must("content_hash", String(32)),
-    _may("shop_updated_at", UtcDateTime),
-    _must("received_at", UtcDateTime),
-    _must("state", String(16)),
-    _must("reason", Text, default=""),
-    _may("problems", JSON),
-    _may("target_id", String(64)),
-    _may("wanted_hash", String(32)),
-    _may("sent_hash", String(32)),
-    _may("accepted_hash", String(32)),
-    _must("state_at", UtcDateTime),
-    _must("tries", Integer, default=0),
-    _must("next_try_at", UtcDateTime),
-    _may("lease_until", UtcDateTime),
-    _may("lease_token", String(32)),
-    _may("claimed_at", UtcDateTime),
-    _must("lost_lease", Boolean, default=False, server_default=false()),
-    _must("shadow", Boolean, default=False, server_default=false()),
-    _may("uncertain_since", UtcDateTime),
-    _must("lookups", Integer, default=0),
-    _must("sends", Integer, default=0, server_default="0"),
-    _may("troubled_since", UtcDateTime),
-    _may("blamed_at", UtcDateTime),
-    _must("strikes", Integer, default=0, server_default="0"),
-    _may("heard_stage", String(100)),
-    _may("heard_number", String(64)),
-    _must("heard", Integer, default=0, server_default="0"),
-    _may("heard_at", UtcDateTime),
-    _may("check_at", UtcDateTime),
+    must("id", Key, primary_key=True),
+    must("connection", String(64)),
+    must("order_id", String(64)),
+    must("target", String(64)),
+    must("external_id", String(100)),
+    must("source", Text),
+    must("content_hash", String(32)),
+    may("shop_updated_at", UtcDateTime),
+    must("received_at", UtcDateTime),
+    must("state", String(16)),
+    must("reason", Text, default=""),
+    may("problems", JSON),
+    may("target_id", String(64)),
+    may("wanted_hash", String(32)),
+    may("sent_hash", String(32)),
+    may("accepted_hash", String(32)),
+    must("state_at", UtcDateTime),
+    must("tries", Integer, default=0),
+    must("next_try_at", UtcDateTime),
+    may("lease_until", UtcDateTime),
+    may("lease_token", String(32)),
+    may("claimed_at", UtcDateTime),
+    must("lost_lease", Boolean, default=False, server_default=false()),
+    must("shadow", Boolean, default=False, server_default=false()),
+    may("uncertain_since", UtcDateTime),
+    must("lookups", Integer, default=0),
+    must("sends", Integer, default=0, server_default="0"),
+    may("troubled_since", UtcDateTime),
+    may("blamed_at", UtcDateTime),
+    must("strikes", Integer, default=0, server_default="0"),
+    may("heard_stage", String(100)),
+    may("heard_number", String(64)),
+    must("heard", Integer, default=0, server_default="0"),
+    may("heard_at", UtcDateTime),
+    may("check_at", UtcDateTime),
     UniqueConstraint("connection", "order_id", name="uq_orders_connection_order_id"),
     Index("uq_orders_target_external_id", "target", "external_id", unique=True),
     Index("ix_orders_in_state", "state", "id"),
     Index("ix_orders_order_id", "order_id"),
     Index("ix_orders_state_at", "state_at", "id"),
     Index("ix_orders_target_id", "target_id"),
-    _partial("ix_orders_open", IS_OPEN, "target", "next_try_at", "id"),
-    _partial("ix_orders_open_by_age", IS_OPEN, "target", "id"),
-    _partial("ix_orders_shadow", IS_IN_SHADOW, "id"),
-    _partial("ix_orders_purgeable", IS_PURGEABLE, "state_at"),
-    _partial("ix_orders_watched", IS_WATCHED, "target", "check_at"),
+    partial_index("ix_orders_open", conditions.IS_OPEN, "target", "next_try_at", "id"),
+    partial_index("ix_orders_open_by_age", conditions.IS_OPEN, "target", "id"),
+    partial_index("ix_orders_shadow", conditions.IS_IN_SHADOW, "id"),
+    partial_index("ix_orders_purgeable", conditions.IS_PURGEABLE, "state_at"),
+    partial_index("ix_orders_watched", conditions.IS_WATCHED, "target", "check_at"),
 )
 
 # One try at an order or an update: the `connection` that was called, when, how long, what came back.
@@ -117,22 +93,22 @@ ORDERS = Table(
 ATTEMPTS = Table(
     "attempts",
     METADATA,
-    _must("id", Key, primary_key=True),
-    _may("order_pk", Key, ForeignKey("orders.id", ondelete="CASCADE")),
-    _may("update_id", Key, ForeignKey("updates.id", ondelete="CASCADE")),
-    _must("connection", String(64)),
-    _must("kind", String(16)),
-    _must("parts", Text, default=""),
-    _may("task_id", String(64)),
-    _must("started_at", UtcDateTime),
-    _must("duration_ms", Integer),
-    _may("status", Integer),
-    _must("outcome", String(32)),
-    _must("excerpt", Text, default=""),
-    _partial("ix_attempts_of_order", OF_AN_ORDER, "order_pk"),
-    _partial("ix_attempts_of_update", OF_AN_UPDATE, "update_id"),
-    _partial("ix_attempts_at_orders", OF_AN_ORDER, "started_at"),
-    _partial("ix_attempts_at_updates", OF_AN_UPDATE, "started_at"),
+    must("id", Key, primary_key=True),
+    may("order_pk", Key, ForeignKey("orders.id", ondelete="CASCADE")),
+    may("update_id", Key, ForeignKey("updates.id", ondelete="CASCADE")),
+    must("connection", String(64)),
+    must("kind", String(16)),
+    must("parts", Text, default=""),
+    may("task_id", String(64)),
+    must("started_at", UtcDateTime),
+    must("duration_ms", Integer),
+    may("status", Integer),
+    must("outcome", String(32)),
+    must("excerpt", Text, default=""),
+    partial_index("ix_attempts_of_order", conditions.OF_AN_ORDER, "order_pk"),
+    partial_index("ix_attempts_of_update", conditions.OF_AN_UPDATE, "update_id"),
+    partial_index("ix_attempts_at_orders", conditions.OF_AN_ORDER, "started_at"),
+    partial_index("ix_attempts_at_updates", conditions.OF_AN_UPDATE, "started_at"),
 )
 
 # How far one source has been read, and who reads it now. `start_at` is the moment of the first attempt: what
@@ -140,15 +116,15 @@ ATTEMPTS = Table(
 CURSORS = Table(
     "cursors",
     METADATA,
-    _must("connection", String(64), primary_key=True),
-    _may("start_at", UtcDateTime),
-    _may("watermark", UtcDateTime),
-    _must("behind", Boolean, default=False, server_default=false()),
-    _may("lease_until", UtcDateTime),
-    _may("lease_token", String(32)),
-    _may("polled_at", UtcDateTime),
-    _may("failed_at", UtcDateTime),
-    _must("error", Text, default=""),
+    must("connection", String(64), primary_key=True),
+    may("start_at", UtcDateTime),
+    may("watermark", UtcDateTime),
+    must("behind", Boolean, default=False, server_default=false()),
+    may("lease_until", UtcDateTime),
+    may("lease_token", String(32)),
+    may("polled_at", UtcDateTime),
+    may("failed_at", UtcDateTime),
+    must("error", Text, default=""),
 )
 
 # Whether calls to one remote may go out, writes and reads apart. Closed by the breaker, a fault of the
@@ -158,29 +134,29 @@ CURSORS = Table(
 GATES = Table(
     "gates",
     METADATA,
-    _must("connection", String(64), primary_key=True),
-    _must("direction", String(8), primary_key=True, default="write"),
-    _must("failures", Integer, default=0),
-    _must("failed", Text, default=""),
-    _may("closed_by", String(16)),
-    _may("closed_at", UtcDateTime),
-    _must("reason", Text, default=""),
-    _may("probe_at", UtcDateTime),
-    _must("cleared", Text, default=""),
-    _may("cleared_at", UtcDateTime),
-    _may("opened_at", UtcDateTime),
-    _must("waking", Boolean, default=False),
+    must("connection", String(64), primary_key=True),
+    must("direction", String(8), primary_key=True, default="write"),
+    must("failures", Integer, default=0),
+    must("failed", Text, default=""),
+    may("closed_by", String(16)),
+    may("closed_at", UtcDateTime),
+    must("reason", Text, default=""),
+    may("probe_at", UtcDateTime),
+    must("cleared", Text, default=""),
+    may("cleared_at", UtcDateTime),
+    may("opened_at", UtcDateTime),
+    must("waking", Boolean, default=False),
 )
 
 # What came in a list of orders and is none: kept raw, so that a person can look.
 INTAKE = Table(
     "intake",
     METADATA,
-    _must("id", Key, primary_key=True),
-    _must("connection", String(64)),
-    _must("content_hash", String(32)),
-    _must("raw", Text),
-    _must("received_at", UtcDateTime),
+    must("id", Key, primary_key=True),
+    must("connection", String(64)),
+    must("content_hash", String(32)),
+    must("raw", Text),
+    must("received_at", UtcDateTime),
     UniqueConstraint("connection", "content_hash", name="uq_intake_connection_content_hash"),
     Index("ix_intake_received_at", "received_at"),
 )
@@ -192,12 +168,12 @@ INTAKE = Table(
 IDENTITY = Table(
     "identity",
     METADATA,
-    _must("only", Boolean, primary_key=True, default=True),
-    _must("id", String(32)),
-    _must("sandbox", Boolean),
-    _must("epoch", String(32), default="", server_default=""),
-    _may("went_back_at", UtcDateTime),
-    _may("caught_up_at", UtcDateTime),
+    must("only", Boolean, primary_key=True, default=True),
+    must("id", String(32)),
+    must("sandbox", Boolean),
+    must("epoch", String(32), default="", server_default=""),
+    may("went_back_at", UtcDateTime),
+    may("caught_up_at", UtcDateTime),
 )
 
 # How far a writing process has come: each of its commits raises it. Redis remembers it too, so that a ledger
@@ -205,18 +181,18 @@ IDENTITY = Table(
 TIDES = Table(
     "tides",
     METADATA,
-    _must("writer", String(32), primary_key=True),
-    _must("height", BigInteger),
-    _must("at", UtcDateTime),
+    must("writer", String(32), primary_key=True),
+    must("height", BigInteger),
+    must("at", UtcDateTime),
 )
 
 # How many rows of a large table are in a state, as counted a while ago.
 TALLIES = Table(
     "tallies",
     METADATA,
-    _must("name", String(40), primary_key=True),
-    _must("rows", BigInteger),
-    _must("at", UtcDateTime),
+    must("name", String(40), primary_key=True),
+    must("rows", BigInteger),
+    must("at", UtcDateTime),
 )
 
 # The updates of one order as a queue. `known` is the source's connector's own record of what our calls taught
@@ -224,22 +200,24 @@ TALLIES = Table(
 QUEUES = Table(
     "update_queues",
     METADATA,
-    _must("connection", String(64), primary_key=True),
-    _must("order_id", String(64), primary_key=True),
-    _must("last_seq", Integer, default=0),
-    _must("open", Boolean, default=True),
-    _must("next_try_at", UtcDateTime),
-    _must("tries", Integer, default=0),
-    _may("lease_until", UtcDateTime),
-    _may("lease_token", String(32)),
-    _may("settled_at", UtcDateTime),
-    _may("known", JSON(none_as_null=True)),
-    _may("known_at", UtcDateTime),
-    _must("doubted", Boolean, default=False, server_default=false()),
-    _may("blamed_at", UtcDateTime),
-    _must("strikes", Integer, default=0, server_default="0"),
+    must("connection", String(64), primary_key=True),
+    must("order_id", String(64), primary_key=True),
+    must("last_seq", Integer, default=0),
+    must("open", Boolean, default=True),
+    must("next_try_at", UtcDateTime),
+    must("tries", Integer, default=0),
+    may("lease_until", UtcDateTime),
+    may("lease_token", String(32)),
+    may("settled_at", UtcDateTime),
+    may("known", JSON(none_as_null=True)),
+    may("known_at", UtcDateTime),
+    must("doubted", Boolean, default=False, server_default=false()),
+    may("blamed_at", UtcDateTime),
+    must("strikes", Integer, default=0, server_default="0"),
     Index("ix_update_queues_due", "open", "next_try_at"),
-    _partial("ix_update_queues_open", IS_OPEN_QUEUE, "connection", "next_try_at", "order_id"),
+    partial_index(
+        "ix_update_queues_open", conditions.IS_OPEN_QUEUE, "connection", "next_try_at", "order_id"
+    ),
 )
 
 # One update on its way to its source. `parts` is what it asks for, each with its value and state, `options`
@@ -249,29 +227,29 @@ QUEUES = Table(
 UPDATES = Table(
     "updates",
     METADATA,
-    _must("id", Key, primary_key=True),
-    _must("connection", String(64)),
-    _must("order_id", String(64)),
-    _must("seq", Integer),
-    _may("key", String(200)),
-    _must("digest", String(64)),
-    _must("origin", String(64)),
-    _must("accepted_at", UtcDateTime),
-    _must("parts", JSON),
-    _must("options", JSON),
-    _must("state", String(16)),
-    _must("reason", Text, default=""),
-    _may("fates", JSON),
-    _must("retried", Boolean, default=False, server_default=false()),
-    _must("apart", Boolean, default=False),
-    _must("in_doubt", Boolean, default=False),
-    _must("blocks", Boolean, default=False, server_default=false()),
-    _must("personal", Boolean, default=False, server_default=false()),
-    _must("state_at", UtcDateTime),
+    must("id", Key, primary_key=True),
+    must("connection", String(64)),
+    must("order_id", String(64)),
+    must("seq", Integer),
+    may("key", String(200)),
+    must("digest", String(64)),
+    must("origin", String(64)),
+    must("accepted_at", UtcDateTime),
+    must("parts", JSON),
+    must("options", JSON),
+    must("state", String(16)),
+    must("reason", Text, default=""),
+    may("fates", JSON),
+    must("retried", Boolean, default=False, server_default=false()),
+    must("apart", Boolean, default=False),
+    must("in_doubt", Boolean, default=False),
+    must("blocks", Boolean, default=False, server_default=false()),
+    must("personal", Boolean, default=False, server_default=false()),
+    must("state_at", UtcDateTime),
     UniqueConstraint("key", name="uq_updates_key"),
     Index("ix_updates_of_order", "order_id", "connection", "seq"),
     Index("ix_updates_in_state", "state", "id"),
-    _partial("ix_updates_purgeable", HAS_OLD_WORDS, "state_at"),
+    partial_index("ix_updates_purgeable", conditions.HAS_OLD_WORDS, "state_at"),
 )
 
 # One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of: calls
@@ -279,22 +257,22 @@ UPDATES = Table(
 HOOKS = Table(
     "hook_calls",
     METADATA,
-    _must("id", Key, primary_key=True),
-    _must("connection", String(64)),
-    _must("fields", JSON),
-    _must("received_at", UtcDateTime),
-    _may("done_at", UtcDateTime),
-    _must("outcome", String(32), default=""),
-    _must("process", String(120), default="", server_default=""),
-    _must("digest", String(32), default="", server_default=""),
-    _must("tries", Integer, default=0, server_default="0"),
-    _may("next_try_at", UtcDateTime),
-    _may("lease_until", UtcDateTime),
-    _may("lease_token", String(32)),
+    must("id", Key, primary_key=True),
+    must("connection", String(64)),
+    must("fields", JSON),
+    must("received_at", UtcDateTime),
+    may("done_at", UtcDateTime),
+    must("outcome", String(32), default=""),
+    must("process", String(120), default="", server_default=""),
+    must("digest", String(32), default="", server_default=""),
+    must("tries", Integer, default=0, server_default="0"),
+    may("next_try_at", UtcDateTime),
+    may("lease_until", UtcDateTime),
+    may("lease_token", String(32)),
     Index("ix_hook_calls_done_at", "done_at"),
     Index("ix_hook_calls_latest", "process", "id"),
-    _partial("ix_hook_calls_due", IS_UNDONE, "next_try_at"),
-    _partial("ix_hook_calls_process", IS_UNDONE, "process", "id"),
+    partial_index("ix_hook_calls_due", conditions.IS_UNDONE, "next_try_at"),
+    partial_index("ix_hook_calls_process", conditions.IS_UNDONE, "process", "id"),
 )
 
 # One act of a person, or of a caller with a name: who did what to which order, update or connection. `before`
@@ -302,16 +280,16 @@ HOOKS = Table(
 HISTORY = Table(
     "history",
     METADATA,
-    _must("id", Key, primary_key=True),
-    _must("at", UtcDateTime),
-    _must("who", String(64)),
-    _must("what", String(32)),
-    _must("about", String(16)),
-    _must("connection", String(64)),
-    _may("order_id", String(64)),
-    _may("update_id", BigInteger),
-    _may("before", JSON),
-    _may("after", JSON),
+    must("id", Key, primary_key=True),
+    must("at", UtcDateTime),
+    must("who", String(64)),
+    must("what", String(32)),
+    must("about", String(16)),
+    must("connection", String(64)),
+    may("order_id", String(64)),
+    may("update_id", BigInteger),
+    may("before", JSON),
+    may("after", JSON),
     Index("ix_history_of_order", "connection", "order_id", "id"),
     Index("ix_history_at", "at"),
 )

@@ -4,8 +4,8 @@ Each connection that writes raises a tide, a number, in each of its commits; a m
 (Redis, and the process itself) is told afterwards. A memory that is behind means nothing; one that is ahead
 proves that commits were lost, whatever the reason: a power cut, a server that took over without the last of
 them, a restored backup. Then nothing that the ledger does not know as created may be sent without a look:
-`begin_anew`. In and out: a connection in a transaction, aware UTC times. Called by ledger/database.py.
-Source: docs/decisions/a-ledger-that-went-back.md.
+`begin_anew`. In and out: a connection in a transaction, aware UTC times. Called by ledger/database.py and
+ledger/lookout.py. Source: docs/decisions/a-ledger-that-went-back.md.
 """
 
 from __future__ import annotations

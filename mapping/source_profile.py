@@ -17,12 +17,14 @@ import orjson
 
 from mapping.fields import instant, latest_instant, order_key, plain_money
 from mapping.milestones import Reply
-from mapping.order import CENT, Order, read_order
+from mapping.order import Order
+from mapping.order_reading import CENT, read_order
 from mapping.paths import Getter
 from mapping.poll import Poll, compile_poll
 from mapping.problems import Problem, shown
 from mapping.profile_file import checked, read_profile
-from mapping.recipient import Prepared, Rules, prepare
+from mapping.recipient import Prepared, prepare
+from mapping.recipient_rules import Rules
 from mapping.source import canonical
 from mapping.source_schema import GROUPS, SourceProfileSchema
 from mapping.statuses import Machine, Planner, read_machines

@@ -8,10 +8,16 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from mapping.fields import Sloppy
 from mapping.milestones import MilestoneError, Reply, check_note, read_milestone
-from mapping.order import LineSchema, OrderSchema, PaymentSchema, PersonSchema, ShippingSchema
+from mapping.order_schema import (
+    LineSchema,
+    OrderSchema,
+    PaymentSchema,
+    PersonSchema,
+    ShippingSchema,
+)
 from mapping.poll import fill
 from mapping.profile_file import PathField, Strict
-from mapping.recipient import Rules
+from mapping.recipient_rules import Rules
 from mapping.statuses import ACTIONS, PLANNERS
 
 __all__ = ["GROUPS", "SourceProfileSchema"]

@@ -15,11 +15,12 @@ from mapping.fields import Sloppy
 from mapping.hook import FIELDS, HookReader, compile_reader
 from mapping.milestones import MilestoneError, Stage, read_milestone
 from mapping.order import Order
+from mapping.order_view import view
 from mapping.problems import Problem
 from mapping.profile_file import Strict, Word, checked, read_profile
 from mapping.recipient import Prepared
 from mapping.source_profile import ReadOrder
-from mapping.target import Compose, Context, compile_form, view
+from mapping.target import Compose, Context, compile_form
 
 __all__ = ["Mapped", "TargetProfile", "load_target"]
 

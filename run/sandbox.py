@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from connections_file import Entry, SettingsError, suggestion
 from connectors.kind import Kind
 from connectors.registry import KINDS
 from run.ports import Ports
 from run.private import kept_secret
-from settings import Entry, SettingsError, suggestion
 
 # What a simulator of a system that brings orders is told besides.
 TRICKLE = ("--trickle", "5", "--history", "12")

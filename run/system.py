@@ -1,21 +1,19 @@
-"""Runs the whole system: who is started, with which surroundings, in which order it stops.
+"""Runs the whole system: starts its parts in their order, keeps them running, and stops them.
 
 In: the configuration (environment, .env) and the data folder. Out: a running system, its addresses
 on the terminal and in `run.env`, and an exit code. Fails with `RunError` when another run holds the
 data folder or a part does not come up, with `SettingsError` and `WrongLedger` as those who raise
-them say. Called by `orderbridge run`. A program that the system needs is added here.
+them say. Called by `orderbridge run`. What must be there before what is changed here, a program of ours
+in run/programs.py.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 import sys
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
@@ -25,20 +23,23 @@ from rich.text import Text
 
 import settings as configuration
 from connectors import registry
-from desk.overview import glance
-from ledger.database import open_ledger
-from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
 from ledger.routes import check_routes
 from run import broker
+from run.data_folder import data_folder, record
+from run.errors import RunError
+from run.places import MODES, SANDBOX, Place, mode, moved, short, without_password
 from run.ports import Ports, accepts
-from run.private import kept_secret, write_private
+from run.private import kept_secret
 from run.processes import Process, Supervisor
+from run.programs import BROKER, REMOTES, STOP_SECONDS, Program, own_programs
 from run.sandbox import Double, doubles
-from run.screen import MOST_ORDERS, LatestOrder, Lines, Snapshot, Watch, frame, utc_now
+from run.screen import MOST_ORDERS, Lines, Watch, frame, utc_now
+from run.snapshots import ledger_reader
+from run.stopping import Stop, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from settings import Settings
@@ -49,16 +50,6 @@ FLOWER_USER = "orderbridge"
 # Seconds between polls in the sandbox, where orders come every few seconds.
 SANDBOX_INTERVAL = "10"
 
-# Who is gone before whom: first what brings new work, last what the others need.
-BRINGS_WORK, WORKS, REMOTES, BROKER = range(4)
-# Seconds from SIGTERM to SIGKILL; all of them together are less than the 10 s of a stop.
-STOP_SECONDS = {BRINGS_WORK: 1.2, WORKS: 5.5, REMOTES: 1.0, BROKER: 1.5}
-
-# The workers: what each serves, with how many threads. Each lane has its own, so that a remote which hangs
-# stops no other lane; and more threads than one remote may have calls in flight, so that it leaves some
-# of its own lane to the others.
-LANES = {"create": ("create", 20), "updates": ("updates,ocp", 16), "fetch": ("fetch,upkeep", 8)}
-
 # Seconds that Valkey or a simulator may take to answer.
 PATIENCE = 30.0
 # Seconds between two looks at the programs, while they start and when they all run.
@@ -66,30 +57,6 @@ TICK = 0.1
 LOOK = 0.25
 # Orders that may change between two looks and still get a line each.
 MOST_LINES = 200
-# Two Ctrl-C nearer than this are one: some callers send it to the whole group and again to us.
-DOUBLE = 0.5
-
-MODES = {
-    "shadow": "SHADOW: orders are read and mapped, nothing is written to the real systems",
-    "live": "LIVE: orders are created in the real CRM",
-    "live and shadow": "LIVE and SHADOW: `mode` of each connection says where orders are created",
-}
-
-
-SANDBOX = "SANDBOX: simulated systems, nothing leaves this machine"
-
-
-class RunError(Exception):
-    """The system cannot be started; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A line of the table of what runs where."""
-
-    name: str
-    address: str
-    note: str = ""
 
 
 def run(*, screen: bool = True) -> int:
@@ -99,8 +66,8 @@ def run(*, screen: bool = True) -> int:
     `run.env` must not be taken for it. Raises RunError, SettingsError, WrongLedger.
     """
     load_dotenv(configuration.ROOT / ".env")
-    stop = _Stop()
-    with _data_folder(configuration.data_root()):
+    stop = Stop()
+    with data_folder(configuration.data_root()):
         configured = configuration.load()
         registry.check(configured)
         console = Console(highlight=False)
@@ -108,76 +75,17 @@ def run(*, screen: bool = True) -> int:
         try:
             system.start()
             system.show(live=screen and console.is_terminal)
-        except _Stopped:
+        except Stopped:
             pass
         finally:
             system.stop()
     return 0
 
 
-@contextmanager
-def _data_folder(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this run alone, without the record of a run that was killed."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "run.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(_already_runs(lock, folder)) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        configuration.run_file().unlink(missing_ok=True)
-        try:
-            yield
-        finally:
-            configuration.run_file().unlink(missing_ok=True)
-
-
-def _already_runs(lock: TextIO, folder: Path) -> str:
-    lock.seek(0)
-    return (
-        f"orderbridge already runs on {folder} (process {lock.read().strip() or 'unknown'}). "
-        "Stop it there with Ctrl-C, or set ORDERBRIDGE_DATA to another folder."
-    )
-
-
-class _Stopped(Exception):  # noqa: N818  no error: the person's wish, on its way out of the start
-    """The person asked to stop while the system was starting."""
-
-
-class _Stop:
-    """Whether the person asked to stop, and whether they are in a hurry."""
-
-    def __init__(self) -> None:
-        self._first: float | None = None
-        self._hurried = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._asked)
-
-    def requested(self) -> bool:
-        return self._first is not None
-
-    def hurried(self) -> bool:
-        return self._hurried
-
-    def check(self) -> None:
-        """Raises _Stopped when a stop was asked for."""
-        if self.requested():
-            raise _Stopped
-
-    def _asked(self, number: int, _frame: object) -> None:
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now
-        elif number == signal.SIGINT and now - self._first >= DOUBLE:
-            self._hurried = True
-
-
 class _System:
     """The parts of one run."""
 
-    def __init__(self, configured: Settings, stop: _Stop, console: Console) -> None:
+    def __init__(self, configured: Settings, stop: Stop, console: Console) -> None:
         self._settings = configured
         self._data = configured.data
         self._stop = stop
@@ -190,30 +98,31 @@ class _System:
 
     def start(self) -> None:
         """Start everything, each part as soon as what it needs is there."""
-        self._say(f"Starting orderbridge, data in {_short(self._data)} ...")
+        self._say(f"Starting orderbridge, data in {short(self._data)} ...")
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._settings.redis_url is None:
             self._start_valkey()
         else:
-            self._places.append(Place("broker", _without_password(self._settings.redis_url)))
+            self._places.append(Place("broker", without_password(self._settings.redis_url)))
         if self._settings.sandbox:
             self._choose_sandbox()
         self._start_simulators()
         upgrade(self._settings.database_url, sandbox=self._settings.sandbox)
         self._wait_for_remotes()
         gateway, flower = self._choose_doors()
-        self._record()
+        record(self._chosen)
         # From here on all processes, this one too, see the same settings.
         self._settings = configuration.load()
         registry.check(self._settings)
         check_routes(self._settings.database_url, self._settings.routes)
-        self._start_own(gateway, flower)
+        for program in own_programs(self._data, gateway, flower):
+            self._start(program)
         self._print_places()
 
     def show(self, *, live: bool) -> None:
         """Show orders arriving, and keep the programs running, until a stop is asked for."""
         latest = MOST_ORDERS if live else MOST_LINES
-        watch = Watch(_ledger_reader(self._settings, latest), self._settings.broker)
+        watch = Watch(ledger_reader(self._settings, latest), self._settings.broker)
         watch.start()
         try:
             if live:
@@ -250,7 +159,7 @@ class _System:
         )
         self._choose("REDIS_URL", address)
         self._places.append(
-            Place("broker", _without_password(address), "Valkey, password in run.env")
+            Place("broker", without_password(address), "Valkey, password in run.env")
         )
 
     def _choose_sandbox(self) -> None:
@@ -267,67 +176,36 @@ class _System:
     def _start_simulators(self) -> None:
         """A stand-in for each connection of a sandbox, with what its variables are to say."""
         for double in doubles(self._settings.unfilled, self._data, self._ports):
-            self._start(
-                double.name,
-                REMOTES,
-                ("-m", "simulator", *double.arguments),
-                env=double.secrets,
-            )
+            arguments = ("-m", "simulator", *double.arguments)
+            self._start(Program(double.name, REMOTES, arguments, env=double.secrets))
             self._doubles.append(double)
             for name, value in double.variables.items():
                 self._choose(name, value)
             self._places.append(Place(double.name, double.url, double.note))
 
-    def _start_own(self, gateway: int, flower: int) -> None:
-        app = ("-m", "celery", "-A", "tasks")
-        # Workers need not know of each other; Flower hears them all the same.
-        worker = (*app, "worker", "--pool", "threads", "--without-gossip", "--without-mingle")
-        for lane, (queues, threads) in LANES.items():
-            lanes = ("-c", str(threads), "-Q", queues, "-n", f"{lane}@%h")
-            self._start(lane, WORKS, (*worker, *lanes))
-        schedule = str(self._data / "celerybeat-schedule")
-        self._start("beat", BRINGS_WORK, (*app, "beat", "-s", schedule, "--pidfile="))
-        self._start(
-            "gateway",
-            BRINGS_WORK,
-            ("-m", "cli", "gateway", "--host", "127.0.0.1", "--port", str(gateway)),
-            # It has processes of its own, which only it can end.
-            on_orphaned=signal.SIGTERM,
-        )
-        self._start(
-            "flower",
-            BRINGS_WORK,
-            (*app, "flower", "--conf=flowerconfig.py"),
-            env={"FLOWER_PORT": str(flower)},
-        )
-
-    def _start(
-        self,
-        name: str,
-        stop_rank: int,
-        arguments: tuple[str, ...],
-        *,
-        env: Mapping[str, str] | None = None,
-        on_orphaned: signal.Signals = signal.SIGKILL,
-    ) -> None:
-        surroundings = {"ORDERBRIDGE_SUPERVISED": "1", "PYTHONUNBUFFERED": "1", **(env or {})}
+    def _start(self, program: Program) -> None:
+        surroundings = {
+            "ORDERBRIDGE_SUPERVISED": "1",
+            "PYTHONUNBUFFERED": "1",
+            **(program.env or {}),
+        }
         self._supervisor.start(
             Process(
-                name=name,
-                argv=(sys.executable, *arguments),
-                log_path=self._log(name),
-                stop_rank=stop_rank,
+                name=program.name,
+                argv=(sys.executable, *program.arguments),
+                log_path=self._log(program.name),
+                stop_rank=program.stop_rank,
                 cwd=configuration.ROOT,
                 env={**self._chosen, **surroundings},
-                stop_seconds=STOP_SECONDS[stop_rank],
-                on_orphaned=on_orphaned,
+                stop_seconds=STOP_SECONDS[program.stop_rank],
+                on_orphaned=program.on_orphaned,
             )
         )
 
     def _log(self, name: str) -> Path:
         return self._data / "log" / f"{name}.log"
 
-    # --- what is chosen and recorded -------------------------------------------------------------
+    # --- what is chosen --------------------------------------------------------------------------
 
     def _choose(self, name: str, value: str) -> None:
         self._chosen[name] = value
@@ -339,21 +217,16 @@ class _System:
         login = "login as in FLOWER_BASIC_AUTH"
         if not os.environ.get("FLOWER_BASIC_AUTH"):
             password = kept_secret(password_file)
-            shown = password if self._settings.sandbox else f"in {_short(password_file)}"
+            shown = password if self._settings.sandbox else f"in {short(password_file)}"
             login = f"{FLOWER_USER} / {shown}"
         self._choose("GATEWAY_URL", f"http://127.0.0.1:{gateway}")
         self._choose("FLOWER_URL", f"http://127.0.0.1:{flower}")
         self._choose("FLOWER_PASSWORD_FILE", str(password_file))
         self._places += [
-            Place("gateway", self._chosen["GATEWAY_URL"], _moved(gateway, GATEWAY_PORT)),
-            Place("Flower", self._chosen["FLOWER_URL"], login + _moved(flower, FLOWER_PORT)),
+            Place("gateway", self._chosen["GATEWAY_URL"], moved(gateway, GATEWAY_PORT)),
+            Place("Flower", self._chosen["FLOWER_URL"], login + moved(flower, FLOWER_PORT)),
         ]
         return gateway, flower
-
-    def _record(self) -> None:
-        lines = "".join(f"{name}={_quoted(value)}\n" for name, value in self._chosen.items())
-        header = "# What `orderbridge run` chose; removed when it stops.\n"
-        write_private(configuration.run_file(), header + lines)
 
     # --- waiting and showing ---------------------------------------------------------------------
 
@@ -371,11 +244,11 @@ class _System:
             self._stop.check()
             self._supervisor.tick()
             if time.monotonic() >= deadline:
-                raise RunError(f"{name} does not start; {_short(self._log(name))} says why.")
+                raise RunError(f"{name} does not start; {short(self._log(name))} says why.")
             time.sleep(TICK)
 
     def _show_live(self, watch: Watch) -> None:
-        title = "SANDBOX" if self._settings.sandbox else _mode(self._settings).upper()
+        title = "SANDBOX" if self._settings.sandbox else mode(self._settings).upper()
         console = self._console
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as display:
             drawn = 0.0
@@ -400,69 +273,13 @@ class _System:
             time.sleep(LOOK)
 
     def _print_places(self) -> None:
-        self._say(SANDBOX if self._settings.sandbox else MODES[_mode(self._settings)])
+        self._say(SANDBOX if self._settings.sandbox else MODES[mode(self._settings)])
         for place in self._places:
             self._say(f"  {place.name:<9} {place.address:<24}  {place.note}".rstrip())
-        self._say(f"  {'logs':<9} {_short(self._data / 'log')}/")
+        self._say(f"  {'logs':<9} {short(self._data / 'log')}/")
         self._say("")
 
     def _say(self, sentence: str) -> None:
         # The reader of a pipe may have gone first; the programs are still to be stopped in order.
         with suppress(OSError):
             self._console.print(Text(sentence), soft_wrap=True)
-
-
-def _mode(settings: Settings) -> str:
-    """The mode of all connections, or all modes that there are."""
-    return " and ".join(sorted({one.mode for one in settings.connections.values()}))
-
-
-def _ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
-    ledger = open_ledger(settings.database_url)
-    names = registry.read_names(settings)
-    has_several = len(settings.source_names) > 1
-
-    def read() -> Snapshot:
-        seen = glance(ledger, latest)
-        polls = {name: seen.polls.get(name) for name in names}
-        orders = [
-            LatestOrder(
-                order_id=f"{row.connection} {row.order_id}" if has_several else row.order_id,
-                state=row.state,
-                # The codes read as words and fit a column; `orders show` has the sentences.
-                reason=row.reason.replace("_", " "),
-                target_id=row.target_id,
-                received_at=row.received_at,
-                changed_at=row.state_at,
-            )
-            for row in seen.latest
-        ]
-        last = max(filter(None, polls.values()), default=None)
-        several = polls if len(polls) > 1 else {}
-        written = [n for n in settings.source_names if settings.connections[n].mode == "live"]
-        late = late_lanes(ledger, registry.receiving_names(settings), written, utc_now())
-        return Snapshot(seen.counts, orders, last, seen.counted_at, several, late)
-
-    return read
-
-
-def _quoted(value: str) -> str:
-    """As dotenv reads it back, whatever a path may hold."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or 'unix socket'}:{parts.port or 6379}{parts.path}"
-
-
-def _moved(port: int, preferred: int) -> str:
-    return "" if port == preferred else f" ({preferred} was taken)"
-
-
-def _short(path: Path) -> str:
-    """Relative to where the person stands, when it lies below."""
-    with suppress(ValueError):
-        return str(path.relative_to(os.getcwd()))  # noqa: PTH109  a str is all that is needed
-    return str(path)

@@ -16,13 +16,13 @@ from typing import Any
 
 import structlog
 
+from connections_file import SettingsError
 from ledger import enqueueing, hooks
 from ledger.enqueueing import Asked, KeyReused, Refusal
 from ledger.updates import Due, Told, Update
 from mapping.problems import Problem
 from mapping.request import Errors, UpdateRequest, digest
 from mapping.source import storable
-from settings import SettingsError
 from tasks.doorbell import ring_hook, ring_updates
 from tasks.resources import Resources
 from tasks.sender import whose

@@ -21,14 +21,16 @@ from redis.exceptions import RedisError
 import lanes
 import logs
 import settings
+from connections_file import SettingsError
 from connectors import registry
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger.database import open_ledger
+from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger, identify
 from ledger.routes import demand_same_routes
 from tasks.threads import THREADS
 
 
-class WrongSetting(settings.SettingsError, ClickException):
+class WrongSetting(SettingsError, ClickException):  # noqa: N818  it says what is, as the errors of clients do
     """A setting is wrong, as the commands of Celery tell it: one sentence, and an exit code of 1."""
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -41,7 +43,7 @@ class Application(Celery):
     def _load_config(self) -> Any:
         try:
             return super()._load_config()
-        except settings.SettingsError as exc:
+        except SettingsError as exc:
             raise WrongSetting(str(exc)) from None
 
 

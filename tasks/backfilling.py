@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-from tasks.paging import Window
 from tasks.polling import PollRunning, Ring, feed_of, poll
 from tasks.resources import Resources
+from tasks.slices import Window
 from tasks.storing import Polled
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from clients.errors import StoreUnavailable
 from ledger import queues
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.updates import Due
 from tasks import calling, retry
 from tasks.doorbell import ring_waiting

@@ -19,10 +19,11 @@ import structlog
 from clients.errors import StoreUnavailable
 from connectors.ports import Listener
 from ledger import hearing, hooks, orders
-from ledger.database import LedgerUnavailable
 from ledger.enqueueing import Refusal
-from ledger.hearing import Heard, Process, Remark
+from ledger.faults import LedgerUnavailable
+from ledger.hearing import Heard
 from ledger.hooks import Call, Claim, Waiting
+from ledger.transitions import Process, Remark
 from ledger.updates import Due
 from mapping.hook import Said
 from mapping.profile import Profile

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from tasks import creating, polling, retry
 from tasks.app import app
 from tasks.doorbell import ring

@@ -17,7 +17,7 @@ import structlog
 from clients.errors import ClientError
 from ledger import orders
 from ledger.attempts import Try
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Claim, Due, Outcome, Trouble
 from mapping.digest import body_hash
 from mapping.profile import Mapped

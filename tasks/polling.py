@@ -24,14 +24,15 @@ from clients.errors import ClientError, RateLimited, StoreUnavailable, Transient
 from connectors.ports import Feed, Page
 from ledger import connections
 from ledger.connections import Poll
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Due
 from mapping.profile import UnknownShape
 from tasks.calling import Calls, NoTurn, slot, tell
 from tasks.doorbell import ring_waiting
 from tasks.gate import Admission
-from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
+from tasks.paging import EndlessList, Unreadable, Walk
 from tasks.resources import MOST_WAITING, Remote, Resources
+from tasks.slices import Listed, Window
 from tasks.storing import Polled, store_page
 from tasks.threads import THREADS
 from tasks.windows import next_watermark, next_window, overlap, slack

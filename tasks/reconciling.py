@@ -15,9 +15,10 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from ledger import hearing, hooks
-from ledger.database import LedgerUnavailable
-from ledger.hearing import Process, Watched
+from ledger import hearing, hooks, watching
+from ledger.faults import LedgerUnavailable
+from ledger.transitions import Process
+from ledger.watching import Watched
 from mapping.hook import Said
 from mapping.profile import Profile
 from tasks import reading
@@ -56,7 +57,7 @@ def _reconcile(r: Resources, target: Remote) -> int:
     run = _Run()
     goes_on = True
     while goes_on and run.calls < MOST_CALLS:
-        due = hearing.watched(r.ledger, target.name, r.ledger.now(), BATCH)
+        due = watching.watched(r.ledger, target.name, r.ledger.now(), BATCH)
         by_connection: dict[str, list[Watched]] = {}
         for row in due:
             by_connection.setdefault(row.process.connection, []).append(row)
@@ -64,13 +65,13 @@ def _reconcile(r: Resources, target: Remote) -> int:
         for connection, rows in by_connection.items():
             if connection not in r.profiles:
                 # Nobody is left to be told; they are looked at again as rarely as what does not change.
-                hearing.unchanged(r.ledger, rows, r.ledger.now(), frozenset())
+                watching.unchanged(r.ledger, rows, r.ledger.now(), frozenset())
             elif not _read_apart(r, target, connection, rows, run):
                 goes_on = False
                 break
         if run.failed < run.calls:
             # The box tells of others: these are not to stand before them the next time.
-            hearing.put_off(r.ledger, run.alone, r.ledger.now() + UNREADABLE)
+            watching.put_off(r.ledger, run.alone, r.ledger.now() + UNREADABLE)
             run.alone.clear()
     return run.produced
 
@@ -137,7 +138,7 @@ def _heard(
             same.append(row)
         else:
             produced += made
-    hearing.unchanged(r.ledger, same, r.ledger.now(), profile.updates.hook.through)
+    watching.unchanged(r.ledger, same, r.ledger.now(), profile.updates.hook.through)
     return produced
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 
 from ledger.enqueueing import Refusal
-from ledger.hearing import Process, Remark, Stand
+from ledger.transitions import Process, Remark, Stand
 from mapping.hook import Said
 from mapping.profile import Profile
 from tasks.accepting import asked, refusal

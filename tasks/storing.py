@@ -16,14 +16,14 @@ from functools import partial
 import structlog
 from redis.exceptions import RedisError
 
+from connection import EVERYTHING
 from connectors.ports import Page, Snapshot
 from ledger import orders
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from mapping.digest import body_hash
-from settings import EVERYTHING
-from tasks.paging import Mark
 from tasks.resources import Remote, Resources
+from tasks.slices import Mark
 
 # How long a dedupe key is remembered; forgetting it costs one SQL statement, no more.
 REMEMBERED = timedelta(days=8)

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from clients.errors import StoreUnavailable
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.updates import Due
 from tasks import accepting, delivering, listening, reconciling, retry
 from tasks.app import app

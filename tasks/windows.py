@@ -9,10 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from connection import Connection
+from connection import EVERYTHING, Connection
 from ledger.connections import Poll
-from settings import EVERYTHING
-from tasks.paging import Window
+from tasks.slices import Window
 from tasks.storing import Polled
 
 # The overlap around a clock change, when the shop's stamps jump by an hour or repeat one.

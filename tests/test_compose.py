@@ -14,7 +14,7 @@ import yaml
 from test_documents import names_read_by
 
 import default_pair
-from run.system import LANES
+from run.programs import LANES
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -192,7 +192,8 @@ def test_every_role_gets_every_setting(name):
     given = set(SERVICES[name]["environment"])
     # The image sets the data folder; a deployment is never the sandbox.
     elsewhere = {"ORDERBRIDGE_DATA", "ORDERBRIDGE_SANDBOX"}
-    assert (names_read_by("settings.py") | names_read_by("default_pair.py")) - elsewhere <= given
+    read = {n for f in ("settings", "variables", "default_pair") for n in names_read_by(f"{f}.py")}
+    assert read - elsewhere <= given
     assert "ORDERBRIDGE_DATA=" in DOCKERFILE
     assert SERVICES[name]["environment"]["ORDERBRIDGE_SUPERVISED"] == "1"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import settings
+from connection import EVERYTHING
+from connections_file import SettingsError
 from connectors import registry
-from settings import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -94,7 +95,7 @@ def test_good_file_is_read_with_its_variables_secret_files_and_defaults(load):
         600,
         0,
     )
-    assert (south.start_from, box.target) == (settings.EVERYTHING, None)
+    assert (south.start_from, box.target) == (EVERYTHING, None)
     shop = own(chosen, "north")
     assert (shop.client_id, shop.client_secret, shop.rate) == ("north-id", "north-secret", 2.5)
     assert (shop.concurrency, shop.timeout, shop.lease) == (8, 30, 70)

@@ -66,6 +66,7 @@ def documented(text):
 
 READ = (
     names_read_by("settings.py")
+    | names_read_by("variables.py")
     | names_read_by("default_pair.py")
     | names_read_by("flowerconfig.py")
     | names_looked_up_in("run")
@@ -91,7 +92,7 @@ def test_readme_and_example_name_only_settings_that_exist():
 def numbers_in_settings():
     """(name, default) of every number that settings.py reads."""
     for node in ast.walk(ast.parse((ROOT / "settings.py").read_text())):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"_at_least", "_seconds"}:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"at_least", "seconds"}:
             name, default = node.args[1], node.args[2]
             if isinstance(name, ast.Constant) and isinstance(default, ast.Constant):
                 yield name.value, default.value

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 import settings
-from connection import PROFILES
+import variables
+from connection import EVERYTHING, PROFILES
+from connections_file import SettingsError
 from connectors import registry
-from settings import SettingsError
 
 REAL = {
     "OKLIVING_URL": "https://shop.example.com",
@@ -72,7 +73,7 @@ def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_pat
     assert (box.password_form, box.body_shape, box.source_id) == ("auto", "object", None)
     assert (chosen.fetch_interval, chosen.sweep_interval, source.poll_overlap) == (60, 60, 600)
     assert (chosen.uncertain_wait, source.poll_lag) == (120, 0)
-    assert source.start_from == settings.EVERYTHING
+    assert source.start_from == EVERYTHING
 
 
 def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_path):
@@ -97,7 +98,7 @@ def test_a_profile_of_one_file_is_refused_with_the_steps(load, tmp_path, monkeyp
     left.touch()
     with pytest.raises(SettingsError, match="ORDERBRIDGE_PROFILE names") as named:
         load(REAL | {"ORDERBRIDGE_PROFILE": str(left)})
-    monkeypatch.setattr(settings, "SINGLE_PROFILE", left)
+    monkeypatch.setattr(variables, "SINGLE_PROFILE", left)
     with pytest.raises(SettingsError, match="is still there") as found:
         load(REAL)
     for refused in (named, found):
@@ -192,7 +193,7 @@ def test_empty_value_is_no_value(load, name):
 @pytest.mark.parametrize(
     ("given", "read"),
     [
-        ("all", settings.EVERYTHING),
+        ("all", EVERYTHING),
         ("now", None),
         ("2026-11-21", datetime(2026, 11, 21, tzinfo=UTC)),
         ("2026-11-21T10:00:00+02:00", datetime(2026, 11, 21, 8, tzinfo=UTC)),

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, and_, bindparam, case, false, func
 
 from ledger import attempts
 from ledger.attempts import Try
+from ledger.conditions import IS_OPEN
 from ledger.database import Ledger
 from ledger.leases import Leases
 from ledger.orders.rows import OPEN, Claim, Trouble
-from ledger.tables import IS_OPEN, ORDERS
+from ledger.tables import ORDERS
 
 _TAKEN_OVER = ORDERS.c.lease_until.is_not(None)
 _IS_CERTAIN = ORDERS.c.uncertain_since.is_(None)

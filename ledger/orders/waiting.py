@@ -12,11 +12,12 @@ from itertools import pairwise
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
+from ledger.conditions import IS_IN_SHADOW, IS_OPEN
 from ledger.database import Ledger
 from ledger.leases import CHUNK
 from ledger.orders.claiming import LEASES
 from ledger.orders.rows import Due
-from ledger.tables import IS_IN_SHADOW, IS_OPEN, ORDERS
+from ledger.tables import ORDERS
 
 
 def due(ledger: Ledger, target: str, now: datetime, most: int, grace: float = 0.0) -> list[Due]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from connections_file import SettingsError
 from connectors import okliving
 from desk import orders as desk_orders
 from desk import overview, previewing, reading
@@ -22,7 +23,7 @@ from ledger.orders import Arrived, Outcome
 from ledger.tables import HISTORY
 from mapping.request import UpdateRequest
 from mapping.source_profile import load_source
-from settings import ROOT, SettingsError
+from settings import ROOT
 from tasks import backfilling, polling
 from tasks.storing import Polled
 

@@ -8,8 +8,8 @@ import pytest
 from gateway_calls import GOOD, KEY, OTHER_KEY, SECRET, UPDATES, bearer
 from structlog.testing import capture_logs
 
+from connections_file import SettingsError
 from ledger import updates
-from settings import SettingsError
 
 GATED = [
     ("POST", UPDATES),

@@ -12,7 +12,7 @@ from gateway.app import DOORS
 from gateway.body import read_json
 from gateway.doors import Door
 from gateway.errors import Refusal
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 
 LARGEST = 2 * 1024 * 1024
 TOY = "/toy/open-sesame"

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 import lanes
+from connections_file import SettingsError
 from gateway import server
 from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
 from ledger import connections, enqueueing, hooks, orders
@@ -18,7 +19,6 @@ from ledger.enqueueing import Asked
 from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
 from ledger.orders import Arrived
-from settings import SettingsError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import metrics
 from ledger import connections, enqueueing, hooks, measures, orders, queues
 from ledger.attempts import Try
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger.database import open_ledger
 from ledger.enqueueing import Asked
+from ledger.faults import LedgerUnavailable
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
 from ledger.updates import Due

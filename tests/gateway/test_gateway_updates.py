@@ -11,8 +11,8 @@ from gateway_calls import GOOD, KEY, OTHER_KEY, UPDATES, bearer
 
 from ledger import enqueueing, orders, queues, updates
 from ledger.attempts import Try
-from ledger.database import LedgerUnavailable
 from ledger.enqueueing import Asked
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived
 from mapping.digest import body_hash
 from tasks import accepting

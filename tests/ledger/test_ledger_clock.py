@@ -9,7 +9,8 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from ledger import clock, database
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger.database import open_ledger
+from ledger.faults import LedgerUnavailable
 
 postgresql = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 AHEAD = 200.0

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from ledger import database
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger import engines
+from ledger.database import open_ledger
+from ledger.faults import LedgerUnavailable
 from ledger.tables import GATES
 
 
@@ -66,7 +67,7 @@ def test_writers_that_queue_up_share_a_commit(ledger, together):
     begun.wait(20)
     rest = threading.Thread(target=together, args=(lambda n: ledger.write(put(f"c{n}")), 20))
     rest.start()
-    while len(ledger._waiting) < 20:
+    while len(ledger._group._waiting) < 20:
         threading.Event().wait(0.005)
     go_on.set()
     first.join()
@@ -92,7 +93,7 @@ def test_lost_connection_is_an_outage_and_then_the_ledger_works_again(ledger, le
 def test_locked_file_is_an_outage_and_then_the_ledger_works_again(
     tmp_path, migrated_file, together, monkeypatch
 ):
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.05)
     url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'ledger.db')}"
     ledger, other = open_ledger(url), open_ledger(url)
 
@@ -128,10 +129,10 @@ def test_every_kind_of_busy_file_is_waited_for_and_no_other_fault(code, waits):
                 raise OperationalError(statement, None, error)
 
     if waits:
-        database._take_turn(Connection())
+        engines.take_turn(Connection())
     else:
         with pytest.raises(OperationalError):
-            database._take_turn(Connection())
+            engines.take_turn(Connection())
     assert begun == ["BEGIN IMMEDIATE"] * (2 if waits else 1)
 
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import event, select
 
-from ledger import hearing, hooks, orders, updates
+from ledger import hearing, hooks, orders, updates, watching
 from ledger.enqueueing import Asked
-from ledger.hearing import Process, Remark, Stand
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS
+from ledger.transitions import Process, Remark, Stand
 from mapping.digest import body_hash
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -153,7 +153,7 @@ def test_a_state_under_whose_key_stands_something_else_is_told_of(ledger):
 
 
 def due(ledger, now, most=100):
-    return [row.process.order_id for row in hearing.watched(ledger, "onebox", now, most)]
+    return [row.process.order_id for row in watching.watched(ledger, "onebox", now, most)]
 
 
 def test_a_new_process_is_read_after_ten_minutes(known):
@@ -186,7 +186,7 @@ def test_old_processes_are_read_ever_more_rarely_and_then_no_more(known):
     reads, now = [], NOW
     while (now := check_at(known)) is not None:
         reads.append(now - NOW)
-        hearing.unchanged(known, hearing.watched(known, "onebox", now, 10), now, frozenset())
+        watching.unchanged(known, watching.watched(known, "onebox", now, 10), now, frozenset())
     gaps = [later - earlier for earlier, later in pairwise(reads)]
     assert gaps[0] == timedelta(minutes=10)
     assert gaps == sorted(gaps)

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger import enqueueing, history, orders, queues, updates
 from ledger.attempts import Try
-from ledger.database import LedgerUnavailable
 from ledger.enqueueing import Asked
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived, NotPossible, Outcome
 from ledger.tables import HISTORY
 from ledger.updates import Due, moved

@@ -208,7 +208,7 @@ def test_orders_are_mapped_before_anyone_has_to_wait(ledger):
     inside = []
 
     def wanted(text):
-        inside.append((ledger._writing.locked(), ledger.engine.pool.checkedout()))
+        inside.append((ledger._group.turn.locked(), ledger.engine.pool.checkedout()))
         return body_hash(text)
 
     kept = ledger.engine.pool.checkedout()  # the writer's own connection

@@ -14,7 +14,8 @@ from sqlalchemy import text
 from whole.system import Postgres
 
 from ledger import orders
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger.database import open_ledger
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived
 from mapping.digest import body_hash
 

@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 from tide_calls import LEASE, Memory, row, standing, store
 
 from ledger import orders
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger.database import open_ledger
+from ledger.faults import LedgerUnavailable
 from ledger.tables import IDENTITY
 
 
@@ -110,7 +111,7 @@ def test_a_memory_that_is_behind_or_away_means_nothing(opened, memory):
 
 
 def test_a_memory_that_was_away_is_asked_as_soon_as_it_is_back(opened, backup, memory, monkeypatch):
-    monkeypatch.setattr("ledger.database.ASK_AGAIN", 0.0)
+    monkeypatch.setattr("ledger.lookout.ASK_AGAIN", 0.0)
     first = opened()
     store(first, "1")
     before = backup()
@@ -130,9 +131,9 @@ def test_commit_whose_answer_was_lost_is_no_proof(opened):
     """The connection broke in COMMIT: the ledger may have it, or not."""
     ledger = opened()
     store(ledger, "1")
-    writer, height = next(iter(ledger._confirmed.items()))
+    writer, height = next(iter(ledger._lookout._confirmed.items()))
     store(ledger, "2")
-    ledger._confirmed[writer] = height
+    ledger._lookout._confirmed[writer] = height
     store(ledger, "3")
 
     def break_off(_):

@@ -15,7 +15,8 @@ from tide_calls import BOUNDS, claim, row, standing, store
 
 from ledger import orders
 from ledger.attempts import Try
-from ledger.database import LedgerUnavailable, open_ledger
+from ledger.database import open_ledger
+from ledger.faults import LedgerUnavailable
 from ledger.migrate import upgrade
 from ledger.orders import Outcome
 from ledger.tables import ATTEMPTS, CURSORS, ORDERS, TIDES
@@ -33,7 +34,7 @@ def test_process_that_lives_for_months_takes_no_forgotten_tide_for_a_lost_one(
 ):
     """It reconnected long ago, or has written nothing for long: the ledger has let go of its tides."""
     clock = [1000.0]
-    monkeypatch.setattr("ledger.database.elapsed", lambda: clock[0], raising=False)
+    monkeypatch.setattr("ledger.lookout.elapsed", lambda: clock[0])
     idle, reconnected, other = opened(), opened(), opened()
     store(idle, "1")
     store(reconnected, "2")
@@ -90,7 +91,7 @@ def test_process_that_only_writes_learns_the_new_epoch_and_is_remembered_in_it(
     (pk,) = store(writer, "4")
     again = backup()
     claim(writer, pk)
-    assert set(writer._confirmed) <= set(memory.kept[epoch])
+    assert set(writer._lookout._confirmed) <= set(memory.kept[epoch])
     writer.close()
     again.put_back()
     assert opened().look_back().epoch != epoch
@@ -102,7 +103,7 @@ def test_a_read_that_lags_behind_raises_no_alarm(opened, monkeypatch):
     store(ledger, "1")
     old = standing(ledger)
     store(ledger, "2")
-    monkeypatch.setattr(ledger, "_stand", lambda: old)
+    monkeypatch.setattr(ledger._lookout, "_stand", lambda: old)
     assert ledger.look_back().epoch == ""
     monkeypatch.undo()
     assert ledger.look_back().epoch == ""
@@ -118,14 +119,14 @@ def test_two_threads_of_one_process_that_notice_at_once_begin_one_epoch(
     store(ledger, "2")
     before.put_back()
     looked = threading.Barrier(4)
-    compare = ledger._compare
+    compare = ledger._lookout.compare
 
     def wait_for_all():
         found = compare()
         looked.wait(20)
         return found
 
-    monkeypatch.setattr(ledger, "_compare", wait_for_all)
+    monkeypatch.setattr(ledger._lookout, "compare", wait_for_all)
     with capture_logs() as said:
         together(lambda _: ledger.look_back(), 4)
     assert [line["event"] for line in said].count("ledger_went_back") == 1
@@ -154,7 +155,7 @@ def test_a_migration_of_what_was_put_back_does_not_hide_how_old_it_is(opened, ba
 
 
 def test_memory_that_hangs_holds_up_no_writer_that_has_looked_already(opened, memory, monkeypatch):
-    monkeypatch.setattr("ledger.database.ASK_AGAIN", 0.0)
+    monkeypatch.setattr("ledger.lookout.ASK_AGAIN", 0.0)
     ledger = opened()
     store(ledger, "1")
     memory.away = True

@@ -9,9 +9,9 @@ import pytest
 
 import connections_file
 import default_pair
+from connections_file import SettingsError
 from run.ports import Ports
 from run.sandbox import doubles
-from settings import SettingsError
 from simulator.__main__ import parser
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import settings
 from connectors.registry import KINDS
-from run import system
-from run.system import RunError
+from run import data_folder, places, programs, stopping
+from run.errors import RunError
 
 
 @pytest.fixture
@@ -28,18 +28,19 @@ def folder(tmp_path, monkeypatch):
 def stop():
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
-    yield system._Stop()
+    yield stopping.Stop()
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
 
 def test_a_second_run_on_the_same_folder_is_refused_and_told_of_the_first(folder):
     code = (
-        "from run.system import RunError, run\n"
+        "from run.errors import RunError\n"
+        "from run.system import run\n"
         "try: run()\n"
         "except RunError as refused: print(refused)\n"
     )
-    with system._data_folder(folder):
+    with data_folder.data_folder(folder):
         settings.run_file().write_text("REDIS_URL='redis://127.0.0.1:1/0'\n")
         second = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -50,22 +51,22 @@ def test_a_second_run_on_the_same_folder_is_refused_and_told_of_the_first(folder
 
 
 def test_a_folder_is_free_again_after_a_run(folder):
-    with system._data_folder(folder):
+    with data_folder.data_folder(folder):
         pass
-    with system._data_folder(folder):
+    with data_folder.data_folder(folder):
         pass
 
 
 def test_the_record_of_a_killed_run_is_not_believed(folder):
     folder.mkdir()
     settings.run_file().write_text("ORDERBRIDGE_SANDBOX='1'\nOKLIVING_URL='http://127.0.0.1:1'\n")
-    with system._data_folder(folder):
+    with data_folder.data_folder(folder):
         assert not settings.run_file().exists()
 
 
 def test_the_record_goes_with_the_run_even_when_it_fails(folder):
     def failing_run():
-        with system._data_folder(folder):
+        with data_folder.data_folder(folder):
             settings.run_file().write_text("A='1'\n")
             raise RunError
 
@@ -77,19 +78,19 @@ def test_the_record_goes_with_the_run_even_when_it_fails(folder):
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
 def test_what_is_recorded_is_read_back(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("record") / "run.env"
-    path.write_text(f"NAME={system._quoted(value)}\n", "utf-8")
+    path.write_text(f"NAME={data_folder.quoted(value)}\n", "utf-8")
     assert dotenv_values(path, interpolate=False) == {"NAME": value}
 
 
 def test_the_stops_of_all_ranks_add_up_to_less_than_ten_seconds():
-    assert sum(system.STOP_SECONDS.values()) < 9.5
+    assert sum(programs.STOP_SECONDS.values()) < 9.5
 
 
 def test_a_remote_that_hangs_leaves_threads_of_its_lane_to_the_others():
     """By default a remote takes as many of a lane's threads as it may have calls in flight."""
     shop, box = (KINDS[kind].keys["concurrency"].load_default for kind in ("okliving", "onebox"))
-    assert system.LANES["updates"][1] >= shop + 4
-    assert system.LANES["create"][1] >= box + 4
+    assert programs.LANES["updates"][1] >= shop + 4
+    assert programs.LANES["create"][1] >= box + 4
 
 
 def test_one_signal_stops_and_its_echo_does_not_hurry(stop):
@@ -100,12 +101,12 @@ def test_one_signal_stops_and_its_echo_does_not_hurry(stop):
     os.kill(os.getpid(), signal.SIGTERM)
     assert stop.requested()
     assert not stop.hurried()
-    with pytest.raises(system._Stopped):
+    with pytest.raises(stopping.Stopped):
         stop.check()
 
 
 def test_a_second_interrupt_hurries(stop, monkeypatch):
-    monkeypatch.setattr(system, "DOUBLE", 0.0)
+    monkeypatch.setattr(stopping, "DOUBLE", 0.0)
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
     assert stop.hurried()
@@ -119,4 +120,4 @@ def test_a_second_interrupt_hurries(stop, monkeypatch):
     ],
 )
 def test_an_address_is_shown_without_its_password(url, shown):
-    assert system._without_password(url) == shown
+    assert places.without_password(url) == shown

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from run.system import LANES
+from run.programs import LANES
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from task_remotes import with_client
 from clients import errors
 from clients.errors import PhoneTaken, Rejected, StoreUnavailable
 from ledger import attempts, connections, orders, waking
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived, Due
 from ledger.tables import ORDERS
 from simulator.samples import reference_order

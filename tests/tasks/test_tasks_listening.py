@@ -10,7 +10,7 @@ from task_remotes import with_client
 
 from clients import errors
 from clients.errors import Forbidden, TimedOut
-from ledger import connections, hearing, hooks, orders, updates
+from ledger import connections, hooks, orders, updates, watching
 from ledger.orders import Arrived, Outcome
 from ledger.tables import HOOKS, ORDERS
 from mapping.digest import body_hash
@@ -208,9 +208,9 @@ def test_what_was_read_before_something_newer_was_heard_is_not_heard_after_it(r,
     clock.go(3600)
     assert reconciling.reconcile(r) == 0
     assert made(r) == [("complete",)]
-    next_read = hearing.next_check(r.ledger.now(), r.ledger.now(), through=True)
-    assert hearing.watched(r.ledger, "onebox", next_read, 9) != []
-    assert hearing.watched(r.ledger, "onebox", next_read - timedelta(seconds=1), 9) == []
+    next_read = watching.next_check(r.ledger.now(), r.ledger.now(), through=True)
+    assert watching.watched(r.ledger, "onebox", next_read, 9) != []
+    assert watching.watched(r.ledger, "onebox", next_read - timedelta(seconds=1), 9) == []
 
 
 # --- what fails ---------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import paging
-from tasks.paging import EndlessList, Listed, Unreadable, Walk, Window
+from tasks.paging import EndlessList, Unreadable, Walk
+from tasks.slices import Listed, Window
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATE = timedelta(minutes=10)

@@ -17,13 +17,13 @@ from sqlalchemy import event, select
 
 from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, Unreachable
 from clients.limits import Turn
+from connection import EVERYTHING
 from ledger import connections, orders
 from ledger.connections import Poll
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived, Outcome
 from ledger.tables import INTAKE, ORDERS
 from ledger.tides import Bounds
-from settings import EVERYTHING
 from simulator.samples import reference_order, shop_time
 from tasks import backfilling, paging, polling, storing, windows
 from tasks.memory import RedisMemory

@@ -27,10 +27,10 @@ from sqlalchemy import MetaData, Table, select
 from ledger import attempts, hearing, hooks, measures, orders, purging, queues, updates
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
-from ledger.hearing import Process, Stand
 from ledger.migrate import configuration, upgrade
 from ledger.orders import Arrived
 from ledger.tables import ORDERS
+from ledger.transitions import Process, Stand
 from ledger.updates import Due
 from tasks import creating, storing
 

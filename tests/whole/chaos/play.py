@@ -28,7 +28,7 @@ from whole.chaos import rollback
 from whole.chaos.plan import CLOCK, FIRST_ID, LENGTH, POISON, REFUSED
 from whole.system import ROOT, Postgres, System, free_port, wait_until
 
-from ledger.database import LedgerUnavailable
+from ledger.faults import LedgerUnavailable
 from ledger.tables import ORDERS, UPDATES
 from simulator.crm import Crm
 from simulator.faults import Fault, everything, turned_away

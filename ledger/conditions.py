@@ -1,0 +1,26 @@
+"""The conditions of the partial indexes, in the words that a query must use to be answered by one.
+
+As literals: with bound values neither database knows that the index will do. A change here is a change of an
+index, so it needs a migration; nothing fails, but a query that says other words is slow. Used by
+ledger/tables and by every query of such an index.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, text
+
+IS_OPEN = "state IN ('received', 'waiting')"
+IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
+IS_IN_SHADOW = "shadow"
+IS_WATCHED = "check_at IS NOT NULL"
+IS_UNDONE = "done_at IS NULL"
+IS_OPEN_QUEUE = "open"
+HAS_OLD_WORDS = "state NOT IN ('queued', 'parked') AND personal"
+OF_AN_ORDER = "order_pk IS NOT NULL"
+OF_AN_UPDATE = "update_id IS NOT NULL"
+
+
+def partial_index(name: str, condition: str, *columns: str) -> Index:
+    """An index over the rows that meet the condition."""
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)

@@ -1,0 +1,84 @@
+"""What a single variable of the environment may be, typed, and refused by its name when it is wrong.
+
+In: the environment, or a variable's text. Out: its value. Fails with `SettingsError`, which names the
+variable and says what to do. A variable with a form of its own is read here. Called by settings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from environs import Env
+
+from connection import MODES, PROFILES, Mode
+from connections_file import SettingsError
+
+# Both sides of the default pair in one file, as it once was.
+SINGLE_PROFILE = PROFILES / "okliving-onebox.yaml"
+
+
+def mode(env: Env) -> Mode:
+    value = env.str("ORDERBRIDGE_MODE", "") or MODES[0]
+    if value not in MODES:
+        raise SettingsError(f"ORDERBRIDGE_MODE must be one of {', '.join(MODES)}.")
+    return cast("Mode", value)
+
+
+def at_least(env: Env, name: str, default: int, least: int) -> int:
+    value = env.int(name) if env.str(name, "") else default
+    if value < least:
+        raise SettingsError(f"{name} must be {least} or more.")
+    return value
+
+
+def seconds(env: Env, name: str, default: float) -> float:
+    value = env.float(name) if env.str(name, "") else default
+    if not 0 <= value < float("inf"):
+        raise SettingsError(f"{name} must be a number, 0 or more.")
+    return value
+
+
+def database_url(text: str, data: Path) -> str:
+    if not text:
+        return f"sqlite:///{data / 'ledger.db'}"
+    for plain in ("postgresql://", "postgres://"):
+        if text.startswith(plain):
+            return "postgresql+psycopg://" + text.removeprefix(plain)
+    if text.startswith(("postgresql+psycopg://", "sqlite:///")):
+        return text
+    raise SettingsError("DATABASE_URL must begin with postgresql:// or sqlite:///.")
+
+
+def refuse_single_profile(env: Env) -> None:
+    """Refuse the profile that had both sides in one file: ignored, its tables and stages would be lost."""
+    named = env.str("ORDERBRIDGE_PROFILE", "")
+    if named or SINGLE_PROFILE.is_file():
+        found = (
+            f"ORDERBRIDGE_PROFILE names {named}" if named else f"{SINGLE_PROFILE} is still there"
+        )
+        unset = "unset ORDERBRIDGE_PROFILE" if named else "move that file away"
+        raise SettingsError(
+            f"{found}, but source and target have a profile each now. 1. Split it: into the source's file go "
+            "`name`, `source` without `external_id_prefix`, `order`, `recipient`, and `updates` without its "
+            "`hook` and `stages`; into the target's file `name`, `lookups`, `target`, `hook` and `stages`. "
+            "2. Move the `order` and `delivery` of each stage to a milestone below `updates.milestones` of "
+            "the source's file, and name that milestone in the stage (docs/configuration.md, A profile of "
+            "one file). 3. Name the two files as the `profile` of their connections: for the default pair "
+            "edit mapping/profiles/okliving.yaml and onebox.yaml, or set OKLIVING_PROFILE and "
+            f"ONEBOX_PROFILE. 4. Then {unset}."
+        )
+
+
+def api_keys(text: str) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for pair in _listed(text):
+        name, separator, key = pair.partition(":")
+        if not (name and separator and key):
+            raise SettingsError("ORDERBRIDGE_API_KEYS must be name:key pairs, comma separated.")
+        keys[name] = key
+    return keys
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
