@@ -10,31 +10,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
-
-import structlog
-from kombu.exceptions import KombuError
-from kombu.utils.uuid import uuid
-from redis.exceptions import RedisError
 
 from ledger import updates
 from ledger.orders import Due
-from tasks.app import app
+from tasks.publishing import publish
 
-# Messages in one pipeline to the broker.
-BATCH = 500
 # Seconds between two rounds of the bell: the first ring goes out at once, those that follow close share a
 # pipeline, and several for one order's queue become one.
 ROUND = 0.01
 # What the reconcile is called among those who wait for a place to read.
 RECONCILE = "reconcile"
 
-log = structlog.get_logger()
-
 
 def ring(orders: Iterable[Due]) -> int:
     """Publish one `orders.create` for each order; 0 when the broker could not be reached."""
-    return _publish(
+    return publish(
         "orders.create",
         "create",
         [
@@ -58,7 +48,7 @@ def ring_waiting(members: Iterable[str]) -> int:
 
 def ring_updates(queues: Iterable[updates.Due]) -> int:
     """Publish one `updates.deliver` for each order's queue; 0 when the broker could not be reached."""
-    return _publish(
+    return publish(
         "updates.deliver",
         "updates",
         [{"connection": queue.connection, "order_id": queue.order_id} for queue in queues],
@@ -67,7 +57,7 @@ def ring_updates(queues: Iterable[updates.Due]) -> int:
 
 def ring_hook(hook_id: int) -> int:
     """Publish one `updates.hook`; 0 when the broker could not be reached."""
-    return _publish("updates.hook", "updates", [{"hook_id": hook_id}])
+    return publish("updates.hook", "updates", [{"hook_id": hook_id}])
 
 
 def ring_parked(members: Iterable[str]) -> int:
@@ -75,7 +65,7 @@ def ring_parked(members: Iterable[str]) -> int:
     rung = 0
     for member in members:
         if member == RECONCILE:
-            rung += _publish("updates.reconcile", "updates", [{}])
+            rung += publish("updates.reconcile", "updates", [{}])
         else:
             rung += ring_hook(int(member))
     return rung
@@ -108,25 +98,3 @@ class Bell:
             while self._hooks:
                 ring_hook(self._hooks.popleft())
             time.sleep(ROUND)
-
-
-def _publish(task: str, queue: str, messages: list[dict[str, Any]]) -> int:
-    """Publish them in pipelines. Not by `send_task`: of its time, four times this, most goes into what
-    these messages have no use for (routes, results, a task's options, declaring what Redis has not).
-    """
-    if not messages:
-        return 0
-    amqp = app.amqp
-    try:
-        with app.producer_pool.acquire(block=True, timeout=5) as producer, producer.batch(BATCH):
-            for kwargs in messages:
-                message = amqp.as_task_v2(
-                    uuid(), task, (), kwargs, argsrepr="()", kwargsrepr=str(kwargs)
-                )
-                amqp.send_task_message(
-                    producer, task, message, queue=queue, declare=[], retry=False
-                )
-    except (KombuError, RedisError, OSError):
-        log.warning("ring_failed", doorbell=task, count=len(messages))
-        return 0
-    return len(messages)

@@ -124,7 +124,7 @@ def bridge(filled, tmp_path, monkeypatch):
             messages.extend((task, arguments) for arguments in given)
             return len(given)
 
-        monkeypatch.setattr(doorbell, "_publish", publish)
+        monkeypatch.setattr(doorbell, "publish", publish)
         monkeypatch.setattr(
             app, "send_task", lambda task, kwargs=None, **_: messages.append((task, kwargs or {}))
         )
