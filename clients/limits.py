@@ -16,12 +16,12 @@ from clients.failures import reaching_store
 APART: Final = 1.04
 # One call a minute.
 SLOWEST: Final = 1 / 60
-# How many parked members one release rings at most: one for what comes free, and one more, so that what is
+# For how many in line one release rings at most: one for what comes free, and one more, so that what is
 # free elsewhere, where a ring was lost, is found within a few calls. More would find no turn under a rate.
 RUNG_AT_ONCE: Final = 2
 
-# What each script below starts with. KEYS: holders, parked. Scores are seconds of Redis's clock:
-# of a holder when its lease ends, of a parked member when it came.
+# What each script below starts with. KEYS: holders, the line. Scores are seconds of Redis's clock:
+# of a holder when its lease ends, of a member of the line when it came.
 _NOW: Final = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -60,7 +60,7 @@ end
 return rung
 """
 )
-_PARK: Final = (
+_JOIN: Final = (
     _NOW
     + """
 return redis.call('ZADD', KEYS[2], 'NX', score(now), ARGV[1])
@@ -154,10 +154,10 @@ class Rate:
 
 
 class Slots:
-    """At most `limit` calls in flight over all workers; 0 = no limit, then Redis only knows who is parked.
+    """At most `limit` calls in flight over all workers; 0 = no limit, then Redis only knows who is in line.
 
     A holder's slot expires after `lease_seconds` by Redis's own clock, so a killed worker leaks
-    none. Nobody waits in a thread: who gets no slot is parked by name, oldest first, and the one
+    none. Nobody waits in a thread: who gets no slot waits in line by name, oldest first, and the one
     who frees a slot learns whom to ring. A ring may be lost, so the ledger must know the order too
     (docs/architecture.md, "Three stores, one truth"). Fails with StoreUnavailable. Called by the task layer.
     """
@@ -166,18 +166,18 @@ class Slots:
         self._redis = store
         self._limit = limit
         self._lease = lease_seconds
-        self._parked_key = f"ob:{name}:parked"
-        self._keys = [f"ob:{name}:slots", self._parked_key]
+        self._line_key = f"ob:{name}:line"
+        self._keys = [f"ob:{name}:slots", self._line_key]
         self._acquire = store.register_script(_ACQUIRE)
         self._ring = store.register_script(_RING)
-        self._park = store.register_script(_PARK)
+        self._join = store.register_script(_JOIN)
         self._in_use = store.register_script(_IN_USE)
         self._awaited = False
 
     def acquire(self, holder: str, waiting: str = "") -> bool:
         """Whether `holder` now has a slot (again with a whole lease if it had one already).
 
-        If not, `waiting` is parked, unless it is nobody; if so, it is parked no more.
+        If not, `waiting` joins the line, unless it is nobody; if so, it leaves it.
         """
         if self._limit == 0:
             return True
@@ -188,39 +188,39 @@ class Slots:
             return bool(taken)
 
     def release(self, holder: str, *, rings: bool = True) -> list[str]:
-        """Give the slot back; whom to ring, at most one for each free slot, parked no more: nobody, where it
+        """Give the slot back; whom to ring, at most one for each free slot, in line no more: nobody, where it
         does not ring. Without a limit nobody waits for a slot, and Redis is not asked.
         """
         return self._rung(RUNG_AT_ONCE if rings else 0, holder) if self._limit else []
 
-    def park(self, waiting: str) -> None:
-        """Park without asking for a slot, for who found no thread or no turn; who is parked already keeps
-        its place.
+    def join_line(self, waiting: str) -> None:
+        """Without asking for a slot, for who found no thread or no turn; who is in line already keeps its
+        place.
         """
         with reaching_store():
-            self._park(keys=self._keys, args=[waiting])
+            self._join(keys=self._keys, args=[waiting])
         self._awaited = True
 
-    def next_in_line(self) -> list[str]:
-        """Whom to ring now that a thread of this process is free, parked no more. Redis is asked only where
-        this process has parked somebody since it last found nobody in line.
+    def call_up_here(self) -> list[str]:
+        """Whom to ring now that a thread of this process is free, in line no more. Redis is asked only where
+        somebody of this process has joined since it last found nobody in line.
         """
         if not self._awaited:
             return []
-        # Before the look: who parks meanwhile sets it again.
+        # Before the look: who joins meanwhile sets it again.
         self._awaited = False
         rung = self._rung(RUNG_AT_ONCE, "")
         if rung:
             self._awaited = True
         return rung
 
-    def unpark(self, n: int) -> list[str]:
-        """The oldest parked, at most `n` and at most one for each free slot, parked no more."""
+    def call_up(self, n: int) -> list[str]:
+        """The first in line, at most `n` and at most one for each free slot, in line no more."""
         return self._rung(n, "")
 
-    def parked(self) -> int:
+    def in_line(self) -> int:
         with reaching_store():
-            return int(self._redis.zcard(self._parked_key))
+            return int(self._redis.zcard(self._line_key))
 
     def in_use(self) -> int:
         with reaching_store():

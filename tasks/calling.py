@@ -110,22 +110,22 @@ def place(
                 every = slot(remote.slots, holder, ring_waiting, patience=patience)
                 has_place = held.enter_context(every)
             if waiting and not has_place:
-                line.park(waiting)
+                line.join_line(waiting)
             yield has_place
     except NoTurn:
         if not waiting:
             raise
         # Rings for nobody: that one would find no turn either.
         has_turn = False
-        line.park(waiting)
+        line.join_line(waiting)
     finally:
         # Not before the thread is free, or who is rung for finds none. Who came into line meanwhile has
         # nobody else to ring for it.
         if has_turn and THREADS.has_room(remote.name):
             with suppress(StoreUnavailable):
-                freed = freed or line.next_in_line()
+                freed = freed or line.call_up_here()
                 if line is not remote.slots:
-                    ring_waiting(remote.slots.next_in_line())
+                    ring_waiting(remote.slots.call_up_here())
         if freed:
             ring(freed)
 

@@ -14,7 +14,7 @@ from clients.errors import AuthFailed, ClientError, Forbidden, Misconfigured, Un
 from ledger.clock import SKEW_LIMIT
 from mapping.profile import UnknownShape
 from tasks.calling import Calls, NoTurn, place
-from tasks.doorbell import ring_parked
+from tasks.doorbell import ring_waiting_reads
 from tasks.resources import Remote, Resources
 
 # Seconds that a test waits for its turn, and for a place.
@@ -77,7 +77,7 @@ def _test(remote: Remote, what: str, work: Callable[[], str]) -> Line:
 def _called(remote: Remote, work: Callable[[], str]) -> str:
     """What the test found: a call as any other, but also while the connection is paused."""
     holder = f"check:{uuid.uuid4().hex}"
-    with place(remote, "read", holder, ring_parked, patience=PATIENCE) as has_place:
+    with place(remote, "read", holder, ring_waiting_reads, patience=PATIENCE) as has_place:
         if not has_place:
             raise NoTurn
         return Calls(remote, patience=PATIENCE).make(work)

@@ -38,8 +38,8 @@ from tasks.verdicts import MARGIN, Verdicts
 
 # In shadow mode an order is mapped anew this often, in seconds.
 SHADOW_WAIT = 900.0
-# A first call may wait this long for its turn under the rate limit, in seconds; then the order is parked. It
-# waits for longer where the rate is slow, or a turn would come while nobody waits for it, until the pulse.
+# A first call may wait this long for its turn under the rate limit, in seconds; then it joins the line.
+# It waits for longer where the rate is slow, or a turn would come while nobody waits for it, until the pulse.
 RATE_PATIENCE = (1.0, 5.0)
 # A second call of the same try, such as the send after a look-up, has a place and waits longer: where the
 # rate is slow for so many turns, or it would never come (the lease allows for them).

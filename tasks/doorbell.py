@@ -60,7 +60,7 @@ def ring_hook(hook_id: int) -> int:
     return publish("updates.hook", "updates", [{"hook_id": hook_id}])
 
 
-def ring_parked(members: Iterable[str]) -> int:
+def ring_waiting_reads(members: Iterable[str]) -> int:
     """Ring for those who waited for a place to read: hook calls by their keys, and the reconcile."""
     rung = 0
     for member in members:

@@ -31,7 +31,7 @@ from mapping.source import storable
 from mapping.updates import read_update
 from tasks import reading, retry
 from tasks.accepting import NUMBER, asked, refusal
-from tasks.doorbell import ring_hook, ring_parked, ring_updates
+from tasks.doorbell import ring_hook, ring_updates, ring_waiting_reads
 from tasks.resources import Remote, Resources
 from tasks.sender import whose
 from tasks.standing import stand, with_read
@@ -65,7 +65,7 @@ def act(r: Resources, hook_id: int) -> float | None:
     if target.connector.listener is None or not reading.may_read(target):
         return _work(r, target, waiting, may_read=False)
     holder = f"hook:{hook_id}:{uuid.uuid4().hex}"
-    with reading.place(target, holder, str(hook_id), ring_parked) as has_place:
+    with reading.place(target, holder, str(hook_id), ring_waiting_reads) as has_place:
         if has_place:
             return _work(r, target, waiting, may_read=True)
     if r.ledger.now() - waiting.received_at > LONGEST_WAIT:

@@ -22,7 +22,7 @@ from ledger.watching import Watched
 from mapping.hook import Said
 from mapping.profile import Profile
 from tasks import reading
-from tasks.doorbell import RECONCILE, ring_parked
+from tasks.doorbell import RECONCILE, ring_waiting_reads
 from tasks.listening import follow_up
 from tasks.resources import Remote, Resources
 from tasks.standing import stand
@@ -113,7 +113,7 @@ def _read(target: Remote, rows: list[Watched]) -> dict[str, Said] | None:
     if listener is None or not reading.may_read(target):
         return None
     holder = f"{RECONCILE}:{uuid.uuid4().hex}"
-    with reading.place(target, holder, RECONCILE, ring_parked) as has_place:
+    with reading.place(target, holder, RECONCILE, ring_waiting_reads) as has_place:
         if not has_place:
             return None
         return reading.read(target, listener, [row.process.external_id for row in rows])

@@ -72,14 +72,14 @@ def _sweep(r: Resources, target: Remote, grace: float) -> int:
     # Asked anew: what has just opened is swept at once.
     if connections.gate(r.ledger, target.name).closed_by is not None:
         return 0  # the pulse lets it be tried; when it opens, everything is rung for
-    most = r.room("create", target.slots.parked())
+    most = r.room("create", target.slots.in_line())
     return ring(orders.due(r.ledger, target.name, r.ledger.now(), most, grace))
 
 
 @app.task(name="upkeep.pulse", ignore_result=True, acks_late=True)
 def pulse() -> None:
-    """Every few seconds: say that a worker lives, let closed gates be tried, free the parked, wake what
-    waited for a gate that has opened, and count what is too much to be counted when somebody asks.
+    """Every few seconds: say that a worker lives, let closed gates be tried, call up who waits in line, wake
+    what waited for a gate that has opened, and count what is too much to be counted when somebody asks.
     """
     r = resources()
     try:
@@ -93,7 +93,7 @@ def pulse() -> None:
     for target in r.targets.values():
         row = target.gate.row()
         if row.closed_by is None:
-            ring_waiting(target.slots.unpark(100))
+            ring_waiting(target.slots.call_up(100))
         elif row.probe_at is not None and row.probe_at <= now:
             # Also when every order waits for a later time: the gate must not stay closed for that.
             ring(orders.probe(r.ledger, target.name, now))

@@ -67,7 +67,7 @@ def test_no_more_slots_than_the_limit_are_taken_by_fifty_threads(store, in_threa
 
     taken = in_threads(take)
     assert taken.count(True) == 4
-    assert (slots.in_use(), slots.parked()) == (4, 46)
+    assert (slots.in_use(), slots.in_line()) == (4, 46)
 
 
 def test_a_freed_slot_rings_the_one_who_came_first(store):
@@ -79,7 +79,7 @@ def test_a_freed_slot_rings_the_one_who_came_first(store):
     assert slots.release("a") == ["order-b"]
     assert slots.acquire("b", "order-b")
     assert slots.release("b") == ["order-c"]
-    assert slots.parked() == 0
+    assert slots.in_line() == 0
 
 
 def test_a_holder_who_comes_again_keeps_its_one_slot(store):
@@ -89,11 +89,11 @@ def test_a_holder_who_comes_again_keeps_its_one_slot(store):
     assert slots.in_use() == 1
 
 
-def test_who_gets_a_slot_is_parked_no_more(store):
+def test_who_gets_a_slot_is_in_line_no_more(store):
     slots = Slots(store, "box", 1, 60)
-    slots.park("order-a")
+    slots.join_line("order-a")
     assert slots.acquire("a", "order-a")
-    assert slots.parked() == 0
+    assert slots.in_line() == 0
 
 
 def test_releasing_what_one_does_not_hold_frees_nothing(store):
@@ -113,7 +113,7 @@ def test_a_killed_worker_leaks_no_slot(store):
     until = time.monotonic() + 5
     while slots.in_use() and time.monotonic() < until:
         time.sleep(0.02)
-    assert slots.unpark(10) == ["order-c"]
+    assert slots.call_up(10) == ["order-c"]
     assert slots.acquire("c", "order-c")
 
 
@@ -121,18 +121,18 @@ def test_one_release_rings_for_its_own_slot_and_one_that_is_free_elsewhere(store
     slots = Slots(store, "box", 150, 60)
     slots.acquire("a", "order-a")
     for number in range(200):
-        slots.park(f"order-{number:03}")
+        slots.join_line(f"order-{number:03}")
     assert slots.release("a") == ["order-000", "order-001"]
-    assert slots.parked() == 198
+    assert slots.in_line() == 198
 
 
-def test_unparking_respects_the_free_slots(store):
+def test_calling_up_respects_the_free_slots(store):
     slots = Slots(store, "box", 2, 60)
     slots.acquire("a", "x")
     for number in range(5):
-        slots.park(f"order-{number}")
-    assert len(slots.unpark(5)) == 1
-    assert len(Slots(store, "box", 0, 60).unpark(3)) == 3
+        slots.join_line(f"order-{number}")
+    assert len(slots.call_up(5)) == 1
+    assert len(Slots(store, "box", 0, 60).call_up(3)) == 3
 
 
 def test_without_a_limit_redis_is_not_asked_for_a_slot(broken_store):
@@ -147,45 +147,45 @@ def test_without_a_limit_redis_is_asked_by_no_release(broken_store):
 def test_who_has_a_thread_free_rings_for_those_who_found_none(store, limit):
     slots = Slots(store, "box", limit, 60)
     for name in ("x", "y", "z"):
-        slots.park(name)
-    assert [slots.next_in_line() for _ in range(3)] == [["x", "y"], ["z"], []]
+        slots.join_line(name)
+    assert [slots.call_up_here() for _ in range(3)] == [["x", "y"], ["z"], []]
 
 
 def test_redis_is_not_asked_who_is_in_line_while_nobody_came_into_it_here(broken_store):
-    assert Slots(broken_store, "box", 0, 60).next_in_line() == []
+    assert Slots(broken_store, "box", 0, 60).call_up_here() == []
 
 
 def test_who_comes_into_line_while_it_is_looked_through_is_found_by_the_next_look(
     store, monkeypatch
 ):
     slots = Slots(store, "box", 0, 60)
-    slots.park("x")
-    slots.unpark(1)
+    slots.join_line("x")
+    slots.call_up(1)
     look = slots._rung
 
     def slowly(n, holder):
         found = look(n, holder)
-        slots.park("y")
+        slots.join_line("y")
         return found
 
     monkeypatch.setattr(slots, "_rung", slowly)
-    assert slots.next_in_line() == []
+    assert slots.call_up_here() == []
     monkeypatch.undo()
-    assert slots.next_in_line() == ["y"]
+    assert slots.call_up_here() == ["y"]
 
 
 def test_who_had_no_turn_gives_its_slot_back_and_rings_for_nobody(store):
     slots = Slots(store, "box", 1, 60)
     assert slots.acquire("a")
-    slots.park("x")
-    assert (slots.release("a", rings=False), slots.in_use(), slots.parked()) == ([], 0, 1)
+    slots.join_line("x")
+    assert (slots.release("a", rings=False), slots.in_use(), slots.in_line()) == ([], 0, 1)
 
 
 def test_a_text_redis_gives_the_same_members(store):
     texts = redis.Redis(connection_pool=store.connection_pool, decode_responses=True)
     slots = Slots(texts, "box", 1, 60)
-    slots.park("замовлення")
-    assert slots.unpark(1) == ["замовлення"]
+    slots.join_line("замовлення")
+    assert slots.call_up(1) == ["замовлення"]
 
 
 @pytest.mark.parametrize(
@@ -193,9 +193,9 @@ def test_a_text_redis_gives_the_same_members(store):
     [
         lambda slots: slots.acquire("a", "x"),
         lambda slots: slots.release("a"),
-        lambda slots: slots.park("x"),
-        lambda slots: slots.unpark(1),
-        lambda slots: slots.parked(),
+        lambda slots: slots.join_line("x"),
+        lambda slots: slots.call_up(1),
+        lambda slots: slots.in_line(),
         lambda slots: slots.in_use(),
     ],
 )
@@ -224,4 +224,4 @@ def test_nobody_is_both_lost_and_waiting(steps):
             waiting -= set(slots.release(who))
             holding.discard(who)
         assert slots.in_use() == len(holding) <= 2
-        assert slots.parked() == len(waiting)
+        assert slots.in_line() == len(waiting)

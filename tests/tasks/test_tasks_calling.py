@@ -124,7 +124,7 @@ def test_who_finds_no_thread_waits_in_line(share, make, clock, limit):
         place(target, "write", "w1", rung.extend, waiting="okliving:1") as first,
         place(target, "write", "w2", list, waiting="okliving:2") as second,
     ):
-        assert (first, second, target.slots.parked()) == (True, False, 1)
+        assert (first, second, target.slots.in_line()) == (True, False, 1)
     assert rung == ["okliving:2"]
 
 
@@ -138,23 +138,23 @@ def test_who_comes_into_line_as_the_last_one_leaves_is_rung_for(
     rung = []
     last = place(target, "write", "w1", rung.extend, waiting="okliving:1")
     assert last.__enter__()
-    park = target.slots.park
+    join = target.slots.join_line
 
     def slowly(waiting):
         last.__exit__(None, None, None)
-        park(waiting)
+        join(waiting)
 
-    monkeypatch.setattr(target.slots, "park", slowly)
+    monkeypatch.setattr(target.slots, "join_line", slowly)
     with place(target, "write", "w2", rung.extend, waiting="okliving:2") as has_place:
         assert (has_place, rung) == (False, [])
-    assert (rung, target.slots.parked()) == (["okliving:2"], 0)
+    assert (rung, target.slots.in_line()) == (["okliving:2"], 0)
     assert made.has_room("onebox")
 
 
 def test_who_is_rung_for_finds_the_thread_free(share, make, clock):
     made = share(1, "create")
     target = make(box={"concurrency": 4}).targets["onebox"]
-    target.slots.park("okliving:2")
+    target.slots.join_line("okliving:2")
     found = []
     with place(
         target, "write", "w1", lambda _: found.append(made.has_room("onebox")), waiting="x:1"

@@ -1006,16 +1006,16 @@ def test_order_of_a_target_that_is_configured_no_more_is_held(r, clock):
 # --- the limits -------------------------------------------------------------------------------------
 
 
-def test_who_finds_no_free_place_is_parked_and_rung_for_by_who_leaves(make, clock):
+def test_who_finds_no_free_place_waits_in_line_and_is_rung_for_by_who_leaves(make, clock):
     r = make(box={"concurrency": 1})
     first, second = give(r), give(r, "2")
     slots = r.targets[BOX].slots
     assert slots.acquire("someone", "x:0")
     assert carry(r, second) == Step()
-    assert (slots.parked(), row(r, "2").being_worked_on) == (1, False)
-    slots.unpark(1)
+    assert (slots.in_line(), row(r, "2").being_worked_on) == (1, False)
+    slots.call_up(1)
     slots.release("someone")
-    slots.park(f"okliving:{second}")
+    slots.join_line(f"okliving:{second}")
     assert carry(r, first).ring == [Due(second, "okliving")]
     assert slots.in_use() == 0
 
@@ -1029,7 +1029,7 @@ def test_orders_without_a_turn_wait_in_line_and_ring_for_nobody(make, clock, lim
     while rate.reserve(1.0):
         pass
     assert [carry(r, pk).ring for pk in pks] == [[]] * 9
-    assert (slots.parked(), slots.in_use(), box(r).calls) == (9, 0, [])
+    assert (slots.in_line(), slots.in_use(), box(r).calls) == (9, 0, [])
     r.redis.delete(f"ob:{BOX}:turn")
     assert len(carry(r, give(r, "with a turn")).ring) == 2
 
@@ -1055,7 +1055,7 @@ def test_probe_that_finds_no_turn_leaves_it_to_another_at_once(make, clock):
     assert carry(r, pk).woke
 
 
-def test_parked_members_name_their_order():
+def test_members_of_the_line_name_their_order():
     assert due_of("shop:with:colons:17") == Due(17, "shop:with:colons")
 
 

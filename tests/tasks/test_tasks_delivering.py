@@ -973,7 +973,7 @@ def test_without_a_free_place_a_queue_rests_a_moment(r, clock):
     assert drain(r) == queue_lease.Step(wait=delivering.NO_PLACE)
     slots.release("a")
     assert drain(r) == queue_lease.Step()
-    assert (slots.in_use(), slots.parked()) == (1, 0)
+    assert (slots.in_use(), slots.in_line()) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def rung(monkeypatch):
     for module in (listening, accepting):
         monkeypatch.setattr(module, "ring_hook", rings.append)
     for module in (listening, reconciling):
-        monkeypatch.setattr(module, "ring_parked", rings.extend)
+        monkeypatch.setattr(module, "ring_waiting_reads", rings.extend)
     return rings
 
 

@@ -56,7 +56,7 @@ def test_flushed_broker_while_a_backlog_waits(tmp_path, database_url):
         queue = system.valkey.client
 
         def backlog():
-            return queue.llen("create") + queue.zcard("ob:onebox:parked")
+            return queue.llen("create") + queue.zcard("ob:onebox:line")
 
         system.wait_until(lambda: backlog() > 30 and len(system.crm.processes) > 5)
         queue.flushall()

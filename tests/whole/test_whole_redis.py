@@ -40,7 +40,7 @@ def test_redis_that_takes_nothing_ends_no_worker(tmp_path, database_url, begin, 
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=2.0))
         given += system.give(150, start=400_000_001)
         client = system.valkey.client
-        system.wait_until(lambda: client.llen("create") + client.zcard("ob:onebox:parked") > 5)
+        system.wait_until(lambda: client.llen("create") + client.zcard("ob:onebox:line") > 5)
         begin(client)
         system.wait_until(lambda: "Connection to broker lost" in system.logs())
         assert [worker.poll() for worker in workers] == [None, None]
