@@ -148,12 +148,13 @@ class Misconfigured(ConnectionFault):
     pass
 
 
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{4,}")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s[\w.~+/=-]{4,}+")
 _NAMED_SECRET = re.compile(
-    r"""(?ix) ( ["']? [\w-]* (?:token|password|secret|api_?key) ["']? \s* [:=] \s* )
-        (?: "[^"]*" | '[^']*' | [^\s"',;&<>{}\[\]]+ )""",
+    r"""(?ix) ( (?:token|password|secret|api_?key) ["']? \s? [:=] \s? )
+        (?: "[^"]*+" | '[^']*+' | [^\s"',;&<>{}\[\]]++ )""",
 )
-_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")
+# Begins where nothing of an address stands before it: a long word is read once, not from each letter.
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]++@(?:[.+%]*+[\w-]++)++")
 # Seven digits and more, also with the separators people write phones with.
 _DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
 
