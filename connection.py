@@ -30,6 +30,7 @@ COMMON = (*OF_ALL, *OF_SOURCES)
 # Rows, logs and keys in Redis carry it; with a dash it is the prefix, for which 32 characters are kept.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,29}[A-Za-z0-9])?")
 LONGEST_PREFIX = 32
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 _PREFIX = re.compile(r"[!-~]{1,32}")
 
 
@@ -116,7 +117,7 @@ def _connection(entry: Entry, defaults: Defaults) -> Connection:
 
 def _demand_name(entry: Entry) -> None:
     if not _NAME.fullmatch(entry.name):
-        better = re.sub(r"[^A-Za-z0-9]+", "-", entry.name).strip("-")[:31].strip("-")
+        better = _NOT_IN_A_NAME.sub("-", entry.name).strip("-")[:31].strip("-")
         raise SettingsError(
             f"{entry.place}, line {entry.line}: {entry.name!r} is no name for a connection: letters, "
             f"digits and dashes between them, 31 at most.{f' Did you mean {better}?' if better else ''}"

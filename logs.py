@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 import structlog
 
+from plain_text import escaped, line, plain
+
 # Chatter that costs a line per task or per request; ours says the same with the order's id in it.
 QUIET = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore", "kombu", "alembic")
 
@@ -26,14 +28,14 @@ SHARED: tuple[structlog.typing.Processor, ...] = (
 def configure(level: int = logging.INFO) -> None:
     """Send everything, the standard library's records included, to stderr in one format."""
     people = sys.stderr.isatty()
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer()
+    last: tuple[structlog.typing.Processor, ...] = (
+        (_text_alone, structlog.dev.ConsoleRenderer())
         if people
-        else structlog.processors.JSONRenderer(serializer=_one_line)
+        else (structlog.processors.JSONRenderer(serializer=_one_line),)
     )
     # Our own lines go straight to the stream: through the standard library each costs four times as much.
     structlog.configure(
-        processors=[*SHARED, structlog.processors.format_exc_info, renderer],
+        processors=[*SHARED, structlog.processors.format_exc_info, *last],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
@@ -45,7 +47,7 @@ def configure(level: int = logging.INFO) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                renderer,
+                *last,
             ],
         )
     )
@@ -57,4 +59,16 @@ def configure(level: int = logging.INFO) -> None:
 
 
 def _one_line(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    return escaped(orjson.dumps(event, default=str).decode())
+
+
+def _text_alone(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """For a terminal: no field steers it or makes a line of its own; a traceback keeps its lines."""
+    return {
+        name: _seen(name, value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _seen(name: str, value: str) -> str:
+    return plain(value) if name == "exception" else line(value)

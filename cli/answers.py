@@ -19,12 +19,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from plain_text import escaped
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 # 0 done, 1 it failed, 2 the call or a setting is wrong, 3 there is nothing of that kind, 4 not possible in
 # the present state.
 FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
+# Of what was found about an order, by how grave it is.
+COLOURS = {"held": "red", "warning": "yellow", "fixed": "cyan"}
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Connection = Annotated[
@@ -56,9 +60,9 @@ def err() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
+    from cli.console import TextConsole
 
-    return Console(stderr=stderr)
+    return TextConsole(stderr=stderr)
 
 
 def acting(name: str | None) -> str:
@@ -86,11 +90,16 @@ def answer(machine: dict[str, Any], person: str, *, as_json: bool) -> None:
     if as_json:
         print_json(machine)
     else:
-        out().print(person, markup=False)
+        out().print(person)
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, default=_json_default, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json_text(value) + "\n")
+
+
+def json_text(value: Any) -> str:
+    """The value as JSON that people can read, and that no terminal is steered by."""
+    return escaped(json.dumps(value, default=_json_default, ensure_ascii=False, indent=2))
 
 
 def plain(value: Any) -> Any:
@@ -113,6 +122,6 @@ def stop(message: str, code: int) -> NoReturn:
 
 
 def complain(message: str) -> None:
-    from rich.markup import escape
+    from cli.console import coloured
 
-    err().print(f"[red]orderbridge:[/] {escape(message)}", highlight=False)
+    err().print(coloured("orderbridge:", "red"), coloured(message, ""))

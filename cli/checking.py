@@ -40,9 +40,13 @@ def check(
 
 def _show(found: list[Line]) -> None:
     from rich.table import Table
+    from rich.text import Text
+
+    from cli.console import coloured
 
     table = Table("connection", "what", "result", "what to do", box=None, header_style="bold")
     for line in found:
-        mark = "[green]good[/]" if line.good else "[red]bad[/]"
-        table.add_row(line.connection, line.what, f"{mark} {line.result}", line.mend)
+        mark = coloured("good", "green") if line.good else coloured("bad", "red")
+        result = Text(" ").join((mark, coloured(line.result, "")))
+        table.add_row(line.connection, line.what, result, line.mend)
     out().print(table)

@@ -11,6 +11,7 @@ import typer
 import settings
 from cli import words
 from cli.answers import (
+    COLOURS,
     As,
     Connection,
     Json,
@@ -31,6 +32,7 @@ from desk.ringing import bells
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from ledger.history import Act
 
@@ -139,40 +141,40 @@ def _as_dict(row: orders.Row) -> dict[str, Any]:
 
 
 def _table(rows: list[orders.Row]) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("order", "state", "CRM", "received", "why", box=None, header_style="bold")
     several = len({row.connection for row in rows}) > 1
     for row in rows:
         table.add_row(
-            escape(f"{row.connection} {row.order_id}" if several else row.order_id),
+            f"{row.connection} {row.order_id}" if several else row.order_id,
             _coloured(row),
             row.target_id or "",
             moment(row.received_at),
-            escape(words.why(row)),
+            words.why(row),
         )
     return table
 
 
 def _print_order(row: orders.Row) -> None:
-    from rich.markup import escape
-
+    from cli.console import coloured
     from mapping.problems import Problem
 
-    out().print(f"[bold]Order {escape(row.order_id)}[/] of {row.connection}: {_coloured(row)}")
+    heading = coloured(f"Order {row.order_id}", "bold")
+    out().print(heading, "of", f"{row.connection}:", _coloured(row))
     if row.target_id:
-        out().print(f"In {row.target} as {row.target_id}, external id {escape(row.external_id)}")
+        out().print(f"In {row.target} as {row.target_id}, external id {row.external_id}")
     if row.reason:
-        out().print(escape(words.why(row)))
+        out().print(words.why(row))
     if row.state in orders.OPEN and not row.being_worked_on:
         out().print(f"Next try {moment(row.next_try_at)}")
-    for line in words.findings([Problem(**problem) for problem in row.problems], row.order_id):
-        out().print(line)
+    for problem in row.problems:
+        found = Problem(**problem)
+        level = coloured(found.level, COLOURS[found.level])
+        out().print(level, words.finding(found, row.order_id))
 
 
 def _tries_table(tries: list[orders.Try]) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     heads = ("tried", "what", "took", "status", "outcome", "answer")
@@ -184,26 +186,25 @@ def _tries_table(tries: list[orders.Try]) -> Table:
             f"{tried.duration_ms} ms",
             str(tried.status or ""),
             tried.outcome,
-            escape(tried.excerpt),
+            tried.excerpt,
         )
     return table
 
 
 def _history_table(acts: list[Act]) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("done", "who", "what", "before → after", box=None, header_style="bold")
     for act in acts:
-        table.add_row(
-            moment(act.at), escape(act.who), words.done(act), escape(words.difference(act))
-        )
+        table.add_row(moment(act.at), act.who, words.done(act), words.difference(act))
     return table
 
 
-def _coloured(row: orders.Row) -> str:
+def _coloured(row: orders.Row) -> Text:
+    from cli.console import coloured
+
     colour = {"created": "green", "held": "red", "waiting": "yellow", "ignored": "dim"}.get(
         row.state, "cyan"
     )
     changed = " (changed in the shop since)" if row.changed else ""
-    return f"[{colour}]{row.state}[/]{changed}"
+    return coloured(row.state, colour).append(changed, style="default")

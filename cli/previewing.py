@@ -9,7 +9,7 @@ import typer
 
 import settings
 from cli import words
-from cli.answers import Connection, Json, out, plain, print_json
+from cli.answers import COLOURS, Connection, Json, json_text, out, print_json
 from desk.opening import opened
 
 if TYPE_CHECKING:
@@ -62,24 +62,28 @@ def _as_dict(found: Preview) -> dict[str, Any]:
 
 
 def _show(found: Preview) -> None:
+    from cli.console import coloured
+
     out().rule("what the shop sent")
-    out().print_json(data=plain(found.source))
+    out().print(coloured(json_text(found.source), ""), soft_wrap=True)
     out().rule("recipient")
     out().print(_recipient_table(found.before or {}, found.after or {}))
     out().rule("what the CRM would get" + (", were it not held" if found.held else ""))
-    out().print_json(data=plain(found.target))
-    for line in words.findings(found.problems, found.order_id or "?"):
-        out().print(line)
-    out().print("[red]It would be held.[/]" if found.held else "[green]It would be sent.[/]")
+    out().print(coloured(json_text(found.target), ""), soft_wrap=True)
+    for problem in found.problems:
+        level = coloured(problem.level, COLOURS[problem.level])
+        out().print(level, words.finding(problem, found.order_id or "?"))
+    would = ("It would be held.", "red") if found.held else ("It would be sent.", "green")
+    out().print(coloured(*would))
 
 
 def _recipient_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
-    from rich.markup import escape
     from rich.table import Table
+
+    from cli.console import coloured
 
     table = Table("", "before", "after", box=None, header_style="bold")
     for name in {**before, **after}:
         old, new = str(before.get(name) or ""), str(after.get(name) or "")
-        shown = escape(new)
-        table.add_row(name, escape(old), shown if old == new else f"[yellow]{shown}[/]")
+        table.add_row(name, old, new if old == new else coloured(new, "yellow"))
     return table

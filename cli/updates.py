@@ -31,6 +31,7 @@ from mapping.statuses import ACTIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 app = typer.Typer(
     help="See updates on their way to the shop, and mend what is parked.", no_args_is_help=True
@@ -62,6 +63,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
     as_json: Json = False,
 ) -> None:
     """Change an order's tracking number or status in the shop, or send a comment on it."""
+    from cli.console import coloured
     from tasks import resources
 
     chosen = settings.load()
@@ -88,7 +90,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
         key=None if key is None else f"cli:{key}",
     )
     for warning in request.warnings:
-        err().print(f"[yellow]warning[/] {words.sentence(warning)}")
+        err().print(coloured("warning", "yellow"), words.sentence(warning))
     answer(
         {"id": str(row.id), "order_id": row.order_id, "state": row.state},
         f"Update {row.id} of order {row.order_id} is {row.state}.",
@@ -175,7 +177,6 @@ def as_dict(row: updates.Update) -> dict[str, Any]:
 
 def table(rows: list[updates.Update]) -> Table:
     """Updates, a line each."""
-    from rich.markup import escape
     from rich.table import Table
 
     heads = ("update", "order", "state", "accepted", "what", "why")
@@ -184,11 +185,11 @@ def table(rows: list[updates.Update]) -> Table:
         what = ", ".join(_part_shown(name, part) for name, part in row.parts.items())
         lines.add_row(
             str(row.id),
-            escape(row.order_id),
+            row.order_id,
             _coloured(row.state),
             moment(row.accepted_at),
-            escape(what),
-            escape(words.why_update(row)),
+            what,
+            words.why_update(row),
         )
     return lines
 
@@ -200,15 +201,12 @@ def _part_shown(name: str, part: updates.Part) -> str:
 
 
 def _print_fates(row: updates.Update) -> None:
-    from rich.markup import escape
-
     for fate in row.fates:
         told = words.explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
-        out().print(f"{fate.get('part') or fate.get('field', '')}: {escape(told)}")
+        out().print(f"{fate.get('part') or fate.get('field', '')}: {told}")
 
 
 def _calls_table(calls: list[updates.Try]) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     lines = Table("called", "parts", "took", "status", "outcome", "answer", box=None)
@@ -219,13 +217,15 @@ def _calls_table(calls: list[updates.Try]) -> Table:
             f"{call.duration_ms} ms",
             str(call.status or ""),
             call.outcome,
-            escape(call.excerpt),
+            call.excerpt,
         )
     return lines
 
 
-def _coloured(state: str) -> str:
+def _coloured(state: str) -> Text:
+    from cli.console import coloured
+
     colour = {"sent": "green", "parked": "red", "queued": "yellow", "refused": "red"}.get(
         state, "dim"
     )
-    return f"[{colour}]{state}[/]"
+    return coloured(state, colour)

@@ -1,7 +1,7 @@
 """Says in English why an order or an update stands as it does: codes of the ledger as sentences for a person.
 
-In: rows as the desk gives them. Out: plain text, which may hold what a remote sent: whoever prints it with
-markup escapes it. Used by cli/orders.py, cli/updates.py and cli/previewing.py.
+In: rows as the desk gives them. Out: plain text, which may hold what a remote sent. Used by cli/orders.py,
+cli/updates.py and cli/previewing.py.
 """
 
 from __future__ import annotations
@@ -10,13 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ledger import orders, updates
     from ledger.history import Act
     from mapping.problems import Problem
-
-COLOURS = {"held": "red", "warning": "yellow", "fixed": "cyan"}
 
 
 def why(row: orders.Row) -> str:
@@ -55,18 +51,11 @@ def sentence(problem: Problem) -> str:
     return explain(problem, lang="en")
 
 
-def findings(found: Iterable[Problem], order_id: str) -> list[str]:
-    """A line with markup for each finding."""
-    from rich.markup import escape
-
+def finding(found: Problem, order_id: str) -> str:
+    """A finding about an order: its field, and the sentence."""
     from mapping.problems import explain
 
-    lines = []
-    for problem in found:
-        colour = COLOURS[problem.level]
-        told = escape(explain(problem, lang="en", order=order_id))
-        lines.append(f"[{colour}]{problem.level}[/] {problem.field}: {told}")
-    return lines
+    return f"{found.field}: {explain(found, lang='en', order=order_id)}"
 
 
 def done(act: Act) -> str:

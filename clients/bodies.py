@@ -21,7 +21,8 @@ _LONE_SURROGATE = re.compile(
 # What JSON may be made of before it is taken for text: no order lies deeper, no number is longer.
 _DEEPEST: Final = 64
 _MOST_DIGITS: Final = 300
-_TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# A text without an end is one token up to there: else each quote in it would be tried as its beginning.
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def as_json(payload: object) -> bytes:

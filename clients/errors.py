@@ -29,6 +29,8 @@ import re
 from collections.abc import Iterable
 from typing import ClassVar
 
+from plain_text import line
+
 EXCERPT_LENGTH = 200
 _MASK = "***"
 # What is looked at before masking: long bodies are never scanned whole.
@@ -148,12 +150,13 @@ class Misconfigured(ConnectionFault):
     pass
 
 
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{4,}")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s[\w.~+/=-]{4,}+")
 _NAMED_SECRET = re.compile(
-    r"""(?ix) ( ["']? [\w-]* (?:token|password|secret|api_?key) ["']? \s* [:=] \s* )
-        (?: "[^"]*" | '[^']*' | [^\s"',;&<>{}\[\]]+ )""",
+    r"""(?ix) ( (?:token|password|secret|api_?key) ["']? \s? [:=] \s? )
+        (?: "[^"]*+" | '[^']*+' | [^\s"',;&<>{}\[\]]++ )""",
 )
-_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")
+# Begins where nothing of an address stands before it: a long word is read once, not from each letter.
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]++@(?:[.+%]*+[\w-]++)++")
 # Seven digits and more, also with the separators people write phones with.
 _DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
 
@@ -164,8 +167,7 @@ def masked(text: str, secrets: Iterable[str] = (), length: int = EXCERPT_LENGTH)
     In: any text of a remote, the secrets of the connection. Out: one line fit for logs and for the
     order desk. Called wherever a remote's text enters an error.
     """
-    # PostgreSQL takes no NUL.
-    text = " ".join(text[:_SCANNED].replace("\0", " ").split())
+    text = line(text[:_SCANNED])
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, _MASK)
     text = _BEARER.sub(rf"\1 {_MASK}", text)

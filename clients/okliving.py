@@ -36,6 +36,11 @@ _ILLEGAL_TRANSITION = "SYSTEM__ILLEGAL_STATE_TRANSITION"
 _NO_ROUTE = re.compile(r"no route", re.IGNORECASE)
 
 
+# What an action of the shop may be called, and how many it may name.
+_ACTION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_ACTIONS = 50
+
+
 class OkLiving:
     """The shop's API; safe to share between threads, one per process.
 
@@ -191,7 +196,8 @@ def _possible(errors: list[dict[str, Any]]) -> tuple[str, ...]:
         except (KeyError, TypeError):
             continue
         if isinstance(transitions, list):
-            return tuple(map(str, transitions))
+            named = (one for one in transitions[:_MOST_ACTIONS] if isinstance(one, str))
+            return tuple(one for one in named if _ACTION.fullmatch(one))
     return ()
 
 

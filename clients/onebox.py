@@ -21,10 +21,9 @@ from clients.errors import AuthFailed, Garbled, Misconfigured, Rejected, RemoteE
 from clients.onebox_answers import (
     by_number,
     failure_text,
-    id_of,
     items_of,
     normalised,
-    order_id_of,
+    number_of,
     phones_of,
     status_of,
 )
@@ -36,6 +35,8 @@ from clients.tokens import SharedToken
 # "Transport").
 TOKEN_LIFE: Final = 3000.0
 RENEW_AHEAD: Final = 300.0
+
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 PasswordForm = Literal["raw", "md5", "auto"]
 BodyShape = Literal["object", "array"]
@@ -118,7 +119,7 @@ class OneBox:
                 raise self._error(Misconfigured, "both body shapes are refused", answer)
             self._shape = shape
         data = self._data(answer)
-        order_id = next(filter(None, map(order_id_of, (data, *items_of(data)))), None)
+        order_id = next(filter(None, map(number_of, (data, *items_of(data)))), None)
         if order_id is None:
             raise self._error(Garbled, "accepted, but without the id of the process", answer)
         return order_id
@@ -129,7 +130,7 @@ class OneBox:
         """
         found: dict[str, list[str]] = {external_id: [] for external_id in external_ids}
         for row in self.get_orders(external_ids, ("id", "externalid", "statusid")):
-            order_id = order_id_of(row)
+            order_id = number_of(row)
             if order_id is None:
                 raise Garbled(f"{self._http.host}: a process was found, but its id cannot be read")
             found[str(row["externalid"])].append(order_id)
@@ -167,7 +168,7 @@ class OneBox:
         ids = [
             card
             for row in rows
-            if number in phones_of(row) and (card := id_of(row, "id", "userid"))
+            if number in phones_of(row) and (card := number_of(row, "id", "userid"))
         ]
         return min(ids, key=by_number, default=None)
 
@@ -240,7 +241,7 @@ class OneBox:
 def _password_forms(password: str, form: PasswordForm) -> tuple[str, ...]:
     """The passwords to try in turn (docs/contracts/onebox.md, "Transport")."""
     hashed = hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
-    if form == "raw" or re.fullmatch(r"[0-9a-fA-F]{32}", password):
+    if form == "raw" or _MD5.fullmatch(password):
         return (password,)
     return (hashed,) if form == "md5" else (password, hashed)
 

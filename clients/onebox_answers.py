@@ -6,9 +6,18 @@ an `Answer`, or a part of its JSON. Out: plain values, None or nothing where the
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from clients.base import Answer
+
+_NUMBER = re.compile(r"0{0,20}[1-9]\d{0,18}", re.ASCII)
+_NO_DIGITS = re.compile(r"\D+")
+_SEVERAL = re.compile(r"[,;]")
+# A failure says no more than this: so many texts, so long each, of fields with names so long.
+_MOST_TEXTS = 100
+_LONGEST_TEXT = 1_000
+_LONGEST_FIELD = 40
 
 
 def status_of(answer: Answer) -> int | None:
@@ -25,13 +34,14 @@ def failure_text(answer: Answer) -> str:
     if not isinstance(answer.json, dict) or (answer.ok and status_of(answer) == 1):
         return ""
     keys = ("errorArray", "errors", "error", "errorText", "message")
-    return "; ".join(dict.fromkeys(text for key in keys for text in _texts(answer.json.get(key))))
+    texts = (text for key in keys for text in _texts(answer.json.get(key)))
+    return "; ".join(dict.fromkeys(islice(texts, _MOST_TEXTS)))
 
 
 def _texts(value: object, depth: int = 5) -> Iterator[str]:
     if isinstance(value, str):
-        if value.strip():
-            yield value.strip()
+        if text := value[:_LONGEST_TEXT].strip():
+            yield text
     elif isinstance(value, list) and depth:
         for item in value:
             yield from _texts(item, depth - 1)
@@ -41,7 +51,7 @@ def _texts(value: object, depth: int = 5) -> Iterator[str]:
             yield from _texts(named, depth - 1)
             return
         for field, item in value.items():
-            yield from (f"{field}: {text}" for text in _texts(item, depth - 1))
+            yield from (f"{field[:_LONGEST_FIELD]}: {text}" for text in _texts(item, depth - 1))
 
 
 def items_of(data: object) -> Iterable[object]:
@@ -62,19 +72,21 @@ def id_of(item: object, *keys: str) -> str | None:
     return text if text not in {"", "0"} else None
 
 
-def order_id_of(item: object) -> str | None:
-    """The id of a process: a number. A text where an id is expected says something else, an error perhaps."""
-    text = id_of(item) or ""
-    return text if re.fullmatch(r"0*[1-9]\d{0,18}", text, re.ASCII) else None
+def number_of(item: object, *keys: str) -> str | None:
+    """The id of a process or a card: a number. A text where an id is expected says something else, an error
+    perhaps.
+    """
+    text = id_of(item, *keys) or ""
+    return text if _NUMBER.fullmatch(text) else None
 
 
-def by_number(text: str) -> tuple[int, str]:
-    return (int(text) if text.isdecimal() else 0, text)
+def by_number(number: str) -> tuple[int, str]:
+    return (int(number), number)
 
 
 def normalised(phone: str) -> str:
     """Digits with the country: the Ukrainian one where none is given."""
-    digits = re.sub(r"\D", "", phone).removeprefix("00")
+    digits = _NO_DIGITS.sub("", phone).removeprefix("00")
     if len(digits) == 9:
         return "380" + digits
     if len(digits) == 10 and digits.startswith("0"):
@@ -93,5 +105,5 @@ def phones_of(row: dict[str, Any]) -> set[str]:
         if isinstance(value, dict | list):
             waiting.extend(items_of(value))
         elif isinstance(value, str | int):
-            numbers.update(filter(None, map(normalised, re.split(r"[,;]", str(value)))))
+            numbers.update(filter(None, map(normalised, _SEVERAL.split(str(value)))))
     return numbers

@@ -9,11 +9,6 @@ from typing import Final
 
 from clients.errors import AuthFailed, Forbidden, Misconfigured, PhoneTaken, RemoteError, TokenLost
 
-
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
 # Between a thing and what is said of it: an id, a quoted name (left out), a word that says nothing itself.
 _GAP = r"(?:[\s\d:#№().,/\"'-]|\b(?:is|was|with|id|in|for|the|has|been|з|із|с|під|под)\b){0,40}"
 _STAGE = r"\b(workflow|workflow ?id|status ?id|stage|stage ?id)"
@@ -24,14 +19,14 @@ _BAD_UK = r"(не знайден|не існу|не належ|невірн|не
 # match wrongly taken for the connection's fault would stop every order because of one. What is quoted
 # is left out before, and what is said must be said of the thing itself: "Stage light not found" is a
 # product's. Several texts are joined by "; ", over which no pattern reaches.
-_MEANINGS: Final[dict[type[RemoteError], re.Pattern[str]]] = {
-    PhoneTaken: _any_of(
+_PATTERNS: Final[dict[type[RemoteError], tuple[str, ...]]] = {
+    PhoneTaken: (
         r"#12903\b",
         r"#4765\b",
         r"\bномер\w{0,4} телефон\w{0,4}\s[^;]{0,20}(вже зареєстрован|уже зарегистрирован)",
         r"\bphone( number)? [^;]{0,20}already (registered|taken|exists)",
     ),
-    TokenLost: _any_of(
+    TokenLost: (
         r"token in header not found",
         r"^(the )?(invalid|expired|wrong|missing|unknown|bad) token\b",
         rf"\btoken\b{_GAP}\b(not found|invalid|expired|missing|required|revoked)",
@@ -39,35 +34,47 @@ _MEANINGS: Final[dict[type[RemoteError], re.Pattern[str]]] = {
         rf"\bтокен\w{{0,3}}{_GAP}(не найден|недейств|неверн|устарел|ист[её]к|просроч)",
         r"\b(недійсн|невірн|протермінован|недейств|неверн|просрочен)\w{0,4} токен",
     ),
-    AuthFailed: _any_of(
-        r"\b(невірн|неправильн|некоректн|неверн|некорректн)\w{0,4}\s((логін|логин) (або|чи|или|і|и) )?"
-        r"(логін|логин|парол)",
+    AuthFailed: (
+        (
+            r"\b(невірн|неправильн|некоректн|неверн|некорректн)\w{0,4}\s((логін|логин) (або|чи|или|і|и) )?"
+            r"(логін|логин|парол)"
+        ),
         rf"\b(логін|логин|парол)\w{{0,3}}{_GAP}(невірн|неправильн|неверн|не підходит|не подходит)",
         r"\b(wrong|invalid|incorrect|bad) (rest ?api ?)?(login|password|credentials)\b",
         rf"\b(login|password|credentials)\b{_GAP}\b(wrong|invalid|incorrect)\b",
         r"^(помилка авторизації|ошибка авторизации|не авторизован)",
         r"^(authori[sz]ation|authentication) failed|^unauthori[sz]ed\b",
     ),
-    Forbidden: _any_of(
+    Forbidden: (
         r"^(у вас )?(немає|недостатньо|не вистачає) прав|^(у вас )?(немає|заборонено|відмовлено в) доступ",
         r"^(у вас )?(нет|недостаточно|не хватает) прав|^(у вас )?нет доступа|^отказано в доступе",
         r"^доступ\w{0,2} (заборонен|запрещ)",
-        r"^(access|permission) (is )?denied|^(no|insufficient|not enough) permission"
-        r"|^(403 )?forbidden\W{0,3}$",
+        (
+            r"^(access|permission) (is )?denied|^(no|insufficient|not enough) permission"
+            r"|^(403 )?forbidden\W{0,3}$"
+        ),
     ),
-    Misconfigured: _any_of(
+    Misconfigured: (
         rf"{_STAGE}\b{_GAP}\b(not found|invalid|wrong|unknown|does not exist|incorrect|missing)",
-        r"\b(invalid|wrong|unknown|incorrect|missing|no) "
-        r"(workflow|workflowid|status ?id|stage)\b\W{0,3}\d{0,10}\W{0,3}$",
+        (
+            r"\b(invalid|wrong|unknown|incorrect|missing|no) "
+            r"(workflow|workflowid|status ?id|stage)\b\W{0,3}\d{0,10}\W{0,3}$"
+        ),
         rf"{_STAGE_UK}(ами|ах|ів|ов|а|и|у|і)?{_GAP}{_BAD_UK}",
-        r"\b(не знайден|не існу|невірн|неправильн|не найден|не существ|неверн)\w{0,4}\s"
-        r"(бізнес.?процес|бизнес.?процесс|етап|этап|статус|workflowid|statusid)\b",
+        (
+            r"\b(не знайден|не існу|невірн|неправильн|не найден|не существ|неверн)\w{0,4}\s"
+            r"(бізнес.?процес|бизнес.?процесс|етап|этап|статус|workflowid|statusid)\b"
+        ),
     ),
+}
+_MEANINGS: Final = {
+    kind: re.compile("|".join(patterns), re.IGNORECASE) for kind, patterns in _PATTERNS.items()
 }
 # What stands in quotes is somebody's text, such as a product's name, and says nothing of the connection.
 _QUOTED = re.compile(
     r"«[^»]{0,300}»|“[^”]{0,300}”|„[^”“]{0,300}[”“]|\"[^\"]{0,300}\"|(?<!\w)'[^']{0,300}'(?!\w)"
 )
+_CODE = re.compile(r"#\d{4,5}\b")
 # The field of the body that a text speaks of, as PHP's form of a refusal names it.
 _FIELD = re.compile(r"^[\w.\[\]]{1,40}: ")
 _OWN_FIELD = re.compile(
@@ -104,7 +111,7 @@ def _frame(text: str) -> str:
     text = text[:_JUDGED]
     field = _FIELD.match(text)
     if field and _OWN_FIELD.match(text):
-        return " ".join(re.findall(r"#\d{4,5}\b", text))
+        return " ".join(_CODE.findall(text))
     text = _QUOTED.sub("''", text).strip()
     if field and _MEANINGS[Misconfigured].search(text):
         return text

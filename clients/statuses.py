@@ -25,6 +25,8 @@ from clients.errors import (
 # Seconds; the longest pause of the retry policy (docs/architecture.md, "Waits, leases and probes").
 RETRY_AFTER_CEILING: Final = 900.0
 
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+
 # 4xx that are not the order's fault; any other 4xx is.
 _STATUSES: Final[dict[int, tuple[type[RemoteError], str]]] = {
     401: (AuthFailed, "the login is refused; correct the credentials"),
@@ -69,7 +71,7 @@ def status_error(answer: Answer, host: str) -> RemoteError:
 def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds of a Retry-After header (number or HTTP date), 0 to the ceiling; None without one."""
     value = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value, re.ASCII):
+    if _SECONDS.fullmatch(value):
         return min(float(value), RETRY_AFTER_CEILING)
     try:
         moment = parsedate_to_datetime(value)

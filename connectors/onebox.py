@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.cipher import cipher_for
-from clients.errors import Misconfigured, PhoneTaken, Rejected
+from clients.errors import Misconfigured, PhoneTaken, Rejected, masked
 from clients.onebox import OneBox
 from connection import Connection
 from connectors.kind import Kind
@@ -20,6 +20,9 @@ from connectors.onebox_stages import BoxListener
 from connectors.ports import Connector, Means, NextTurn
 from mapping.source_profile import ReadOrder
 from mapping.target_profile import Mapped, TargetProfile, load_target
+
+# Of the ids that a box lists, in the words of a test: so many, so long.
+MOST_SHOWN, LONGEST_SHOWN = 20, 40
 
 
 def connect(one: Connection, own: OneBoxSettings, means: Means) -> Connector:
@@ -132,7 +135,8 @@ class BoxInspector:
         return f"{len(listed)} workflows"
 
     def _none_of(self, key: str, given: str, known: Sequence[str]) -> Misconfigured:
-        return Misconfigured(f"{self.one.where(key)} {given} is none of: {', '.join(known)}.")
+        told = masked(", ".join(one[:LONGEST_SHOWN] for one in known[:MOST_SHOWN]))
+        return Misconfigured(f"{self.one.where(key)} {given} is none of: {told}.")
 
 
 KIND = Kind(

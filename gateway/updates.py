@@ -42,6 +42,7 @@ SHOWN = 50
 LONGEST_KEY = 200
 # Printable ASCII; blanks at its ends would not survive HTTP.
 KEY_PATTERN = "^[!-~]([ -~]{0,198}[!-~])?$"
+_KEY = re.compile(KEY_PATTERN)
 # What stands before the keys of other doors, as the names of targets do; an API key may have such a name
 # all the same.
 OTHER_DOORS = frozenset({"celery", "cli", "http"})
@@ -221,7 +222,7 @@ def _scoped_key() -> str | None:
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
-    if not re.fullmatch(KEY_PATTERN, given):
+    if not _KEY.fullmatch(given):
         raise _invalid({"Idempotency-Key": ["1 to 200 printable ASCII characters."]})
     others = OTHER_DOORS.union(current_app.config["RESOURCES"].targets)
     caller = f"http:{g.caller}" if g.caller in others else g.caller

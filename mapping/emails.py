@@ -17,6 +17,9 @@ __all__ = ["Email", "email"]
 
 _EMAIL = "recipient.email"
 
+# Longer is no address, whoever's name stands beside it (RFC 3696, erratum 1690: 254).
+LONGEST = 500
+
 _LOOKALIKE_CYRILLIC = "АВСЕНІКМОРТХаіеорсухїЅѕЈј"
 _LOOKALIKE_LATIN = "ABCEHIKMOPTXaieopcyxiSsJj"
 _TO_LATIN = str.maketrans(_LOOKALIKE_CYRILLIC, _LOOKALIKE_LATIN)
@@ -29,6 +32,9 @@ _KNOWN_DOMAINS = (
     "outlook.com",
     "yahoo.com",
 )
+# "Name <mail>", and a link copied whole.
+_NAMED = re.compile(r"^.*<([^<>]*+)>.*$")
+_LINK = re.compile(r"^mailto:", re.IGNORECASE)
 _SEVERAL = re.compile(r"[,;\s]+")
 # A shape email-validator takes as it is, in a tenth of a millisecond; a test holds them together.
 _PLAIN_EMAIL = re.compile(
@@ -51,8 +57,10 @@ def email(text: str, rules: Rules) -> Email:
     """
     if not text or (_PLAIN_EMAIL.fullmatch(text) and text not in rules.filler_emails):
         return Email(text, [])
-    tidy = re.sub(r"^.*<([^<>]*)>.*$", r"\1", text.strip()).strip("<> ")
-    tidy = re.sub(r"^mailto:", "", tidy, flags=re.IGNORECASE)
+    if len(text) > LONGEST:
+        return Email("", [Problem("email_unusable", "warning", _EMAIL, before=shown(text))])
+    tidy = _NAMED.sub(r"\1", text.strip()).strip("<> ")
+    tidy = _LINK.sub("", tidy)
     tidy = next((part for part in _SEVERAL.split(tidy) if part), "")
     latin = tidy.translate(_TO_LATIN)
     if latin.isascii():

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields
 
+from plain_text import plain
+
 __all__ = [
     "Flag",
     "Identifier",
@@ -25,6 +27,7 @@ __all__ = [
     "money",
     "order_key",
     "plain_money",
+    "short_text",
 ]
 
 UNREADABLE = "unreadable"
@@ -39,6 +42,8 @@ CLOCKS_DIFFER = timedelta(minutes=10)
 FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]",
 )
+# Letters and digits of any alphabet, and what stands between them on an invoice.
+_ID = re.compile(rf"[\w .,:/#№+()@*=~-]{{1,{ID_MAX}}}")
 _SPACES = re.compile(r"[\s'’\u2060]+")  # also what separates thousands
 _CURRENCY = re.compile(r"(?:грн|uah|₴)\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
@@ -114,9 +119,15 @@ def _without_zeros(text: str) -> str:
 def order_key(value: object) -> str | None:
     """Give an order's id as text, or None when the value can be no id.
 
-    300167757, "300167757", 300167757.0 and " 300167757 " are one id; more than 64 characters
-    and control characters are refused.
+    300167757, "300167757", 300167757.0 and " 300167757 " are one id; more than 64 characters and what
+    no shop writes an id with are refused: brackets, quotes, controls.
     """
+    text = short_text(value)
+    return text if text is not None and _ID.fullmatch(text) else None
+
+
+def short_text(value: object) -> str | None:
+    """Give a number or a printable text of at most 64 characters as text; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
@@ -126,9 +137,7 @@ def order_key(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if not text or len(text) > ID_MAX or not text.isprintable():
-        return None
-    return text
+    return text if 0 < len(text) <= ID_MAX and text.isprintable() else None
 
 
 def instant(value: object, zone: ZoneInfo, *, fold: int = 0) -> datetime | None:
@@ -184,12 +193,16 @@ class Text(Sloppy):
         self.longest = longest
 
     def read(self, value: Any) -> str:
-        """Read text; raises ValidationError: text_too_long, control_characters, unreadable."""
+        """Read text without what has no width; raises ValidationError: text_too_long, control_characters,
+        unreadable.
+        """
         text = value if isinstance(value, str) else _number_text(value)
         if len(text) > self.longest:
             raise ValidationError("text_too_long")
-        if not text.isprintable() and FORBIDDEN.search(text):
-            raise ValidationError("control_characters")
+        if not text.isprintable():
+            if FORBIDDEN.search(text):
+                raise ValidationError("control_characters")
+            text = plain(text)
         return text.strip()
 
 
@@ -198,7 +211,7 @@ def _number_text(value: object) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValidationError(UNREADABLE)
-    text = order_key(value) if isinstance(value, int) or value.is_integer() else repr(value)
+    text = short_text(value) if isinstance(value, int) or value.is_integer() else repr(value)
     if text is None or text in {"nan", "inf", "-inf"}:
         raise ValidationError(UNREADABLE)
     return text
@@ -214,7 +227,7 @@ class Mail(Sloppy):
         """Read an e-mail; nothing fails."""
         if not isinstance(value, str) or len(value) > TEXT_MAX or FORBIDDEN.search(value):
             return ""
-        return value.strip()
+        return plain(value).strip()
 
 
 class Identifier(Sloppy):

@@ -28,7 +28,7 @@ _CYRILLIC = re.compile(r"[А-Яа-яІіЇїЄєҐґЁё]")
 _RUSSIAN = re.compile("[ыэёъЫЭЁЪ]")
 _DIGIT = re.compile(r"[0-9]")
 _CUT = re.compile(
-    r"[\w.+-]+@[\w-]+\.[\w.-]+|\([^()]*\)|\+?[0-9][0-9\s\-]{5,}[0-9]|[^\w\s'’ʼ.\-]+|_+",
+    r"[\w.+-]{1,64}+@[\w-]{1,255}+\.[\w.-]++|\([^()]*+\)|\+?[0-9][0-9\s\-]{5,}[0-9]|[^\w\s'’ʼ.\-]+|_+",
 )
 _SOLE_TRADER = re.compile(r"\b(?:ФОП|ФЛП|СПД)\b\.?", re.IGNORECASE)
 _COMPANY = re.compile(r"^\W*(?:ТОВ|ПП|ООО|ТзОВ|ПАТ|АТ|ПрАТ|LLC)\b", re.IGNORECASE)
@@ -36,6 +36,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’ʼ][^\W\d_]+)*")
 _TWO_LETTERS = re.compile(r"[^\W\d_]['’ʼ]?[^\W\d_]")
 _PATRONYMIC = ("ович", "йович", "івна", "ївна", "ич", "овна", "евна")
 _EDGES = " .,-'’ʼ"
+# Longer is no name, as it is typed and as it is written out: some characters stand for eighteen.
+LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def name(person: Person, rules: Rules) -> Name:
     if plain(parts[0]) and plain(parts[1]) and not parts[2] and rules.apostrophe == "'":
         return Name(*parts, _name_doubts(*parts, rules))
     typed = _joined(*parts)
+    if any(_is_too_long(part) for part in (*parts, person.full)):
+        return Name(*parts, [_too_long(typed or person.full, rules)])
     if len(typed.split()) < 2 <= len(person.full.split()) or not typed:
         typed, parts = person.full, ("", person.full, "")
     cut: list[str] = []
@@ -146,15 +150,7 @@ def _name_doubts(first: str, last: str, middle: str, rules: Rules) -> list[Probl
     elif not (_TWO_LETTERS.search(last) and _TWO_LETTERS.search(first)):
         doubts.append(Problem("recipient_name_one_word", "held", _NAME, before=shown(full)))
     if any(len(part) > rules.name_part_max for part in parts):
-        doubts.append(
-            Problem(
-                "recipient_name_too_long",
-                "held",
-                _NAME,
-                before=shown(full),
-                detail=str(rules.name_part_max),
-            )
-        )
+        doubts.append(_too_long(full, rules))
     if _DIGIT.search(full):
         doubts.append(Problem("name_digits", "warning", _NAME, before=shown(full)))
     if _RUSSIAN.search(full):
@@ -162,6 +158,15 @@ def _name_doubts(first: str, last: str, middle: str, rules: Rules) -> list[Probl
     if _LATIN.search(full) and not _CYRILLIC.search(full):
         doubts.append(Problem("name_latin", rules.latin_name, _NAME, before=shown(full)))
     return doubts
+
+
+def _is_too_long(typed: str) -> bool:
+    return len(typed) > LONGEST or len(unicodedata.normalize("NFKC", typed)) > LONGEST
+
+
+def _too_long(full: str, rules: Rules) -> Problem:
+    longest = str(rules.name_part_max)
+    return Problem("recipient_name_too_long", "held", _NAME, before=shown(full), detail=longest)
 
 
 def _one_letter_repeated(word: str) -> bool:

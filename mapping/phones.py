@@ -17,21 +17,24 @@ __all__ = ["Phone", "phone"]
 
 _PHONE = "recipient.phone"
 
-_APART = r"[\s\-‐-―().\u2060]*"
+_APART = r"[\s\-‐-―().\u2060]{0,5}"
 _LETTERS = r"[^\W\d_]"
 _UKRAINIAN = re.compile(r"(?:\+?38)?0([0-9]{2})([0-9]{7})")
-_ZERO_RUN = re.compile(rf"(?<!{_LETTERS})[0-9ОоOo]*[0-9][0-9ОоOo]*(?!{_LETTERS})")
+_ZERO_RUN = re.compile(rf"(?<!{_LETTERS})[0-9ОоOo]{{0,15}}[0-9][0-9ОоOo]{{0,15}}(?!{_LETTERS})")
+# Longer is no phone, as it is typed and as it is written out.
+LONGEST = 100
 _ZERO = str.maketrans("ОоOo", "0000")
 _EXTENSION = re.compile(
-    r"[,;\s]*(?:\(\s*)?(?:(?<![^\W\d_])(?:доб|дод|внутр|вн|ext|x)[а-яіїєґa-z]*[.:]?|#)\s*([0-9]{1,6})(?![0-9])\s*\)?",
+    r"[,;\s]{0,5}(?:\(\s{0,3})?(?:(?<![^\W\d_])(?:доб|дод|внутр|вн|ext|x)[а-яіїєґa-z]{0,15}[.:]?|#)\s{0,3}([0-9]{1,6})(?![0-9])\s{0,3}\)?",
     re.IGNORECASE,
 )
 _SEPARATOR = re.compile(r"[,;/|\\\n\r]+|\s(?:та|або|і|или|и|or|and)\s", re.IGNORECASE)
 _LABEL = re.compile(r"\b(?:т|тел|телефон|моб|мобільний|phone|tel|mob)\b[.:]*", re.IGNORECASE)
-_WORDS = re.compile(rf"[(\[]*{_LETTERS}(?:[^0-9+]*{_LETTERS})?[)\].:]*")
+_NO_DIGITS = re.compile(r"[^0-9]+")
+_WORDS = re.compile(rf"[(\[]{{0,3}}{_LETTERS}(?:[^0-9+]*{_LETTERS})?[)\].:]*+")
 _LOCAL = re.compile(rf"(?:(?:\+|00)?{_APART}3{_APART}8|8)?{_APART}0(?:{_APART}[0-9]){{9}}(?![0-9])")
 # After a whole number: a word, or the next number.
-_GOES_ON = re.compile(rf"[\s().,:-]*(?:{_LETTERS}|\+|{_LOCAL.pattern})")
+_GOES_ON = re.compile(rf"[\s().,:-]{{0,5}}(?:{_LETTERS}|\+|{_LOCAL.pattern})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,9 @@ def phone(text: str, rules: Rules) -> Phone:
     value = _mobile(typed, rules)
     if value:
         return Phone(value, _phone_fixed(typed, value))
-    if len(typed) > 100:
+    if len(typed) > LONGEST or len(text := unicodedata.normalize("NFKC", typed)) > LONGEST:
         return _unusable(typed)
-    chosen, rest = _first_number(unicodedata.normalize("NFKC", typed))
+    chosen, rest = _first_number(text)
     digits = _digits(chosen, rules)
     value = _mobile(digits, rules)
     doubts: list[Problem] = []
@@ -119,7 +122,7 @@ def _count(text: str) -> int:
 
 def _digits(text: str, rules: Rules) -> str:
     """Reduce to digits with a leading plus where the country is certain, else a local number."""
-    digits = re.sub(r"[^0-9]", "", text)
+    digits = _NO_DIGITS.sub("", text)
     plus = text.strip(" ()-.").startswith("+")
     if digits.startswith("00") and not plus:
         digits, plus = digits[2:], True

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from marshmallow import RAISE, Schema, ValidationError
 
-from mapping.fields import Sloppy, order_key
+from mapping.fields import Sloppy, short_text
 from mapping.hook import HookError
 from mapping.milestones import MilestoneError
 from mapping.paths import Getter, PathError, compile_path
@@ -54,7 +54,7 @@ class Word(Sloppy):
 
     def read(self, value: Any) -> str:
         """Read a word; raises ValidationError."""
-        text = order_key(value)
+        text = short_text(value)
         if text is None:
             raise ValidationError("an id or a name is needed")
         return text

@@ -8,16 +8,16 @@ the profile for its hash.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from plain_text import plain
+
 # No order lies deeper; what does is kept as text.
 DEEPEST = 64
 MOST_BITS = 10_000
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def to_text(raw: object) -> str:
@@ -80,9 +80,9 @@ def from_text(text: str) -> object:
 
 
 def storable(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields without what a database refuses: PostgreSQL takes no NUL, nothing takes half a pair."""
-    return {_clean(name): _clean(value) for name, value in fields.items()}
+    """What a target said, as text alone; so a database takes it, too: none takes NUL or half a pair."""
+    return {plain(name): _clean(value) for name, value in fields.items()}
 
 
 def _clean(value: Any) -> Any:
-    return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
+    return plain(value) if isinstance(value, str) else value

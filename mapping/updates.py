@@ -22,6 +22,7 @@ from mapping.fields import order_key
 from mapping.problems import Problem, shown
 from mapping.request import Errors, UpdateRequest
 from mapping.statuses import ACTIONS
+from plain_text import plain
 
 __all__ = [
     "AT_LEAST_ONE",
@@ -200,6 +201,9 @@ class UpdateSchema(_Strict):
     @post_load
     def _request(self, data: dict[str, Any], **_: Any) -> UpdateRequest:
         meant = data | data.get("statuses", {})
+        if "note" in meant:
+            # Of a note that nobody could see something is seen.
+            meant["note"] = plain(meant["note"]).strip(BLANKS) or "\N{REPLACEMENT CHARACTER}"
         return UpdateRequest(
             data["order_id"],
             {name: meant[name] for name in PARTS if name in meant},

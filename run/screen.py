@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lanes import QUEUES, unserved
+from plain_text import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -233,10 +234,10 @@ def _orders(snapshot: Snapshot | None, most: int) -> RenderableType:
         word, style = STATES.get(order.state, (order.state, ""))
         table.add_row(
             f"{order.changed_at.astimezone():%H:%M:%S}",
-            Text(order.order_id),
+            Text(line(order.order_id)),
             Text(word, style=style),
-            Text(order.target_id or "–"),
-            Text(order.reason),
+            Text(line(order.target_id or "–")),
+            Text(line(order.reason)),
         )
     return table
 

@@ -25,6 +25,7 @@ import settings as configuration
 from connectors import registry
 from ledger.migrate import upgrade
 from ledger.routes import check_routes
+from plain_text import line as one_line
 from run import broker
 from run.data_folder import data_folder, record
 from run.errors import RunError
@@ -282,4 +283,4 @@ class _System:
     def _say(self, sentence: str) -> None:
         # The reader of a pipe may have gone first; the programs are still to be stopped in order.
         with suppress(OSError):
-            self._console.print(Text(sentence), soft_wrap=True)
+            self._console.print(Text(one_line(sentence)), soft_wrap=True)

@@ -27,6 +27,7 @@ PHONE_TEXT = "Помилка #12903: номер телефону вже заре
 
 PHONE = re.compile(r"\+?[1-9]\d{9,14}")
 UKRAINIAN_PHONE = re.compile(r"\+?380\d{9}")
+_NO_DIGITS = re.compile(r"\D+")
 LOOSE_EXTRA = 20
 # The stages of the sales process after the first one, by name; the box numbers them.
 STAGE_NAMES = (
@@ -447,7 +448,7 @@ def plausible_phone(phone: str) -> bool:
 
 
 def digits(phone: Any) -> str:
-    return re.sub(r"\D", "", str(phone))
+    return _NO_DIGITS.sub("", str(phone))
 
 
 def listed(value: Any) -> list[Any]:
