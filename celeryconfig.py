@@ -54,6 +54,7 @@ worker_prefetch_multiplier = 1  # a worker holds no more than it works on
 worker_eta_task_limit = 200  # retries wait in the ledger, not in a worker's memory
 worker_hijack_root_logger = False  # structlog writes the lines
 worker_cancel_long_running_tasks_on_connection_loss = False  # a call under way is better finished
+worker_consumer = "tasks.messages:Consumer"  # Celery's own logs the body of what it does not know
 worker_pool = "threads"  # the work is waiting for remote systems; gevent loses messages
 worker_concurrency = 20
 

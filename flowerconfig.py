@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
+
+from celery.events.state import Task
+from flower.events import EventsState
 
 import settings
+from logs import NOT_SHOWN
 from run.private import kept_secret
-
-if TYPE_CHECKING:
-    from celery.events.state import Task
+from tasks import app
 
 USER = "orderbridge"
 PASSWORD_FILE = settings.current().data / "flower-password"
@@ -38,11 +40,15 @@ def _credentials() -> list[str]:
     )
 
 
-def _without_note(task: Task) -> Task:
-    """Hide the arguments that may hold a note: docs/architecture.md, "Invariants", 7. All others are ids."""
-    if task.name == "updates.enqueue":
-        task.args = task.kwargs = "(not shown)"
-    return task
+class DiscreetTask(Task):
+    """What is kept of a task: its arguments only where they are ids. A worker of ours tells no others, but
+    the sender of a message may. docs/architecture.md, "Invariants", 7.
+    """
+
+    def event(self, *args: Any, **kwargs: Any) -> None:
+        super().event(*args, **kwargs)
+        if not (self.name in app.tasks and app.tasks[self.name].names_all):
+            self.args = self.kwargs = NOT_SHOWN
 
 
 address = os.environ.get("FLOWER_ADDRESS") or "127.0.0.1"
@@ -51,8 +57,10 @@ basic_auth = _credentials()
 cookie_secret = os.environ.get("FLOWER_COOKIE_SECRET") or kept_secret(
     settings.current().data / "flower-cookie-secret"
 )
-format_task = _without_note
 read_only = True
+app.loader.import_default_modules()
+# Pages and API show what is kept: Flower's own `format_task` is asked for the pages alone.
+EventsState.Task = DiscreetTask
 # Nothing of Flower's is worth keeping: the ledger is the truth.
 persistent = False
 # Flower's own 100,000 is memory spent on a history that the ledger keeps better.

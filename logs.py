@@ -7,6 +7,7 @@ what may be a field is listed in docs/operations.md.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any
 
@@ -17,6 +18,11 @@ from plain_text import escaped, line, plain
 
 # Chatter that costs a line per task or per request; ours says the same with the order's id in it.
 QUIET = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore", "kombu", "alembic")
+
+# In the place of what nobody is to see.
+NOT_SHOWN = "(not shown)"
+# What a name or an id that another system gave may look like.
+NAME = re.compile(r"[A-Za-z0-9_.:@#/-]{1,100}")
 
 SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -56,6 +62,11 @@ def configure(level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def shown(name: object) -> str:
+    """A name or an id of another system's as it may stand in a log: one that could be a text is none."""
+    return name if isinstance(name, str) and NAME.fullmatch(name) else NOT_SHOWN
 
 
 def _one_line(event: Any, **_: Any) -> str:

@@ -50,6 +50,8 @@ class Settings:
     uncertain_wait: float
     visibility_timeout: int
     retention_days: int
+    held_retention_days: int
+    answer_retention_days: int
     supervised: bool
     secret_key: str | None = field(repr=False)
     api_keys: dict[str, str] = field(repr=False)
@@ -164,6 +166,8 @@ def _read(env: Env) -> Settings:
         uncertain_wait=seconds(env, "UNCERTAIN_WAIT", 120),
         visibility_timeout=at_least(env, "VISIBILITY_TIMEOUT", 600, 1),
         retention_days=at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
+        held_retention_days=at_least(env, "ORDERBRIDGE_HELD_RETENTION_DAYS", 365, 1),
+        answer_retention_days=at_least(env, "ORDERBRIDGE_ANSWER_RETENTION_DAYS", 30, 1),
         supervised=env.bool("ORDERBRIDGE_SUPERVISED", default=False),
         secret_key=env.str("ORDERBRIDGE_SECRET_KEY", "") or None,
         api_keys=api_keys(env.str("ORDERBRIDGE_API_KEYS", "")),

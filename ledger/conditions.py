@@ -11,11 +11,14 @@ from sqlalchemy import Index, text
 
 IS_OPEN = "state IN ('received', 'waiting')"
 IS_PURGEABLE = "state IN ('created', 'ignored') AND source <> ''"
+IS_HELD = "state = 'held'"
 IS_IN_SHADOW = "shadow"
 IS_WATCHED = "check_at IS NOT NULL"
 IS_UNDONE = "done_at IS NULL"
 IS_OPEN_QUEUE = "open"
 HAS_OLD_WORDS = "state NOT IN ('queued', 'parked') AND personal"
+IS_PARKED = "state = 'parked'"
+HAS_ANSWER = "excerpt <> ''"
 OF_AN_ORDER = "order_pk IS NOT NULL"
 OF_AN_UPDATE = "update_id IS NOT NULL"
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ledger import tides
 from ledger.clock import SKEW_LIMIT, DatabaseClock, HostClock
-from ledger.engines import engine_of, is_in_place, look_often, take_turn, unhurried
+from ledger.engines import empty_log, engine_of, is_in_place, look_often, take_turn, unhurried
 from ledger.faults import LedgerUnavailable, is_locked, is_passing, translated
 from ledger.group_commit import Entry, GroupCommit
 from ledger.lookout import Lookout, WentBack
@@ -118,6 +118,17 @@ class Ledger:
         those of the other units. For rows that nothing in the transaction reads.
         """
         self._later.setdefault(statement, []).append(row)
+
+    def empty_log(self) -> bool:
+        """Whether nothing that was blanked or deleted stands in a log of ours any more. That of PostgreSQL,
+        and what it keeps until its next VACUUM, is the server's. Raises LedgerUnavailable.
+        """
+        if not self._is_file:
+            return True
+        try:
+            return empty_log(self.engine)
+        except (DBAPIError, PoolTimeout) as exc:
+            raise translated(exc) from exc
 
     def close(self) -> None:
         with self._group.turn:

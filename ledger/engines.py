@@ -22,6 +22,11 @@ from sqlalchemy.exc import DisconnectionError, OperationalError
 # looks again whether it is its turn.
 BUSY_SECONDS = 30
 LOOK_MILLISECONDS = 1
+# A log is cut so often at most, each time with so many milliseconds in which nobody else writes, and seconds
+# between.
+CHECKPOINTS = 40
+CHECKPOINT_MILLISECONDS = 10
+CHECKPOINT_REST = 0.25
 # PostgreSQL: seconds for a connection, for a lock, for a statement, for the next word of a session in a
 # transaction, and for a free connection of the pool.
 CONNECT_SECONDS = 4
@@ -130,6 +135,28 @@ def take_turn(connection: Connection) -> None:
             return
 
 
+def empty_log(engine: Engine) -> bool:
+    """Bring what was committed into a file's own pages and cut its log (-wal), which holds what was there
+    before, to nothing. Almost all of it while others write; a reader that stays keeps the log as it is, and
+    the answer is False. Source: sqlite.org/pragma.html, "PRAGMA wal_checkpoint".
+    """
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+        connection.rollback()
+        waits = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={CHECKPOINT_MILLISECONDS}")
+        try:
+            for _ in range(CHECKPOINTS):
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+                connection.rollback()
+                if not busy:
+                    return True
+                time.sleep(CHECKPOINT_REST)
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={waits}")
+    return False
+
+
 def _prepare_sqlite(raw: Any, _record: object) -> None:
     cursor = raw.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -137,6 +164,8 @@ def _prepare_sqlite(raw: Any, _record: object) -> None:
     # a power cut. Many writers share one flush.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # What is blanked or deleted is overwritten in the file. SQLite's own choice depends on how it was built.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -80,7 +80,7 @@ def accept_in(db: Connection, asked: Asked, now: datetime) -> Update:
         "apart": False,
         "in_doubt": False,
         "blocks": False,
-        "personal": any(part.personal for part in parts.values()),
+        "personal": True,
         "state_at": now,
     }
     number = db.execute(_INSERT[db.dialect.name], values).scalar_one_or_none()
@@ -171,6 +171,7 @@ def refuse_in(db: Connection, refusal: Refusal, now: datetime) -> int:
         "state": "refused",
         "reason": refusal.reason,
         "fates": refusal.fates,
+        "personal": True,
         "state_at": now,
     }
     return cast(

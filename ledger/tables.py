@@ -85,6 +85,7 @@ ORDERS = Table(
     partial_index("ix_orders_open_by_age", conditions.IS_OPEN, "target", "id"),
     partial_index("ix_orders_shadow", conditions.IS_IN_SHADOW, "id"),
     partial_index("ix_orders_purgeable", conditions.IS_PURGEABLE, "state_at"),
+    partial_index("ix_orders_held", conditions.IS_HELD, "state_at"),
     partial_index("ix_orders_watched", conditions.IS_WATCHED, "target", "check_at"),
 )
 
@@ -109,6 +110,7 @@ ATTEMPTS = Table(
     partial_index("ix_attempts_of_update", conditions.OF_AN_UPDATE, "update_id"),
     partial_index("ix_attempts_at_orders", conditions.OF_AN_ORDER, "started_at"),
     partial_index("ix_attempts_at_updates", conditions.OF_AN_UPDATE, "started_at"),
+    partial_index("ix_attempts_answered", conditions.HAS_ANSWER, "started_at"),
 )
 
 # How far one source has been read, and who reads it now. `start_at` is the moment of the first attempt: what
@@ -223,7 +225,7 @@ QUEUES = Table(
 # One update on its way to its source. `parts` is what it asks for, each with its value and state, `options`
 # how; `fates` what a clerk is told. `retried`: a person sends it in spite of its age; `apart`: part by part;
 # `in_doubt`: a call for it may have arrived; `blocks`: a part that is strictly ordered is parked; `personal`:
-# a value is still there that is to be blanked in time.
+# what it says is still there, to be blanked in time.
 UPDATES = Table(
     "updates",
     METADATA,
@@ -250,6 +252,7 @@ UPDATES = Table(
     Index("ix_updates_of_order", "order_id", "connection", "seq"),
     Index("ix_updates_in_state", "state", "id"),
     partial_index("ix_updates_purgeable", conditions.HAS_OLD_WORDS, "state_at"),
+    partial_index("ix_updates_parked", conditions.IS_PARKED, "state_at"),
 )
 
 # One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of: calls

@@ -6,15 +6,16 @@ their own files; nothing is done here.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
-from functools import cache
+from functools import cache, cached_property
 from typing import IO, Any
 
 import redis
 import structlog
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from click import ClickException, echo
 from redis.exceptions import RedisError
 
@@ -37,8 +38,27 @@ class WrongSetting(SettingsError, ClickException):  # noqa: N818  it says what i
         echo(f"orderbridge: {self.message}", err=True, file=file)
 
 
+class DiscreetTask(Task):
+    """A task whose arguments are shown only where each of them has a name in it: see tasks/messages."""
+
+    Request = "tasks.messages:Request"
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The arguments that it names; what any sender may call as he likes is none."""
+        found = inspect.signature(self.run).parameters.values()
+        return frozenset(one.name for one in found if one.kind is not one.VAR_KEYWORD)
+
+    @cached_property
+    def names_all(self) -> bool:
+        """Whether it takes nothing but what it names."""
+        return len(self.named) == len(inspect.signature(self.run).parameters)
+
+
 class Application(Celery):
     """Reads its settings when they are first needed: to import a task needs no broker, and ends nothing."""
+
+    task_cls = DiscreetTask
 
     def _load_config(self) -> Any:
         try:
@@ -125,7 +145,7 @@ def poll_at_start(**_: Any) -> None:
 @signals.task_prerun.connect
 def bind_ids(task_id: str, task: Any, **_: Any) -> None:
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(task_id=task_id, task=task.name)
+    structlog.contextvars.bind_contextvars(task_id=logs.shown(task_id), task=task.name)
 
 
 @signals.task_postrun.connect

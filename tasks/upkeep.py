@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 from redis.exceptions import RedisError
 
-from ledger import connections, hooks, orders, purging, queues, tallies, waking
+from ledger import connections, expiring, hooks, orders, purging, queues, tallies, waking
 from tasks.app import app
 from tasks.doorbell import ring, ring_hook, ring_updates, ring_waiting
 from tasks.resources import Remote, Resources, resources
@@ -115,17 +115,37 @@ def _wake(r: Resources) -> None:
 @app.task(name="upkeep.purge", ignore_result=True, acks_late=True)
 def purge() -> None:
     """What ended longer ago than the retention setting: blank personal data of orders and updates, delete
-    their attempts, the hook calls and the history; ids stay.
+    their attempts, the hook calls and the history; ids stay. What waited for a person for too long is ended
+    first. Then what was blanked goes out of the files of the ledger and of the broker as well.
     """
     r = resources()
     r.ledger.forget_silent()
-    before = r.ledger.now() - timedelta(days=r.settings.retention_days)
+    now, days = r.ledger.now(), r.settings
+    before = now - timedelta(days=days.retention_days)
+    held_before = now - timedelta(days=days.held_retention_days)
     log.info(
         "purged",
+        held=expiring.held(r.ledger, held_before, now),
+        parked=expiring.parked(r.ledger, held_before, now),
         orders=purging.orders(r.ledger, before),
         updates=purging.updates(r.ledger, before),
+        answers=purging.answers(r.ledger, now - timedelta(days=days.answer_retention_days)),
         attempts=purging.attempts(r.ledger, before),
         hook_calls=purging.hook_calls(r.ledger, before),
         intake=purging.intake(r.ledger, before),
         history=purging.history(r.ledger, before),
+        reasons=purging.reasons(r.ledger, before),
     )
+    if not r.ledger.empty_log():
+        log.warning("ledger_log_kept")
+    _rewrite_append_only_file(r)
+
+
+def _rewrite_append_only_file(r: Resources) -> None:
+    """What went through the broker stands in its file until that is rewritten: by itself, once it has
+    doubled from 64 MB, which may be never. Source: valkey.io/topics/persistence, "Log rewriting".
+    """
+    try:
+        r.redis.bgrewriteaof()
+    except RedisError as exc:
+        log.warning("append_only_file_kept", error=type(exc).__name__)

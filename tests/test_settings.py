@@ -160,6 +160,8 @@ def test_half_filled_configuration_names_what_is_missing(load, missing):
         ("ONEBOX_PROFILE", "no/such/file.yaml"),
         ("ORDERBRIDGE_START_FROM", "yesterday"),
         ("ORDERBRIDGE_RETENTION_DAYS", "0"),
+        ("ORDERBRIDGE_HELD_RETENTION_DAYS", "0"),
+        ("ORDERBRIDGE_ANSWER_RETENTION_DAYS", "0"),
         ("ORDERBRIDGE_API_KEYS", "key-without-a-name"),
         ("ORDERBRIDGE_API_KEYS", "name:"),
         ("DATABASE_URL", "mysql://x"),

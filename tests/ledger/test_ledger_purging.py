@@ -144,13 +144,14 @@ def test_the_purge_blanks_updates_that_are_over_and_keeps_what_waits(ledger):
     assert count(ledger, UPDATES) == 2
 
 
-def test_hook_calls_are_deleted_when_they_were_worked_off_long_ago(ledger):
-    row = {"connection": SHOP, "fields": {}, "received_at": NOW, "outcome": "accepted"}
-    rows = [row | {"done_at": done_at} for done_at in (NOW, at(10), None)]
+def test_hook_calls_are_deleted_when_they_were_worked_off_or_came_in_long_ago(ledger):
+    row = {"connection": SHOP, "fields": {}, "outcome": "accepted"}
+    times = [(NOW, NOW), (NOW, at(10)), (at(10), at(10)), (at(10), None), (NOW, None)]
+    rows = [row | {"received_at": come, "done_at": done} for come, done in times]
     ledger.write(lambda db: db.execute(insert(HOOKS), rows))
     assert purging.hook_calls(ledger, NOW) == 0
-    assert purging.hook_calls(ledger, at(1)) == 1
-    assert count(ledger, HOOKS) == 2
+    assert purging.hook_calls(ledger, at(1)) == 2
+    assert count(ledger, HOOKS) == 3
 
 
 def test_purge_takes_acts_in_chunks_and_who_stays_as_long_as_the_row(ledger):

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import select
 from whole.system import System
 
-from ledger.tables import ATTEMPTS, INTAKE, ORDERS
+from ledger import updates
+from ledger.tables import ATTEMPTS, INTAKE, ORDERS, UPDATES
 from simulator.crm import Crm
 from simulator.faults import Fault, everything
 from simulator.samples import reference_order
@@ -156,6 +157,45 @@ def test_purge_blanks_what_was_finished_long_ago(tmp_path, database_url):
         assert system.cli("fetch", "--json").returncode == 0
         assert contents(system)[0].count("") == 3
         assert len(system.crm.processes) == 3
+
+
+def test_after_the_purge_no_file_says_what_was_purged(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with System(tmp_path, url, ORDERBRIDGE_RETENTION_DAYS=1) as system:
+        plain = {
+            "recipient": {"first_name": "Odarka", "last_name": "Khmarynska"},
+            "note": "doormat",
+        }
+        for number in range(30):
+            system.shop.add(order(str(910_000_001 + number), **plain))
+        system.worker()
+        assert system.cli("fetch", "--json").returncode == 0
+        system.wait_created(30)
+        system.send("updates.enqueue", "updates", order_id="910000001", note="Call Khmarynska")
+        system.wait_until(lambda: [one.state for one in updates.listing(system.ledger)] == ["sent"])
+        assert marked_files(system) >= {"ledger.db-wal", "appendonly.aof.1.incr.aof"}
+        two_days = datetime.now(UTC) - timedelta(days=2)
+        changes = [table.update().values(state_at=two_days) for table in (ORDERS, UPDATES)]
+        system.ledger.write(lambda db: [db.execute(change) for change in changes] and None)
+        system.send("upkeep.purge", "upkeep")
+        system.wait_until(lambda: '"purged"' in system.logs())
+        system.wait_until(lambda: marked_files(system) == set())
+        assert "_kept" not in system.logs()
+        assert len(system.rows()) == 30
+
+
+def marked_files(system):
+    """Those below the data folder in which the name stands."""
+    files = [path for path in system.folder.rglob("*") if path.is_file()]
+    texts = {}
+    for path in files:
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            continue  # Valkey has just put another in its place
+        found = re.findall(rb"(?:[A-Za-z0-9+/]{4}){10,}", raw)
+        texts[path.name] = raw + b"".join(base64.b64decode(part) for part in found)
+    return {name for name, text in texts.items() if b"Khmarynska" in text}
 
 
 def contents(system):
