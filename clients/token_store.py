@@ -152,7 +152,7 @@ class TokenStore:
         return None if value is None else _failure(value)
 
 
-def _failure(value: bytes) -> RemoteError | None:
+def _failure(value: bytes | str) -> RemoteError | None:
     """What was remembered; None for what no version of ours wrote, so that a login tells how it is."""
     try:
         told = _Failure(**orjson.loads(value))
