@@ -1,10 +1,10 @@
 """Flower's settings: loopback, a password always, nothing can be changed through it.
 
 In: FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH ("user:password"), FLOWER_COOKIE_SECRET, both also by
-the file that ..._FILE names, or what `orderbridge run` keeps in the data folder. Out: plain names, which Flower reads as its options; they
-win over Flower's own reading of the environment. Fails with SystemExit when there is no password.
-Read by `celery -A tasks flower` started in the project's root. Flower answers /metrics and
-/healthcheck without a password, whatever stands here: both show counts alone.
+the file that ..._FILE names, or what `orderbridge run` keeps in the data folder. Out: plain names, which
+Flower reads as its options; they win over Flower's own reading of the environment. Fails with SystemExit
+when there is no password. Read by `celery -A tasks flower` started in the project's root. Flower answers
+/metrics and /healthcheck without a password, whatever stands here: both show counts alone.
 """
 
 from __future__ import annotations

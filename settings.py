@@ -188,7 +188,7 @@ def _read(env: Env) -> Settings:
         visibility_timeout=at_least(env, "VISIBILITY_TIMEOUT", 600, 1),
         retention_days=at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
         supervised=flag(env, "ORDERBRIDGE_SUPERVISED"),
-        calls_remotes=found.sandbox or calls_remotes(env),
+        calls_remotes=calls_remotes(env),
         secret_key=given("ORDERBRIDGE_SECRET_KEY") or None,
         api_keys=api_keys(given("ORDERBRIDGE_API_KEYS")),
         gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
@@ -228,7 +228,7 @@ def _connections(env: Env, found: File) -> tuple[dict[str, Connection], tuple[En
         ),
         poll_overlap=at_least(env, "POLL_OVERLAP", 600, 0),
         poll_lag=at_least(env, "POLL_LAG", 0, 0),
-        calls_remotes=found.sandbox or calls_remotes(env),
+        calls_remotes=calls_remotes(env),
     )
     unfilled = tuple(
         entry
