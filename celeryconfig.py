@@ -17,8 +17,9 @@ broker_url = _settings.broker
 broker_transport = "tasks.broker:Transport"  # kombu's own, mended: see there
 if broker_url.startswith("rediss:"):
     broker_use_ssl = {
-        "ssl_cert_reqs": ssl.CERT_REQUIRED
-    }  # kombu's default believes any certificate
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,  # kombu's default believes any certificate
+        "ssl_check_hostname": True,  # one of another host proves nothing
+    }
 broker_connection_retry_on_startup = True  # a worker may start before its broker
 broker_connection_max_retries = None  # the default gives up after some 46 minutes
 broker_channel_error_retry = True  # the default ends a worker when Redis is full or read-only

@@ -16,8 +16,11 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from connections_file import ENVIRONMENT, Entry, SettingsError, Text, suggestion
+from references import filled
 
 EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+# What leads to this machine and nowhere else.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PROFILES = Path(__file__).resolve().parent / "mapping" / "profiles"
 
 Mode = Literal["shadow", "live"]
@@ -61,12 +64,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the environment says for all connections that do not say it themselves."""
+    """What the environment says for all connections that do not say it themselves; one that is not called may
+    lack what it says by reference.
+    """
 
     mode: Mode
     start_from: datetime | None
     poll_overlap: int
     poll_lag: int
+    calls_remotes: bool
 
 
 def connect(entries: Sequence[Entry], defaults: Defaults) -> dict[str, Connection]:
@@ -81,7 +87,7 @@ def connect(entries: Sequence[Entry], defaults: Defaults) -> dict[str, Connectio
 
 
 def _connection(entry: Entry, defaults: Defaults) -> Connection:
-    values = entry.filled()
+    values = filled(entry, may_lack=not defaults.calls_remotes)
     own = {key: value for key, value in values.items() if key not in COMMON}
     common = {key: _single(entry, key, values[key]) for key in COMMON if key in values}
     if "kind" not in common:
@@ -151,7 +157,7 @@ def _url(entry: Entry, value: Text) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+    return urlsplit(url).hostname in LOOPBACK
 
 
 def demand_loopback(one: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Reads the connections file: YAML in which `${NAME}` and `${file:PATH}` stand for secrets.
+"""Reads the connections file: YAML in which `${NAME}` and `${file:PATH}` stand for secrets (references.py).
 
 In: a path. Out: one `Entry` a connection, its values as text beside the lines where they stand. Fails with
 `SettingsError`, which names file, line and key, and never shows a value. Called by settings.
@@ -6,7 +6,6 @@ In: a path. Out: one `Entry` a connection, its values as text beside the lines w
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from pathlib import Path
 import yaml
 
 # What stands for a value: a variable of the environment, or a file with a secret.
-_REFERENCE = re.compile(r"\$\{([^}]*)\}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FILE = "file:"
+REFERENCE = re.compile(r"\$\{([^}]*)\}")
+FILE = "file:"
 # What YAML takes for no value when it is not quoted.
 _NOTHING = "tag:yaml.org,2002:null"
 _TOP = ("connections", "sandbox")
@@ -66,59 +64,15 @@ class Entry:
     def variables(self) -> dict[str, list[str]]:
         """The environment's names that each key refers to."""
         named = {
-            key: [name for name in _references(value) if not name.startswith(_FILE)]
+            key: [name for name in _references(value) if not name.startswith(FILE)]
             for key, value in self.values.items()
         }
         return {key: names for key, names in named.items() if names}
 
-    def filled(self) -> dict[str, Text]:
-        """The values with what `${...}` stands for."""
-        return {key: self.value(key) for key in self.values}
-
-    def value(self, key: str) -> Text:
-        """One of them. Raises SettingsError, as `filled` does, for what is not there."""
-        value = self.values[key]
-        if isinstance(value, tuple):
-            return tuple(self._text(key, part) for part in value)
-        return self._text(key, value)
-
-    def _text(self, key: str, text: str) -> str:
-        return _REFERENCE.sub(lambda found: self._meant(key, found[1]), text)
-
-    def _meant(self, key: str, name: str) -> str:
-        if name.startswith(_FILE):
-            return self._secret(key, self.folder / name.removeprefix(_FILE).strip())
-        if not _VARIABLE.fullmatch(name):
-            raise SettingsError(
-                f"{self.where(key)}: ${{{name}}} is neither ${{NAME}} of the environment nor "
-                "${file:PATH} of a secret file."
-            )
-        value = os.environ.get(name)
-        if not value:
-            near = get_close_matches(name, [n for n, v in os.environ.items() if v], 1, 0.85)
-            told = f" Did you mean {near[0]}?" if near else " Set it in the environment or in .env."
-            raise SettingsError(f"{self.where(key)}: the variable {name} is not set.{told}")
-        return value
-
-    def _secret(self, key: str, path: Path) -> str:
-        try:
-            text = path.read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as exc:
-            folder = path.parent
-            beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-            near = get_close_matches(path.name, beside, 1)
-            told = f" Did you mean {near[0]}?" if near else ""
-            raise SettingsError(
-                f"{self.where(key)}: the secret file {path} cannot be read ({type(exc).__name__}).{told}"
-            ) from None
-        if not text:
-            raise SettingsError(f"{self.where(key)}: the secret file {path} is empty.")
-        return text
-
 
 def _references(value: Text) -> list[str]:
     texts = value if isinstance(value, tuple) else (value,)
-    return [name for text in texts for name in _REFERENCE.findall(text)]
+    return [name for text in texts for name in REFERENCE.findall(text)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ In: which of its variables are set. Out: two entries, as a connections file woul
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from connections_file import ENVIRONMENT, Entry, SettingsError
+from references import is_given
 
 ROOT = Path(__file__).resolve().parent
 SOURCE, TARGET = "okliving", "onebox"
@@ -52,10 +52,12 @@ OPTIONS = {
 VARIABLES = NEEDED[SOURCE] + NEEDED[TARGET]
 
 
-def entries(configured: Sequence[str]) -> tuple[Entry, ...]:
-    """The pair, of which these variables are set: all that are needed, or none."""
+def entries(configured: Sequence[str], *, may_lack: bool = False) -> tuple[Entry, ...]:
+    """The pair, of which these variables are set: all that are needed, or none; some where it `may_lack` the
+    rest.
+    """
     missing = [name for name in VARIABLES if name not in configured]
-    if configured and missing:
+    if configured and missing and not may_lack:
         raise SettingsError(
             f"The configuration is half filled in: {', '.join(missing)} is missing. Set it in the "
             f"environment or in .env; or unset {', '.join(configured)} to run the sandbox."
@@ -78,6 +80,6 @@ def default_of(names: Sequence[str]) -> str:
 
 
 def _entry(name: str) -> Entry:
-    given = [*NEEDED[name], *(option for option in OPTIONS[name] if os.environ.get(option))]
+    given = [*NEEDED[name], *(option for option in OPTIONS[name] if is_given(option))]
     keys = {variable.partition("_")[2].lower(): f"${{{variable}}}" for variable in given}
     return Entry(name, ENVIRONMENT, 0, {"kind": name, **keys}, {}, ROOT)

@@ -1,10 +1,10 @@
 """Flower's settings: loopback, a password always, nothing can be changed through it.
 
-In: FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH ("user:password"), FLOWER_COOKIE_SECRET, or what
-`orderbridge run` keeps in the data folder. Out: plain names, which Flower reads as its options; they
-win over Flower's own reading of the environment. Fails with SystemExit when there is no password.
-Read by `celery -A tasks flower` started in the project's root. Flower answers /metrics and
-/healthcheck without a password, whatever stands here: both show counts alone.
+In: FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH ("user:password"), FLOWER_COOKIE_SECRET, both also by
+the file that ..._FILE names, or what `orderbridge run` keeps in the data folder. Out: plain names, which
+Flower reads as its options; they win over Flower's own reading of the environment. Fails with SystemExit
+when there is no password. Read by `celery -A tasks flower` started in the project's root. Flower answers
+/metrics and /healthcheck without a password, whatever stands here: both show counts alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from celery.events.state import Task
 from flower.events import EventsState
 
 import settings
+from connections_file import SettingsError
 from logs import NOT_SHOWN
+from references import given
 from run.private import kept_secret
 from tasks import app
 
@@ -25,13 +27,20 @@ USER = "orderbridge"
 PASSWORD_FILE = settings.current().data / "flower-password"
 
 
+def _given(name: str) -> str:
+    try:
+        return given(name)
+    except SettingsError as exc:
+        sys.exit(str(exc))
+
+
 def _credentials() -> list[str]:
-    given = os.environ.get("FLOWER_BASIC_AUTH", "")
-    if given:
-        user, _, password = given.partition(":")
+    login = _given("FLOWER_BASIC_AUTH")
+    if login:
+        user, _, password = login.partition(":")
         if not (user and password):
             sys.exit("FLOWER_BASIC_AUTH must be user:password.")
-        return [given]
+        return [login]
     if PASSWORD_FILE.is_file():
         return [f"{USER}:{kept_secret(PASSWORD_FILE)}"]
     sys.exit(
@@ -54,7 +63,7 @@ class DiscreetTask(Task):
 address = os.environ.get("FLOWER_ADDRESS") or "127.0.0.1"
 port = int(os.environ.get("FLOWER_PORT") or 5555)
 basic_auth = _credentials()
-cookie_secret = os.environ.get("FLOWER_COOKIE_SECRET") or kept_secret(
+cookie_secret = _given("FLOWER_COOKIE_SECRET") or kept_secret(
     settings.current().data / "flower-cookie-secret"
 )
 read_only = True

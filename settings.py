@@ -28,7 +28,17 @@ from connection import (
     start_from,
 )
 from connections_file import Entry, File, SettingsError, suggestion
-from variables import api_keys, at_least, database_url, mode, refuse_single_profile, seconds
+from references import given, is_given
+from stores import database_url, redis_url
+from variables import (
+    api_keys,
+    at_least,
+    calls_remotes,
+    flag,
+    mode,
+    refuse_single_profile,
+    seconds,
+)
 
 ROOT = Path(__file__).resolve().parent
 
@@ -36,7 +46,8 @@ ROOT = Path(__file__).resolve().parent
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All that a process knows of its surroundings. Intervals and waits are in seconds. `unfilled` are the
-    connections of a sandbox of which simulators are still to be started.
+    connections of a sandbox of which simulators are still to be started. A process that does not call remotes
+    may hold texts that fit nothing in place of their secrets.
     """
 
     sandbox: bool
@@ -53,6 +64,7 @@ class Settings:
     held_retention_days: int
     answer_retention_days: int
     supervised: bool
+    calls_remotes: bool
     secret_key: str | None = field(repr=False)
     api_keys: dict[str, str] = field(repr=False)
     gateway_rate: int
@@ -92,6 +104,14 @@ class Settings:
                 f"There is no connection called {name!r}. {_known(name, tuple(self.connections))}"
             )
         return self.connections[name]
+
+    def demand_calls(self) -> None:
+        """Raises SettingsError in a process that calls no remote system: it holds no secret of theirs."""
+        if not self.calls_remotes:
+            raise SettingsError(
+                "This process calls no remote system (ORDERBRIDGE_CALLS_REMOTES is 0): do this where a "
+                "worker runs, with Compose: docker compose exec worker-fetch orderbridge ..."
+            )
 
     def source(self, name: str | None = None) -> str:
         """The name of the source that is meant: this one, else the only one, else the default pair's.
@@ -150,15 +170,18 @@ def _read(env: Env) -> Settings:
     recorded = dotenv_values(run_file()) if run_file().is_file() else {}
     sandbox = _written(env).sandbox
     if sandbox or not recorded.get("ORDERBRIDGE_SANDBOX"):
-        _add(recorded)
+        # What a killed run left never stands beside what a person gives as a file.
+        _add({name: value for name, value in recorded.items() if not is_given(name)})
     found = _written(env)
     data = data_root() / _sandbox_folder(env) if found.sandbox else data_root()
     connections, unfilled = _connections(env, found)
     return Settings(
         sandbox=found.sandbox,
         data=data,
-        database_url=database_url(env.str("DATABASE_URL", ""), data),
-        redis_url=env.str("REDIS_URL", "") or None,
+        database_url=database_url(
+            given("DATABASE_URL"), data, insecure=flag(env, "DATABASE_INSECURE")
+        ),
+        redis_url=redis_url(given("REDIS_URL"), insecure=flag(env, "REDIS_INSECURE")),
         connections=connections,
         unfilled=unfilled,
         fetch_interval=at_least(env, "FETCH_INTERVAL", 60, 1),
@@ -168,9 +191,10 @@ def _read(env: Env) -> Settings:
         retention_days=at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
         held_retention_days=at_least(env, "ORDERBRIDGE_HELD_RETENTION_DAYS", 365, 1),
         answer_retention_days=at_least(env, "ORDERBRIDGE_ANSWER_RETENTION_DAYS", 30, 1),
-        supervised=env.bool("ORDERBRIDGE_SUPERVISED", default=False),
-        secret_key=env.str("ORDERBRIDGE_SECRET_KEY", "") or None,
-        api_keys=api_keys(env.str("ORDERBRIDGE_API_KEYS", "")),
+        supervised=flag(env, "ORDERBRIDGE_SUPERVISED"),
+        calls_remotes=calls_remotes(env),
+        secret_key=given("ORDERBRIDGE_SECRET_KEY") or None,
+        api_keys=api_keys(given("ORDERBRIDGE_API_KEYS")),
         gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
     )
 
@@ -180,11 +204,14 @@ def _read(env: Env) -> Settings:
 
 def _written(env: Env) -> File:
     """The connections as they are written down: in the file, or as the default pair's variables."""
-    sandbox = env.bool("ORDERBRIDGE_SANDBOX", default=False)
-    configured = [name for name in default_pair.VARIABLES if env.str(name, "")]
+    sandbox = flag(env, "ORDERBRIDGE_SANDBOX")
+    configured = [name for name in default_pair.VARIABLES if is_given(name)]
     named = env.str("ORDERBRIDGE_CONNECTIONS", "")
     if not named:
-        return File(sandbox or not configured, default_pair.entries(configured))
+        return File(
+            sandbox or not configured,
+            default_pair.entries(configured, may_lack=not calls_remotes(env)),
+        )
     found = connections_file.read(ROOT / named)
     referred = {name for e in found.entries for names in e.variables().values() for name in names}
     both = [name for name in configured if name not in referred]
@@ -205,11 +232,12 @@ def _connections(env: Env, found: File) -> tuple[dict[str, Connection], tuple[En
         ),
         poll_overlap=at_least(env, "POLL_OVERLAP", 600, 0),
         poll_lag=at_least(env, "POLL_LAG", 0, 0),
+        calls_remotes=calls_remotes(env),
     )
     unfilled = tuple(
         entry
         for entry in found.entries
-        if any(not env.str(name, "") for names in entry.variables().values() for name in names)
+        if any(not is_given(name) for names in entry.variables().values() for name in names)
     )
     if found.sandbox and unfilled:
         return {}, found.entries

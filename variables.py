@@ -6,7 +6,6 @@ variable and says what to do. A variable with a form of its own is read here. Ca
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 from environs import Env
@@ -39,15 +38,15 @@ def seconds(env: Env, name: str, default: float) -> float:
     return value
 
 
-def database_url(text: str, data: Path) -> str:
-    if not text:
-        return f"sqlite:///{data / 'ledger.db'}"
-    for plain in ("postgresql://", "postgres://"):
-        if text.startswith(plain):
-            return "postgresql+psycopg://" + text.removeprefix(plain)
-    if text.startswith(("postgresql+psycopg://", "sqlite:///")):
-        return text
-    raise SettingsError("DATABASE_URL must begin with postgresql:// or sqlite:///.")
+def flag(env: Env, name: str) -> bool:
+    """Set to nothing is as good as not set."""
+    return env.bool(name) if env.str(name, "") else False
+
+
+def calls_remotes(env: Env) -> bool:
+    """Whether this process calls remote systems; one that does not may lack their secrets."""
+    name = "ORDERBRIDGE_CALLS_REMOTES"
+    return env.bool(name) if env.str(name, "") else True
 
 
 def refuse_single_profile(env: Env) -> None:

@@ -7,21 +7,49 @@ without harm, giving the lock back and remembering a failure, does not.
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
 import orjson
 import redis
 from cryptography.fernet import Fernet, InvalidToken
 from redis.lock import Lock
 
-from clients import errors
-from clients.errors import ConnectionFault, RateLimited, RemoteError, StoreUnavailable, Transient
+from clients.errors import (
+    AuthFailed,
+    ConnectionFault,
+    Forbidden,
+    Misconfigured,
+    RateLimited,
+    RemoteError,
+    StoreUnavailable,
+    TokenLost,
+    Transient,
+    Unreachable,
+    masked,
+)
 from clients.failures import reaching_store
+from clients.statuses import RETRY_AFTER_CEILING
 
 # Seconds. A refused login is remembered this long, so that 50 threads do not lock the address
 # (docs/contracts/okliving.md, "Errors": ten failed logins); an unreachable one shorter, to come back soon.
 REFUSED_REMEMBERED: Final = 10.0
 UNREACHABLE_REMEMBERED: Final = 2.0
+# What a login can fail with, as it is named in Redis. Whoever may write there makes nothing else of it.
+FAILURES: Final[dict[str, type[RemoteError]]] = {
+    kind.__name__: kind
+    for kind in (
+        Transient,
+        Unreachable,
+        RateLimited,
+        TokenLost,
+        ConnectionFault,
+        AuthFailed,
+        Forbidden,
+        Misconfigured,
+    )
+}
+# Characters of a remembered failure's sentence.
+LONGEST_MESSAGE: Final = 500
 # Seconds that a lock outlives the login's time-out, for what happens around the login.
 _LOCK_MARGIN: Final = 5.0
 
@@ -33,6 +61,27 @@ class Held:
     token: str
     renew_at: float
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A login's failure as it lies in Redis."""
+
+    kind: str
+    message: str
+    status: int | None
+    retry_after: float | None
+    excerpt: str
+
+    def is_sound(self) -> bool:
+        """Whether each value is of the kind that it should be: JSON says nothing of that."""
+        wait = self.retry_after
+        return (
+            isinstance(self.message, str)
+            and isinstance(self.excerpt, str)
+            and (self.status is None or type(self.status) is int)
+            and (wait is None or (type(wait) in {int, float} and 0 <= wait <= RETRY_AFTER_CEILING))
+        )
 
 
 class TokenStore:
@@ -86,13 +135,13 @@ class TokenStore:
         if isinstance(failure, ConnectionFault | RateLimited):
             seconds = failure.retry_after or REFUSED_REMEMBERED
         value = orjson.dumps(
-            {
-                "kind": type(failure).__name__,
-                "message": str(failure),
-                "status": failure.status,
-                "retry_after": failure.retry_after,
-                "excerpt": failure.excerpt,
-            }
+            _Failure(
+                kind=type(failure).__name__,
+                message=str(failure),
+                status=failure.status,
+                retry_after=failure.retry_after,
+                excerpt=failure.excerpt,
+            )
         )
         with contextlib.suppress(StoreUnavailable), reaching_store():
             self._redis.set(self._failure_key, value, px=int(seconds * 1000))
@@ -100,8 +149,21 @@ class TokenStore:
     def remembered_failure(self) -> RemoteError | None:
         with reaching_store():
             value = self._redis.get(self._failure_key)
-        if value is None:
-            return None
-        fields: dict[str, Any] = orjson.loads(value)
-        kind = getattr(errors, fields.pop("kind"), Transient)
-        return cast("RemoteError", kind(fields.pop("message"), **fields))
+        return None if value is None else _failure(value)
+
+
+def _failure(value: bytes | str) -> RemoteError | None:
+    """What was remembered; None for what no version of ours wrote, so that a login tells how it is."""
+    try:
+        told = _Failure(**orjson.loads(value))
+    except (ValueError, TypeError):
+        return None
+    kind = FAILURES.get(told.kind) if isinstance(told.kind, str) else None
+    if kind is None or not told.is_sound():
+        return None
+    return kind(
+        masked(told.message, length=LONGEST_MESSAGE),
+        status=told.status,
+        retry_after=told.retry_after,
+        excerpt=masked(told.excerpt),
+    )

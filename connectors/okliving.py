@@ -29,7 +29,7 @@ def connect(one: Connection, own: OkLivingSettings, means: Means) -> Connector:
         own.client_id,
         own.client_secret,
         redis=means.redis,
-        cipher=cipher_for(means.secret_key, own.client_secret),
+        cipher=cipher_for(means.secret_key, own.client_secret, one.name, own.url),
         name=one.name,
         timeout=own.timeout,
         login_style=own.login_style,

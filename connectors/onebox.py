@@ -32,7 +32,7 @@ def connect(one: Connection, own: OneBoxSettings, means: Means) -> Connector:
         own.login,
         own.password,
         redis=means.redis,
-        cipher=cipher_for(means.secret_key, own.password),
+        cipher=cipher_for(means.secret_key, own.password, one.name, own.url),
         name=one.name,
         timeout=own.timeout,
         password_form=own.password_form,

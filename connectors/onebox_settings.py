@@ -48,5 +48,5 @@ class OneBoxSchema(RemoteSchema):
     password_form = one_of("auto", "raw", "md5")
     body_shape = one_of("object", "array")
     hook_secrets = Secrets(load_default=(), metadata={"secret": True})
-    hook_hmac_key = fields.String(load_default=None)
+    hook_hmac_key = fields.String(load_default=None, metadata={"secret": True})
     hook_addresses = Networks(load_default=())

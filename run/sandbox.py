@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import references
 from connections_file import Entry, SettingsError, suggestion
 from connectors.kind import Kind
 from connectors.registry import KINDS
@@ -90,7 +91,7 @@ def _variable(entry: Entry, key: str) -> str | None:
 def _value(entry: Entry, kind: Kind, key: str, name: str, data: Path) -> str:
     """What the file says, else what is made up here."""
     if key in entry.values and _variable(entry, key) is None:
-        value = entry.value(key)
+        value = references.value(entry, key)
         return value if isinstance(value, str) else ",".join(value)
     if kind.keys[key].metadata.get("secret"):
         return kept_secret(data / f"{name}-{key.replace('_', '-')}")

@@ -26,6 +26,7 @@ from connectors import registry
 from ledger.migrate import upgrade
 from ledger.routes import check_routes
 from plain_text import line as one_line
+from references import is_given
 from run import broker
 from run.data_folder import data_folder, record
 from run.errors import RunError
@@ -170,7 +171,7 @@ class _System:
         if named:
             # For commands in a second terminal, from wherever they are called.
             self._choose("ORDERBRIDGE_CONNECTIONS", str(configuration.ROOT / named))
-        else:
+        elif not os.environ.get("ONEBOX_HOOK_SECRETS_FILE"):
             kept = os.environ.get("ONEBOX_HOOK_SECRETS")
             self._choose("ONEBOX_HOOK_SECRETS", kept or kept_secret(self._data / "hook-secret"))
 
@@ -216,7 +217,7 @@ class _System:
         flower = self._ports.take(int(os.environ.get("FLOWER_PORT") or FLOWER_PORT))
         password_file = self._data / "flower-password"
         login = "login as in FLOWER_BASIC_AUTH"
-        if not os.environ.get("FLOWER_BASIC_AUTH"):
+        if not is_given("FLOWER_BASIC_AUTH"):
             password = kept_secret(password_file)
             shown = password if self._settings.sandbox else f"in {short(password_file)}"
             login = f"{FLOWER_USER} / {shown}"

@@ -32,7 +32,9 @@ from tasks.threads import THREADS
 
 
 class WrongSetting(SettingsError, ClickException):  # noqa: N818  it says what is, as the errors of clients do
-    """A setting is wrong, as the commands of Celery tell it: one sentence, and an exit code of 1."""
+    """A setting is wrong, as the commands of Celery tell it: one sentence, and an exit code of 2."""
+
+    exit_code = 2
 
     def show(self, file: IO[Any] | None = None) -> None:
         echo(f"orderbridge: {self.message}", err=True, file=file)
@@ -103,10 +105,11 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
     chosen = settings.current()
     ledger = open_ledger(chosen.database_url)
     try:
+        chosen.demand_calls()
         identify(ledger, sandbox=chosen.sandbox)
         ledger.measure_clock()
         demand_same_routes(ledger, chosen.routes)
-    except (WrongLedger, LedgerUnavailable) as exc:
+    except (SettingsError, WrongLedger, LedgerUnavailable) as exc:
         raise SystemExit(f"orderbridge: {exc}") from None
     finally:
         ledger.close()

@@ -43,7 +43,8 @@ class Line:
 def check(
     r: Resources, names: Sequence[str] | None = None, *, read_orders: bool = False
 ) -> list[Line]:
-    """All tests of all connections, or of these."""
+    """All tests of all connections, or of these. Raises SettingsError where nothing is called."""
+    r.settings.demand_calls()
     asked = r.settings.connections if names is None else names
     lines = [_clock(r)]
     for name, remote in {**r.sources, **r.targets}.items():

@@ -72,8 +72,9 @@ def poll(
     window: Window | None = None,
 ) -> Polled:
     """One poll of one source. `ring` is called with the new orders of each page once they are stored. Raises
-    also LaneFull.
+    also LaneFull, and SettingsError where nothing is called.
     """
+    r.settings.demand_calls()
     with THREADS.entered(connection) as has_thread:
         if not has_thread:
             raise LaneFull(f"Nothing is left of the lane for a poll of {connection}.")

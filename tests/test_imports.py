@@ -78,7 +78,7 @@ def test_celery_names_a_wrong_setting_in_one_sentence(tmp_path, program, environ
         timeout=120,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"orderbridge: {said}")
     assert "Traceback" not in done.stderr
 

@@ -47,7 +47,7 @@ def make_onebox(box, store):
     def build(password=PASSWORD, **changed):
         arguments = {
             "redis": store,
-            "cipher": cipher_for(None, "secret-password"),
+            "cipher": cipher_for(None, "secret-password", "onebox", "https://box.test"),
             "transport": httpx.MockTransport(box),
         }
         return OneBox("https://box.test", "robot", password, **(arguments | changed))

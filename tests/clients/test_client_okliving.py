@@ -33,7 +33,7 @@ def make(shop, store):
     def build(**changed):
         arguments = {
             "redis": store,
-            "cipher": cipher_for(None, "shop-secret"),
+            "cipher": cipher_for(None, "shop-secret", "okliving", "https://shop.test"),
             "transport": httpx.MockTransport(shop),
         }
         return OkLiving("https://shop.test/", "SWIA1", "shop-secret", **(arguments | changed))

@@ -1,12 +1,18 @@
 """The shared token: one login whoever asks, ahead of time, never in a loop, encrypted, crash-proof."""
 
+import base64
 import threading
 
+import orjson
 import pytest
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from clients.cipher import cipher_for
 from clients.errors import (
     AuthFailed,
+    ConnectionFault,
     Misconfigured,
     RateLimited,
     Rejected,
@@ -15,10 +21,17 @@ from clients.errors import (
     Transient,
     Unreachable,
 )
-from clients.token_store import REFUSED_REMEMBERED
+from clients.token_store import FAILURES, REFUSED_REMEMBERED
 from clients.tokens import SharedToken
 
-CIPHER = cipher_for("key", "")
+CIPHER = cipher_for("key", "", "shop", "https://shop.test")
+
+# What sealed tokens before a key was bound to its connection.
+FORMER = Fernet(
+    base64.urlsafe_b64encode(
+        HKDF(hashes.SHA256(), 32, salt=None, info=b"orderbridge token").derive(b"key")
+    )
+)
 
 
 class Logins:
@@ -241,7 +254,24 @@ def test_redis_holds_no_readable_token(make, store):
 
 def test_a_token_sealed_with_another_key_counts_as_absent(make, login):
     make().get()
-    assert make(cipher=cipher_for("other", "")).get() == "t2"
+    assert make(cipher=cipher_for("other", "", "shop", "https://shop.test")).get() == "t2"
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [("box", "https://shop.test"), ("shop", "https://other.test")],
+    ids=["of another connection", "of another address"],
+)
+def test_a_token_that_was_sealed_for_another_system_is_never_used(make, login, store, name, url):
+    """Whoever may write to Redis cannot have us hand the token of one system to another."""
+    make().get()
+    other = make(cipher=cipher_for("key", "", name, url))
+    assert other.get() == "t2"
+
+
+def test_a_token_of_the_version_before_counts_as_absent(make, login, store):
+    store.set("ob:shop:token", FORMER.encrypt(b'["t0",9e9,9e9]'))
+    assert make().get() == "t1"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +282,68 @@ def test_a_token_sealed_with_another_key_counts_as_absent(make, login):
 def test_rubbish_in_redis_counts_as_absent(make, store, rubbish):
     store.set("ob:shop:token", rubbish)
     assert make().get() == "t1"
+
+
+WRITTEN = {
+    "kind": "AuthFailed",
+    "message": "no login",
+    "status": 401,
+    "retry_after": None,
+    "excerpt": "",
+}
+
+
+def family(kind):
+    return {kind} | {below for child in kind.__subclasses__() for below in family(child)}
+
+
+def test_what_a_login_may_fail_with_is_all_that_is_certain_and_nothing_else():
+    assert set(FAILURES.values()) == family(Transient) | family(ConnectionFault)
+    assert all(name == kind.__name__ for name, kind in FAILURES.items())
+
+
+def test_a_failure_is_remembered_whole(make, store):
+    store.set("ob:shop:token:failure", orjson.dumps(WRITTEN))
+    with pytest.raises(AuthFailed, match="no login") as raised:
+        make().get()
+    assert (raised.value.status, raised.value.retry_after) == (401, None)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *({"kind": name} for name in ("masked", "re", "EXCERPT_LENGTH", "Rejected", "Uncertain")),
+        *({"kind": kind} for kind in ("ClientError", "__builtins__", "", None, ["AuthFailed"])),
+        {"message": None},
+        {"message": ["a"]},
+        {"status": "401"},
+        {"status": True},
+        {"retry_after": "60"},
+        {"retry_after": 1e12},
+        {"retry_after": -1},
+        {"excerpt": {}},
+        {"possible": ["a"]},
+    ],
+    ids=str,
+)
+def test_a_failure_in_redis_that_no_version_wrote_is_as_good_as_absent(make, store, told):
+    store.set("ob:shop:token:failure", orjson.dumps(WRITTEN | told))
+    assert make().get() == "t1"
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"x", b"[]", b"{}", b"null", b"1", b"\xff"])
+def test_rubbish_in_place_of_a_failure_is_as_good_as_absent(make, store, rubbish):
+    store.set("ob:shop:token:failure", rubbish)
+    assert make().get() == "t1"
+
+
+def test_a_remembered_failure_shows_no_secret_and_no_end_of_text(make, store):
+    told = {"message": "x" * 10_000, "excerpt": "password=abcdef anna@example.com"}
+    store.set("ob:shop:token:failure", orjson.dumps(WRITTEN | told))
+    with pytest.raises(AuthFailed) as raised:
+        make().get()
+    assert len(str(raised.value)) <= 500
+    assert not {"abcdef", "anna"} & set(raised.value.excerpt.replace("=", " ").split())
 
 
 def test_without_redis_and_without_a_copy_nothing_is_sent(make, login, broken_store):

@@ -149,11 +149,16 @@ class System:
         self.tickers = []
         self.stack = ExitStack()
 
+    is_sandbox = True
+
+    def make_valkey(self):
+        return Valkey(self.folder / "valkey")
+
     def __enter__(self):
-        self.valkey = Valkey(self.folder / "valkey").start()
+        self.valkey = self.make_valkey().start()
         self.stack.callback(self.valkey.stop)
         self.start_remotes()
-        upgrade(self.database_url, sandbox=True)
+        upgrade(self.database_url, sandbox=self.is_sandbox)
         self.ledger = open_ledger(self.database_url)
         self.stack.callback(self.ledger.close)
         return self

@@ -1,0 +1,129 @@
+"""Where the two stores are, the ledger's database and Redis, and that nobody listens on the way there.
+
+In: the texts of DATABASE_URL and REDIS_URL. Out: addresses as the libraries take them. Both carry a password,
+and personal data or tokens: off this machine only over TLS that checks who answers, unless `insecure`
+(`..._INSECURE=1`) says that the way there is safe. Fails with `SettingsError`. Called by settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from connection import LOOPBACK
+from connections_file import SettingsError
+
+# libpq: what else says where the server is, in the address and around it.
+_ELSEWHERE = {"conninfo", "hostaddr", "service", "servicefile"}
+_ELSEWHERE_AROUND = ("PGHOSTADDR", "PGSERVICE")
+# The one mode that proves whom we talk to: `require` takes any certificate, `verify-ca` anybody's of that
+# authority. https://www.postgresql.org/docs/current/libpq-ssl.html
+_PROVEN = "verify-full"
+# redis-py: what may be said of TLS beside what makes it believe anybody.
+_TLS = {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_min_version"}
+
+
+def database_url(text: str, data: Path, *, insecure: bool) -> str:
+    """The ledger's address; by default a SQLite file in the data folder."""
+    if not text:
+        return f"sqlite:///{data / 'ledger.db'}"
+    if text.startswith("sqlite:///"):
+        return text
+    text = _with_driver(text)
+    address = _parsed(text)
+    if not insecure and not _is_local(address) and _said(address, "sslmode") != {_PROVEN}:
+        raise SettingsError(
+            "DATABASE_URL leads off this machine, so personal data and the password must go over TLS to a "
+            f"server that proves itself: add sslmode={_PROVEN} to it, and sslrootcert= with the file of "
+            "your authority or `system`. On a network that only your own machines reach set "
+            "DATABASE_INSECURE=1."
+        )
+    return text
+
+
+def redis_url(text: str, *, insecure: bool) -> str | None:
+    """The broker's address; None when there is none."""
+    if not text:
+        return None
+    address = _redis(text)
+    if not insecure and not _is_near(address) and not _is_proven(address):
+        raise SettingsError(
+            "REDIS_URL leads off this machine, so the password and what is queued must go over TLS to a "
+            "server that proves itself: begin it with rediss://, with ssl_ca_certs=FILE for an authority "
+            "of your own and nothing that turns checks off. On a network that only your own machines reach "
+            "set REDIS_INSECURE=1."
+        )
+    return text
+
+
+def _with_driver(text: str) -> str:
+    for begin in ("postgresql://", "postgres://", "postgresql+psycopg://"):
+        if text.startswith(begin):
+            return f"postgresql+psycopg://{text.removeprefix(begin)}"
+    raise SettingsError("DATABASE_URL must begin with postgresql:// or sqlite:///.")
+
+
+def _parsed(text: str) -> URL:
+    try:
+        # The parser of those who connect: another one may take another part for the host.
+        return make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingsError(
+            "DATABASE_URL is no address such as postgresql://user:password@host:5432/database; "
+            "in a password : / ? # @ must be percent-encoded."
+        ) from None
+
+
+def _said(address: URL, key: str) -> set[str]:
+    return {str(one) for one in address.normalized_query.get(key, ())}
+
+
+def _is_local(address: URL) -> bool:
+    """Whether only this machine can answer: a loopback address or a unix socket, and nothing says another."""
+    if set(address.query) & _ELSEWHERE or any(os.environ.get(name) for name in _ELSEWHERE_AROUND):
+        return False
+    return all(host in LOOPBACK or host.startswith("/") for host in _hosts(address))
+
+
+def _hosts(address: URL) -> Iterator[str]:
+    """Each host that libpq would try; none: a unix socket."""
+    listed = [address.host, *_said(address, "host")]
+    named = [host for host in listed if host] or [os.environ.get("PGHOST", "")]
+    for text in named:
+        for host in text.split(","):
+            # With a port, as SQLAlchemy writes several.
+            place = host.strip()
+            yield place.partition(":")[0] if place.count(":") == 1 else place or "/"
+
+
+def _redis(text: str) -> SplitResult:
+    # Celery would take what follows a semicolon for a second server.
+    if not text.startswith(("redis://", "rediss://")) or ";" in text:
+        raise SettingsError(
+            "REDIS_URL must be one address that begins with redis:// or rediss://; in a password "
+            ": ; / ? # @ must be percent-encoded."
+        )
+    try:
+        address = urlsplit(text)
+        _ = address.port
+    except ValueError:
+        raise SettingsError(
+            "REDIS_URL is no address such as redis://user:password@host:6379/0; in a password "
+            ": ; / ? # @ must be percent-encoded."
+        ) from None
+    return address
+
+
+def _is_near(address: SplitResult) -> bool:
+    hosts = {address.hostname or "localhost"}
+    return hosts | set(dict(parse_qsl(address.query)).get("host", "").split()) <= LOOPBACK
+
+
+def _is_proven(address: SplitResult) -> bool:
+    said = {name for name, _ in parse_qsl(address.query) if name.startswith("ssl")}
+    return address.scheme == "rediss" and said <= _TLS
