@@ -16,11 +16,13 @@ from typing import Any
 from celery.events.state import Task
 from flower.events import EventsState
 
+import file_modes
 import settings
 from logs import NOT_SHOWN
 from run.private import kept_secret
 from tasks import app
 
+file_modes.close_to_others()
 USER = "orderbridge"
 PASSWORD_FILE = settings.current().data / "flower-password"
 
