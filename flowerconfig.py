@@ -16,6 +16,7 @@ from typing import Any
 from celery.events.state import Task
 from flower.events import EventsState
 
+import file_modes
 import settings
 from connections_file import SettingsError
 from logs import NOT_SHOWN
@@ -23,6 +24,7 @@ from references import given
 from run.private import kept_secret
 from tasks import app
 
+file_modes.close_to_others()
 USER = "orderbridge"
 PASSWORD_FILE = settings.current().data / "flower-password"
 

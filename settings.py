@@ -2,9 +2,10 @@
 
 In: the process environment, then `.env` in the project's root, then `run.env` in the data folder
 (what `orderbridge run` chose: ports, the sandbox's credentials), and the connections file if one is named.
-Out: a frozen `Settings`. Fails with `SettingsError`, which names the variable, or file, line and key, and
-what to do. Called by everything that starts. A new setting is added here, in docs/configuration.md and
-nowhere else; one of a kind of system in connectors/. What a single variable may be says variables.py.
+Out: a frozen `Settings`, and data that nobody else on this machine can read. Fails with `SettingsError`,
+which names the variable, or file, line and key, and what to do. Called by everything that starts. A new
+setting is added here, in docs/configuration.md and nowhere else; one of a kind of system in connectors/. What
+a single variable may be says variables.py.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from environs import Env, EnvError
 
 import connections_file
 import default_pair
+import file_modes
 from connection import (
     Connection,
     Defaults,
@@ -153,9 +155,22 @@ def load(dotenv: Path = ROOT / ".env") -> Settings:
     if dotenv.is_file():
         _add(dotenv_values(dotenv))
     try:
-        return _read(env)
+        chosen = _read(env)
     except EnvError as exc:
         raise SettingsError(f"A setting cannot be read: {exc}") from exc
+    _close(chosen, dotenv)
+    return chosen
+
+
+def _close(chosen: Settings, dotenv: Path) -> None:
+    """Let nobody else on this machine look into what is kept here. Raises SettingsError."""
+    file_modes.look_at_variables(dotenv)
+    try:
+        file_modes.close_data(data_root(), ROOT)
+        if chosen.database_url.startswith("sqlite:///"):
+            file_modes.close_ledger(Path(chosen.database_url.removeprefix("sqlite:///")))
+    except file_modes.OpenToOthers as exc:
+        raise SettingsError(str(exc)) from exc
 
 
 def _add(found: Mapping[str, str | None]) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import gc
 
+import file_modes
+
 
 def start() -> None:
     """Run the command that was asked for, and end the process."""
+    file_modes.close_to_others()
     gc.disable()
     try:
         from cli.app import main

@@ -27,7 +27,10 @@ HALF_DONE = ("already exists", "duplicate column")
 def upgrade(url: str, *, sandbox: bool) -> None:
     """Run the migrations, and mark a new ledger as the sandbox's or the real systems'."""
     if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(url.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Its user's alone from the first moment; what SQLite keeps beside it has the same mode.
+        path.touch(mode=0o600)
     ledger = open_ledger(url, unhurried=True)
     try:
         with ledger.engine.connect() as connection:

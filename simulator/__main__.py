@@ -92,6 +92,7 @@ def build(options: argparse.Namespace) -> Remote:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    os.umask(0o077)  # its journal holds what the product sent it
     options = parser().parse_args(arguments)
     app = build(options)
     if options.seed is not None:

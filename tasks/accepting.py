@@ -20,6 +20,7 @@ from connections_file import SettingsError
 from ledger import enqueueing, hooks
 from ledger.enqueueing import Asked, KeyReused, Refusal
 from ledger.updates import Due, Told, Update
+from logs import shown
 from mapping.problems import Problem
 from mapping.request import Errors, UpdateRequest, digest
 from mapping.source import storable
@@ -92,7 +93,8 @@ def accept_flat(
     connection = _named(r, fields.get("connection"))
     refused = refusal(connection, fields.get("order_id", ""), errors, origin=origin)
     update_id = enqueueing.refuse(r.ledger, refused, r.ledger.now())
-    log.warning("update_refused", update_id=update_id, fields=sorted(errors))
+    # The sender made these names up, as far as they are wrong.
+    log.warning("update_refused", update_id=update_id, fields=sorted({*map(shown, errors)}))
     return None
 
 

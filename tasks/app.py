@@ -19,6 +19,7 @@ from celery import Celery, Task, signals
 from click import ClickException, echo
 from redis.exceptions import RedisError
 
+import file_modes
 import lanes
 import logs
 import settings
@@ -76,7 +77,11 @@ log = structlog.get_logger()
 
 
 @signals.setup_logging.connect
-def configure_logging(**_: Any) -> None:
+def begin(**_: Any) -> None:
+    """What a worker and a beat begin with, before either opens a file. Not done where this is imported: other
+    programs import it too, whose files are theirs.
+    """
+    file_modes.close_to_others()
     logs.configure()
     logging.getLogger("celery.worker.request").addHandler(AckGuard(level=logging.CRITICAL))
 

@@ -23,7 +23,17 @@ from sqlalchemy import event
 from whole.filling import RETENTION_DAYS, fill
 
 import settings
-from ledger import connections, enqueueing, history, orders, purging, queues, tallies, updates
+from ledger import (
+    connections,
+    enqueueing,
+    expiring,
+    history,
+    orders,
+    purging,
+    queues,
+    tallies,
+    updates,
+)
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
 from mapping.request import UpdateRequest
@@ -253,6 +263,10 @@ def quick(bridge):
         "orders to purge": lambda: purging.orders(ledger, before),
         "updates to purge": lambda: purging.updates(ledger, before),
         "attempts to purge": lambda: purging.attempts(ledger, before),
+        "answers to purge": lambda: purging.answers(ledger, before),
+        "held to end": lambda: expiring.held(ledger, before, now),
+        "parked to end": lambda: expiring.parked(ledger, before, now),
+        "reasons to purge": lambda: purging.reasons(ledger, before),
         "hooks to purge": lambda: purging.hook_calls(ledger, before),
         "history to purge": lambda: purging.history(ledger, before),
         "acts on an order": lambda: history.of_order(ledger, SHOP, "f77"),

@@ -68,6 +68,35 @@ BAD = {
     "arguments that are none": ([SAID, SAID, {}], "json", headers()),
     "arguments of another task": (BODY, "json", headers("updates.deliver")),
     "an id that is a text": (BODY, "json", headers(id=SAID)),
+    "a field that is a text": ([[], {"order_id": "1", SAID: SAID}, {}], "json", headers()),
+    "half a pair": ([[], {"order_id": "1", "note": SAID + "\ud800"}, {}], "json", headers()),
+    "half a pair as a field": ([[], {"order_id": "1", SAID + "\ud800": 1}, {}], "json", headers()),
+    "half a pair as a key": (
+        [[], {"order_id": "1", "note": SAID, "key": SAID + "\ud800"}, {}],
+        "json",
+        headers(),
+    ),
+    "NUL": (
+        [[], {"order_id": "1", "note": SAID + "\0", "key": SAID + "\0"}, {}],
+        "json",
+        headers(),
+    ),
+    "a shop that is a text": ([[], {"order_id": "1", "connection": SAID}, {}], "json", headers()),
+    "a number that is a text": (
+        [[], {"order_id": "1", "tracking_number": SAID}, {}],
+        "json",
+        headers(),
+    ),
+    "a status that is a text": (
+        [[], {"order_id": "1", "order": SAID, "replace": SAID}, {}],
+        "json",
+        headers(),
+    ),
+    "a note that is none": (
+        [[], {"order_id": [SAID], "note": {SAID: [SAID]}}, {}],
+        "json",
+        headers(),
+    ),
     "a limit that is none": (BODY, "json", headers(timelimit=SAID)),
 }
 
@@ -129,7 +158,7 @@ def test_no_message_shows_what_it_says_and_none_ends_a_worker(tmp_path):
         # The good one, after all of them, by a worker that still lives.
         put(system, [[], {"order_id": "77", "note": SAID}, {}], "json", headers())
         system.wait_until(lambda: SAID in notes(system))
-        system.wait_until(lambda: not system.valkey.client.hlen("unacked"))
+        system.wait_until(lambda: not system.valkey.client.llen("updates"))
         assert worker.poll() is None
         assert is_marked(system.logs()) == []
         assert system.logs().count("message_refused") >= 12
