@@ -6,7 +6,7 @@ export UV_LINK_MODE ?= copy
 # Compiled modules are kept in .venv: without them every start costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run setup test test-long chaos check bench bench-paired bench-scale lock clean
+.PHONY: run setup test test-long chaos check audit notices bench bench-paired bench-scale lock clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/orderbridge run
@@ -31,6 +31,14 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pinned versions against known advisories; fails too where these cannot be had.
+audit: .venv/audit.stamp
+	$(BIN)/python deploy/audit.py
+
+# Whose work is shipped, anew after a change of the pins.
+notices: setup
+	$(BIN)/python deploy/notices.py
 
 bench: setup
 	PYTHONPATH=tests $(BIN)/python -m bench
@@ -58,9 +66,13 @@ bench-scale: setup
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
+.venv/audit.stamp: .venv/dev.stamp requirements/audit.txt
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/audit.txt
+	@touch $@
+
 # Renew the pins from the .in files.
 lock: $(UV)
-	for set in uv run dev; do $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	for set in uv run dev audit; do $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" requirements/$$set.in --output-file requirements/$$set.txt; done
 
 clean:

@@ -223,6 +223,11 @@ def _written(env: Env) -> File:
     configured = [name for name in default_pair.VARIABLES if is_given(name)]
     named = env.str("ORDERBRIDGE_CONNECTIONS", "")
     if not named:
+        if not configured and env.str("ORDERBRIDGE_SANDBOX", "") and not sandbox:
+            raise SettingsError(
+                "ORDERBRIDGE_SANDBOX says that this is no sandbox, but no system is configured: set "
+                f"{', '.join(default_pair.VARIABLES)}, or ORDERBRIDGE_CONNECTIONS."
+            )
         return File(
             sandbox or not configured,
             default_pair.entries(configured, may_lack=not calls_remotes(env)),

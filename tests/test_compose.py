@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from test_documents import names_read_by
+from test_references import SECRETS
 
-import default_pair
 from run.programs import LANES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,8 +21,22 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 STORES = {"redis", "postgres"}
-APPS = set(SERVICES) - STORES
+APPS = set(SERVICES) - STORES - {"front"}
+WORKERS = {f"worker-{lane}" for lane in LANES}
+# Which secrets each service is handed: no other, and none in clear.
+HANDED = {
+    "migrate": {"database_owner"},
+    **{f"worker-{lane}": {f"redis_{lane}", "database_app", "secret_key"} for lane in LANES},
+    "beat": {"redis_beat"},
+    "gateway": {"redis_gateway", "database_app", "api_keys", "hook_secrets"},
+    "flower": {"redis_flower", "flower_basic_auth", "flower_cookie_secret"},
+    "front": set(),
+    "redis": {"users.acl"},
+    "postgres": {"postgres_password", "postgres_app_password"},
+}
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+FRONT = (ROOT / "deploy" / "front.Dockerfile").read_text()
+CADDYFILE = (ROOT / "deploy" / "Caddyfile").read_text()
 REQUIRED = {
     name
     for name, _ in re.findall(r"\$\{(\w+):\?([^}]+)\}", (ROOT / "docker-compose.yml").read_text())
@@ -74,26 +88,26 @@ def test_the_file_is_valid_and_hands_on_what_is_set(config):
     assert environment["ORDERBRIDGE_MODE"] == "shadow"
 
 
-def test_a_forgotten_password_is_refused_with_what_it_is(config):
-    done = config(**dict.fromkeys(REQUIRED - {"POSTGRES_PASSWORD"}, "x"))
+def test_a_forgotten_name_of_the_host_is_refused_with_what_it_is(config):
+    done = config()
     assert done.returncode != 0
-    assert "a password for PostgreSQL is missing" in done.stderr
+    assert "the name under which the world reaches this host is missing" in done.stderr
 
 
-def test_every_password_and_both_remote_systems_are_required():
-    assert {
-        "REDIS_PASSWORD",
-        "POSTGRES_PASSWORD",
-        "FLOWER_BASIC_AUTH",
-        "FLOWER_COOKIE_SECRET",
-        "ORDERBRIDGE_API_KEYS",
-        *default_pair.VARIABLES,
-    } == REQUIRED
+def test_only_the_name_of_the_host_is_required_by_compose_itself():
+    """The systems may stand in a connections file, which only the product can read: it refuses what is half
+    filled in, and to be a sandbox here.
+    """
+    assert {"ORDERBRIDGE_DOMAIN"} == REQUIRED
+    for name in APPS:
+        environment = SERVICES[name]["environment"]
+        assert environment["ORDERBRIDGE_SANDBOX"] == "0"
+        assert "ORDERBRIDGE_CONNECTIONS" in environment
+        assert any(v.startswith("./connections:") for v in SERVICES[name]["volumes"])
 
 
 def test_every_role_is_there_and_each_lane_has_workers_of_its_own():
-    workers = {f"worker-{lane}" for lane in LANES}
-    assert set(SERVICES) == STORES | workers | {"migrate", "beat", "gateway", "flower"}
+    assert set(SERVICES) == STORES | WORKERS | {"migrate", "beat", "gateway", "flower", "front"}
     commands = {lane: SERVICES[f"worker-{lane}"]["command"] for lane in LANES}
     served = {
         lane: (command[command.index("-Q") + 1], int(command[command.index("-c") + 1]))
@@ -133,22 +147,99 @@ def test_no_service_runs_as_root(name):
     if name in STORES:
         assert int(SERVICES[name]["user"].split(":")[0]) > 0
     else:
+        built = FRONT if name == "front" else DOCKERFILE
         assert "user" not in SERVICES[name]
-        assert re.search(r"^USER (\d+):\d+$", DOCKERFILE, re.MULTILINE)[1] != "0"
+        assert re.search(r"^USER (\d+):\d+$", built, re.MULTILINE)[1] != "0"
+
+
+def test_the_front_is_the_one_way_in_and_shows_the_world_its_two_ports_alone():
+    published = {name for name in SERVICES if SERVICES[name].get("ports")}
+    assert published == {"front"}
+    to_all = {p for p in SERVICES["front"]["ports"] if not p.startswith("127.0.0.1:")}
+    assert to_all == {"80:8080", "443:8443"}
+    assert "http_port 8080" in CADDYFILE
+    assert "https_port 8443" in CADDYFILE
+
+
+def test_only_the_workers_and_the_front_have_a_way_out():
+    networks = {name: set(SERVICES[name]["networks"]) for name in SERVICES}
+    inside = {n for n, said in COMPOSE["networks"].items() if (said or {}).get("internal")}
+    assert inside == {"stores", "doors"}
+    assert {name for name in SERVICES if networks[name] - inside} == WORKERS | {"front"}
+    assert {name for name in SERVICES if "stores" in networks[name]} == APPS | STORES
+    assert all(networks[name] == {"stores"} for name in STORES)
+    assert networks["front"] == {"doors", "outside"}
+
+
+# --- secrets ------------------------------------------------------------------------------------------
 
 
 @services
-def test_ports_are_published_on_this_machine_only(name):
-    for port in SERVICES[name].get("ports", []):
-        assert port.startswith("127.0.0.1:")
-    assert bool(SERVICES[name].get("ports")) == (name in {"gateway", "flower"})
+def test_each_service_is_handed_the_secrets_it_needs_and_no_other(name):
+    assert set(SERVICES[name].get("secrets", [])) == HANDED[name]
 
 
-def test_the_stores_are_on_an_internal_network_alone():
-    assert COMPOSE["networks"]["stores"] == {"internal": True}
-    assert all(SERVICES[name]["networks"] == ["stores"] for name in STORES)
-    outward = {name for name in SERVICES if "remotes" in SERVICES[name]["networks"]}
-    assert outward == {f"worker-{lane}" for lane in LANES}
+@services
+def test_every_secret_that_is_read_from_a_file_is_handed_and_the_other_way_round(name):
+    environment = SERVICES[name].get("environment", {})
+    named = {Path(v).name for k, v in environment.items() if k.endswith("_FILE") and v}
+    in_command = {"users.acl"} if name == "redis" else set()
+    assert named | in_command == HANDED[name]
+
+
+@services
+def test_no_secret_stands_in_clear_in_an_environment(name):
+    given = set(SERVICES[name].get("environment", {}))
+    assert not given & {*SECRETS, "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+
+
+@services
+def test_the_secrets_of_remote_systems_go_to_those_that_call_them(name):
+    volumes = SERVICES[name].get("volumes", [])
+    mounted = {v.split(":")[0] for v in volumes if v.startswith("./secrets")}
+    both = {"./secrets/remotes", "./secrets/hooks"}
+    assert mounted == (
+        both if name in WORKERS else {"./secrets/hooks"} if name == "gateway" else set()
+    )
+    if name in APPS:
+        calls = SERVICES[name]["environment"]["ORDERBRIDGE_CALLS_REMOTES"]
+        assert calls == ("1" if name in WORKERS else "0")
+
+
+def made(folder):
+    """What the documented command leaves in a folder, by name."""
+    subprocess.run(["sh", "deploy/secrets.sh", str(folder)], cwd=ROOT, check=True)
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_every_secret_is_made_by_the_command_that_is_documented(tmp_path):
+    texts = made(tmp_path)
+    for name, said in COMPOSE["secrets"].items():
+        assert said == {"file": f"./secrets/{name}"}
+    assert {*COMPOSE["secrets"], "redis_admin"} == set(texts)
+    assert set.union(*HANDED.values()) == set(COMPOSE["secrets"])
+    values = [text for name, text in texts.items() if name != "users.acl"]
+    assert len(set(values)) == len(values), "two are alike"
+    # No password of Redis stands in what Redis is handed.
+    passwords = [re.search(r":([0-9a-f]{48})@redis", text) for text in values]
+    assert not any(found[1] in texts["users.acl"] for found in passwords if found)
+
+
+def test_the_folder_of_secrets_is_closed_to_others_and_never_committed(tmp_path):
+    tmp_path.chmod(0o755)
+    made(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert "secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_the_command_keeps_what_is_there_and_makes_anew_what_was_removed(tmp_path):
+    first = made(tmp_path)
+    assert made(tmp_path) == first
+    (tmp_path / "redis_flower").unlink()
+    second = made(tmp_path)
+    assert {name for name in first if first[name] != second[name]} == {"redis_flower", "users.acl"}
+    changed = set(first["users.acl"].splitlines()) ^ set(second["users.acl"].splitlines())
+    assert {line.split()[1] for line in changed} == {"flower"}
 
 
 @services
@@ -156,6 +247,7 @@ def test_images_have_exact_tags(name):
     image, _, tag = SERVICES[name]["image"].partition(":")
     assert re.match(r"\d+\.\d+(\.\d+)?(-|$)", tag), image
     assert (image == "orderbridge") == (name in APPS)
+    assert (image == "orderbridge-front") == (name == "front")
 
 
 def test_the_image_is_of_this_version_and_its_base_is_exact():
@@ -190,9 +282,10 @@ def test_the_context_of_the_image_holds_the_whole_product_and_nothing_else():
 @apps
 def test_every_role_gets_every_setting(name):
     given = set(SERVICES[name]["environment"])
-    # The image sets the data folder; a deployment is never the sandbox.
-    elsewhere = {"ORDERBRIDGE_DATA", "ORDERBRIDGE_SANDBOX"}
-    read = {n for f in ("settings", "variables", "default_pair") for n in names_read_by(f"{f}.py")}
+    # The image sets the data folder; secrets are handed to those that need them.
+    elsewhere = {"ORDERBRIDGE_DATA", *SECRETS}
+    files = ("settings", "variables", "default_pair")
+    read = {n for f in files for n in names_read_by(f"{f}.py")}
     assert read - elsewhere <= given
     assert "ORDERBRIDGE_DATA=" in DOCKERFILE
     assert SERVICES[name]["environment"]["ORDERBRIDGE_SUPERVISED"] == "1"
@@ -207,19 +300,32 @@ def test_migration_comes_first(name):
     assert after["postgres"] == {"condition": "service_healthy"}
 
 
-def test_flower_has_a_login_and_a_cookie_secret():
-    given = SERVICES["flower"]["environment"]
-    assert given["FLOWER_BASIC_AUTH"].startswith("${FLOWER_BASIC_AUTH:?")
-    assert given["FLOWER_COOKIE_SECRET"].startswith("${FLOWER_COOKIE_SECRET:?")
+def test_flower_reads_its_own_configuration():
     assert "--conf=flowerconfig.py" in SERVICES["flower"]["command"]
 
 
-def test_redis_keeps_what_it_gets_and_shows_its_password_to_nobody():
-    (script,) = SERVICES["redis"]["command"]
-    assert {"appendonly yes", "maxmemory-policy noeviction", "requirepass $${REDIS_PASSWORD}"} <= {
-        line.strip() for line in script.splitlines()
+def test_redis_keeps_what_it_gets_and_lets_in_only_its_users():
+    said = SERVICES["redis"]["command"]
+    options = dict(zip(said[::2], said[1::2], strict=True))
+    assert options == {
+        "--aclfile": "/run/secrets/users.acl",
+        "--dir": "/data",
+        "--appendonly": "yes",
+        "--appendfsync": "everysec",
+        "--save": "",
+        "--maxmemory": "512mb",
+        "--maxmemory-policy": "noeviction",
     }
-    assert script.startswith("exec valkey-server - <<EOF")
+
+
+def test_the_script_that_makes_the_plain_role_is_run_and_not_read_in():
+    """What the image reads in with `set -u` breaks what comes after it."""
+    script = ROOT / "deploy" / "postgres" / "roles.sh"
+    assert os.access(script, os.X_OK)
+    assert (
+        "./deploy/postgres/roles.sh:/docker-entrypoint-initdb.d/roles.sh:ro"
+        in (SERVICES["postgres"]["volumes"])
+    )
 
 
 def test_no_password_stands_in_a_command_line():

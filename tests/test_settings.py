@@ -61,6 +61,12 @@ def test_nothing_configured_is_the_sandbox(load, tmp_path):
         _ = chosen.broker
 
 
+def test_where_no_sandbox_is_wanted_none_is_made_of_missing_settings(load):
+    with pytest.raises(SettingsError, match="no system is configured: set OKLIVING_URL"):
+        load({"ORDERBRIDGE_SANDBOX": "0"})
+    assert load(REAL | {"ORDERBRIDGE_SANDBOX": "0"}).sandbox is False
+
+
 def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_path):
     chosen = load(REAL)
     assert (chosen.sandbox, chosen.data, chosen.unfilled) == (False, tmp_path, ())

