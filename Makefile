@@ -6,7 +6,7 @@ export UV_LINK_MODE ?= copy
 # Compiled modules are kept in .venv: without them every start costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run setup test test-long chaos check audit notices bench bench-paired bench-scale lock clean
+.PHONY: run setup test test-long chaos check audit notices bench bench-paired bench-scale attack lock clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/orderbridge run
@@ -46,6 +46,10 @@ bench: setup
 # An older commit against this one, in turn: make bench-paired OLD=COMMIT ROUNDS=3
 bench-paired: setup
 	PYTHONPATH=tests $(BIN)/python -m bench.paired $(OLD) $(or $(ROUNDS),3)
+
+# A sandbox under the attacks of hostile buyers, CRMs and callers, as a table.
+attack: setup
+	PYTHONPATH=tests $(BIN)/python -m bench.attack
 
 # The ledger's own work at a million orders: make bench-scale ROWS=1000000
 bench-scale: setup
