@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import orjson
 
-from clients.bodies import as_json, parsed
+from clients.bodies import MOST_VALUES, as_json, holds_too_much, parsed
 from clients.deadline import Deadline, DeadlineTransport
 from clients.errors import Garbled, Misconfigured, TimedOut, Unreachable, masked
 from clients.failures import CAUGHT, translated
@@ -146,6 +146,11 @@ class HttpTransport:
                     response.close()
         except CAUGHT as exc:
             raise translated(exc, self.host, secrets, status) from exc
+        if holds_too_much(body):
+            raise Garbled(
+                f"{self.host}: the answer holds more than {MOST_VALUES:,} values; ask for less at once",
+                status=status,
+            )
         return Answer(status, response.headers, body, parsed(body), secrets)
 
     @contextlib.contextmanager

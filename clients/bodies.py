@@ -25,6 +25,16 @@ _MOST_DIGITS: Final = 300
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
+# Values that an answer may hold: ten thousand orders have a million. Each takes a hundred bytes and more of
+# memory, so that 64 MiB of empty lists would take 1.7 GB.
+MOST_VALUES: Final = 2_000_000
+
+
+def holds_too_much(body: bytes) -> bool:
+    """Whether the JSON may hold more values than that, by the marks between them; it is not parsed for it."""
+    return len(body) > MOST_VALUES and sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_VALUES
+
+
 def as_json(payload: object) -> bytes:
     """The payload as the body of a call; `Rejected` when it cannot be written as JSON."""
     try:

@@ -5,6 +5,7 @@ In: the current request. Out: plain values. Refuses with 413 (above the door's l
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -17,13 +18,27 @@ FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 def read_json() -> Any:
-    """The JSON of the body. orjson refuses what is no JSON: NaN, lone surrogates, wrong UTF-8."""
+    """The JSON of the body. orjson refuses what is no JSON: NaN, lone surrogates, wrong UTF-8; a field that
+    is named twice is refused too.
+    """
     if request.mimetype != JSON:
         raise Refusal(415, f"Send the body as {JSON}.")
+    body = _whole()
     try:
-        return orjson.loads(_whole())
+        read = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise Refusal(400, "The body is not valid JSON.") from None
+    try:
+        json.loads(body, object_pairs_hook=_each_once)
+    except RecursionError:
+        raise Refusal(400, "The body is nested too deeply.") from None
+    return read
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    """Which of two values is meant, nobody knows: readers of JSON differ in it."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Refusal(400, "The body names a field twice.")
 
 
 def read_fields() -> dict[str, str]:

@@ -23,9 +23,11 @@ from gateway.body import read_fields
 from gateway.doors import Door
 from gateway.errors import SENTENCES, Refusal
 from gateway.keys import Keyring
+from ledger.hook_intake import Crowded
+from mapping.source import storable
 from tasks.accepting import take_hook
 from tasks.resources import Resources
-from tasks.sender import says_nothing
+from tasks.sender import odd_ids, says_nothing
 
 KIND = "onebox"
 CALLER = "onebox-hook"
@@ -33,6 +35,8 @@ CALLER = "onebox-hook"
 
 # Bytes: many times the longest call.
 LARGEST = 64 * 1024
+# Seconds, as a header: by then calls of the process have been worked off.
+CROWDED_WAIT = "60"
 
 
 def door(r: Resources) -> Door:
@@ -85,7 +89,14 @@ def _keyring(r: Resources, boxes: Mapping[str, OneBoxSettings]) -> tuple[Keyring
 def _taken(r: Resources, box: str, fields: dict[str, str]) -> dict[str, Any]:
     if not fields:
         raise Refusal(400, "The call has no fields.")
-    take_hook(r, box, dict(fields), current_app.config["BELL"].ring_hook)
+    fields = storable(fields)
+    if odd := odd_ids(r, fields):
+        told = {name: ["1 to 64 letters, digits and the signs of an invoice."] for name in odd}
+        raise Refusal(422, "An id of the call is none; see errors.", errors=told)
+    try:
+        take_hook(r, box, fields, current_app.config["BELL"].ring_hook)
+    except Crowded as exc:
+        raise Refusal(429, str(exc), headers={"Retry-After": CROWDED_WAIT}) from None
     if says_nothing(r, fields):
         return {"accepted": True, "result": "nothing to do"}
     return {"accepted": True}

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from ledger.database import Ledger
 from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
-from ledger.hooks import REPEATED_WITHIN
+from ledger.hook_intake import REPEATED_WITHIN
 from ledger.tables import ORDERS, UPDATES
 from ledger.transitions import Process, Remark, Stand, next_state
 from ledger.watching import next_check

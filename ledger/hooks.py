@@ -1,31 +1,27 @@
-"""Calls of a target's hook in the ledger: kept as they came, claimed by process, worked off in order.
+"""Calls of a target's hook in the ledger: claimed by process, worked off in order.
 
 In: plain values and aware UTC times. Out: small frozen rows. All open calls of one process are claimed
 together, under one lease, so that nobody overtakes: what a process said is heard in the order in which it
-was said. Raises `LedgerUnavailable`. Called by tasks/accepting (keep), tasks/listening and tasks/upkeep.
+was said. Raises `LedgerUnavailable`. Called by tasks/listening and tasks/upkeep.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, case, select, update
 
 from ledger.conditions import IS_UNDONE
 from ledger.database import Ledger
+from ledger.hook_intake import LONGEST_PROCESS, REPEATED_WITHIN, rename_in
 from ledger.leases import EARLY, Leases
 from ledger.tables import HOOKS
 
 # Calls of one process that are worked off in one go.
 MOST_TOGETHER = 100
-# A call that says the same as the one before it, so soon after it, is the box calling again for want of an
-# answer. Source: docs/decisions/hearing-a-transition.md.
-REPEATED_WITHIN = timedelta(minutes=5)
-LONGEST_PROCESS = 120
+
 
 LEASES = Leases(
     table=HOOKS,
@@ -76,42 +72,6 @@ class Claim:
         return [call.id for call in self.calls]
 
 
-def keep(
-    ledger: Ledger,
-    connection: str,
-    process: str,
-    fields: dict[str, Any],
-    now: datetime,
-    *,
-    once_called: str = "",
-) -> tuple[int, bool]:
-    """Keep what a hook call said, before it is answered. Out: its key, and whether to ring for it: not
-    while an earlier call of its process is still open, whose worker takes this one along. Open calls from
-    when the process was `once_called` otherwise go before it.
-    """
-    process = process[:LONGEST_PROCESS]
-    waiting = select(func.count(), func.max(HOOKS.c.next_try_at)).where(
-        HOOKS.c.done_at.is_(None), HOOKS.c.process == process, HOOKS.c.connection == connection
-    )
-
-    def unit(db: Connection) -> tuple[int, bool]:
-        renamed = _rename(db, connection, once_called, process, now)
-        before, next_try_at = db.execute(waiting).one()
-        values = {
-            "connection": connection,
-            "process": process,
-            "fields": fields,
-            "digest": _digest(fields),
-            "received_at": now,
-            # It waits with those before it, which it must not overtake.
-            "next_try_at": next_try_at or now,
-        }
-        made = db.execute(insert(HOOKS).values(values).returning(HOOKS.c.id)).scalar_one()
-        return int(made), not before or renamed
-
-    return ledger.write(unit)
-
-
 def rename(ledger: Ledger, claim: Claim, process: str, now: datetime) -> int | None:
     """Give these calls, and the open ones beside them, back at once under the name that their process has
     by now, so that all calls of it are worked off in order. Out: one to ring for.
@@ -119,27 +79,10 @@ def rename(ledger: Ledger, claim: Claim, process: str, now: datetime) -> int | N
 
     def unit(db: Connection) -> int | None:
         LEASES.give_back(db, {"of_ids": claim.ids, "counted": 0}, claim.token, now)
-        _rename(db, claim.connection, claim.process, process[:LONGEST_PROCESS], now)
+        rename_in(db, claim.connection, claim.process, process[:LONGEST_PROCESS], now)
         return cast("int | None", db.scalar(_open_of(claim.connection, process[:LONGEST_PROCESS])))
 
     return ledger.write(unit)
-
-
-def _rename(db: Connection, connection: str, before: str, process: str, now: datetime) -> bool:
-    if not before or before == process:
-        return False
-    of_before = (
-        HOOKS.c.done_at.is_(None),
-        HOOKS.c.process == before,
-        HOOKS.c.connection == connection,
-    )
-    values = {"process": process, "next_try_at": now}
-    return bool(db.execute(update(HOOKS).where(*of_before).values(values)).rowcount)
-
-
-def _digest(fields: dict[str, Any]) -> str:
-    said = json.dumps(fields, sort_keys=True, default=str)
-    return blake2b(said.encode(), digest_size=16).hexdigest()
 
 
 def find(ledger: Ledger, hook_id: int) -> Waiting | None:

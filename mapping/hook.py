@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from mapping.fields import order_key
 from mapping.milestones import (
     ENDS,
     MilestoneError,
@@ -147,6 +148,14 @@ class Hook(HookReader):
     prefix: str
     milestones: Mapping[str, Reply]
 
+    def odd_ids(self, fields: Mapping[str, object]) -> list[str]:
+        """The ids, by the names of FIELDS, that no order or process can have."""
+        words = self.words(fields)
+        said = {name: _first(words[name]) for name in ("external_id", "order_id", "process_id")}
+        if said["external_id"] is not None:
+            said["external_id"] = said["external_id"].removeprefix(self.prefix)
+        return [name for name, word in said.items() if word is not None and order_key(word) is None]
+
     def read(
         self, fields: Mapping[str, object], order_of: Callable[[str], str | None] | None
     ) -> HookResult:
@@ -162,8 +171,8 @@ class Hook(HookReader):
         result = HookResult(order_id, external_id, process_id, stage)
         if external_id is not None and not external_id.startswith(self.prefix):
             return replace(result, order_id=None, nothing_to_do="not_ours")
-        if order_id is None:
-            return replace(result, nothing_to_do="no_order")
+        if order_id is None or order_key(order_id) is None:
+            return replace(result, order_id=None, nothing_to_do="no_order")
         return self._asked(result, self.said(fields))
 
     def asks(self, order_id: str, said: Said) -> HookResult:

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from connections_file import SettingsError
-from ledger import enqueueing, hooks
+from ledger import enqueueing, hook_intake
 from ledger.enqueueing import Asked, KeyReused, Refusal
 from ledger.updates import Due, Told, Update
 from logs import shown
@@ -176,7 +176,7 @@ def take_hook(
     """
     fields = storable(fields)
     process, number = _process_of(r, target, fields)
-    hook_id, rings = hooks.keep(
+    hook_id, rings = hook_intake.keep(
         r.ledger, target, process, fields, r.ledger.now(), once_called=number
     )
     if rings:

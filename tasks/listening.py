@@ -2,9 +2,10 @@
 
 In: a kept hook call. Out: accepted updates, as ledger/hearing makes them of each change. All open calls of
 one process are worked off together and in order, with one read of the process behind them: what the hook
-said and what is read both count. A read that fails is tried again; after some tries, and while the box may
-not be read, what the hook said counts alone, and the reconcile reads the process as soon as it can. Called
-by tasks/updates. Source: docs/decisions/hearing-a-transition.md.
+said and what is read both count. A read that fails is tried again; after some tries, and while the box is
+paused or down, what the hook said counts alone, and the reconcile reads the process as soon as it can; for
+want of a place or a turn alone it waits. Called by tasks/updates. Source:
+docs/decisions/hearing-a-transition.md.
 """
 
 from __future__ import annotations
@@ -68,8 +69,6 @@ def act(r: Resources, hook_id: int) -> float | None:
     with reading.place(target, holder, str(hook_id), ring_waiting_reads) as has_place:
         if has_place:
             return _work(r, target, waiting, may_read=True)
-    if r.ledger.now() - waiting.received_at > LONGEST_WAIT:
-        return _work(r, target, waiting, may_read=False)
     return None
 
 
@@ -138,7 +137,8 @@ def _worked_off(r: Resources, target: Remote, claim: Claim, *, may_read: bool) -
         except reading.NotRead as exc:
             tries = claim.tries + exc.counts
             young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
-            if tries < MOST_READS and young:
+            # For want of a turn it waits, however long: the box is well, and would be read in a moment.
+            if not exc.counts or (tries < MOST_READS and young):
                 return _try_again(r, claim, exc.wait, counted=exc.counts)
         if hooks.came_later(r.ledger, claim):
             said = None  # what was read may be what these say, and must not be heard before them

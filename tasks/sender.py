@@ -40,6 +40,12 @@ def says_nothing(r: Resources, fields: Mapping[str, object]) -> bool:
     )
 
 
+def odd_ids(r: Resources, fields: Mapping[str, object]) -> list[str]:
+    """The ids in a call that are none to any source, by the names of what they should say."""
+    found = [set(r.profiles[name].updates.hook.odd_ids(fields)) for name in r.sources]
+    return sorted(set.intersection(*found)) if found else []
+
+
 def _by_nearness(r: Resources, target: str) -> list[str]:
     """The sources whose orders go there now, then those whose orders may have gone there before."""
     return sorted(r.sources, key=lambda name: r.target_name(name) != target)

@@ -12,6 +12,7 @@ from one_call import OK, ask, post, raw_server
 
 from clients import base
 from clients.base import HttpTransport
+from clients.bodies import MOST_VALUES
 from clients.deadline import Deadline
 from clients.errors import Garbled, Misconfigured, Rejected
 
@@ -107,6 +108,18 @@ def test_an_oversized_answer_is_cut_off(monkeypatch):
     headers = {"Content-Encoding": "gzip"}
     with pytest.raises(Garbled, match="larger"):
         post(lambda _: httpx.Response(200, content=squeezed, headers=headers))
+
+
+@pytest.mark.parametrize("one", [b"[],", b"0,", b'{"":1},', b'{"a":{}},', b"[[[]]],"])
+def test_an_answer_of_more_values_than_any_has_is_refused_before_it_is_read(one):
+    body = b"[" + one * MOST_VALUES + b"0]"
+    with pytest.raises(Garbled, match="more than 2,000,000 values"):
+        post(lambda _: httpx.Response(200, content=body))
+
+
+def test_as_many_values_as_ten_thousand_orders_have_are_read():
+    body = b"[" + b",".join([b'{"a":1,"b":[2,3]}'] * 200_000) + b"]"
+    assert len(post(lambda _: httpx.Response(200, content=body)).json) == 200_000
 
 
 def test_a_compressed_answer_is_read():

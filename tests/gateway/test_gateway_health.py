@@ -13,7 +13,7 @@ import lanes
 from connections_file import SettingsError
 from gateway import server
 from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
-from ledger import connections, enqueueing, hooks, orders
+from ledger import connections, enqueueing, hook_intake, orders
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
 from ledger.lateness import late_lanes
@@ -132,7 +132,7 @@ def test_a_lane_is_late_unless_its_connection_is_closed(r, minutes, closed, late
 def test_the_lane_of_updates_is_late_by_queues_and_by_hook_calls(r):
     long_ago = NOW - timedelta(hours=1)
     assert late_lanes(r.ledger, ["onebox"], ["okliving"], NOW) == []
-    hooks.keep(r.ledger, "okliving", "okl-1", {}, long_ago)
+    hook_intake.keep(r.ledger, "okliving", "okl-1", {}, long_ago)
     assert late_lanes(r.ledger, ["onebox"], [], NOW) == ["updates"]
     asked = Asked("okliving", "1", digest="d", origin="t", parts={"note": "x"})
     enqueueing.accept(r.ledger, asked, long_ago)

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
-from ledger import connections, enqueueing, hooks, measures, orders, queues
+from ledger import connections, enqueueing, hook_intake, hooks, measures, orders, queues
 from ledger.attempts import Try
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
@@ -40,10 +40,10 @@ def fill(ledger):
     poll = connections.begin_poll(ledger, "okliving", NOW, 60)
     connections.end_poll(ledger, poll, NOW, NOW)
     connections.close(ledger, "onebox", "fault", NOW, 15, "x")
-    hook_id, _ = hooks.keep(ledger, "okliving", "okl-1", {}, NOW)
+    hook_id, _ = hook_intake.keep(ledger, "okliving", "okl-1", {}, NOW)
     claim = hooks.claim(ledger, hooks.find(ledger, hook_id), NOW, 60)
     hooks.finish(ledger, claim, {hook_id: "unknown_stage"}, NOW)
-    hooks.keep(ledger, "okliving", "okl-1", {}, NOW)
+    hook_intake.keep(ledger, "okliving", "okl-1", {}, NOW)
 
 
 def figures(made):

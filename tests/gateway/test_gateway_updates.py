@@ -103,6 +103,25 @@ def test_what_is_no_json_of_a_sane_size_is_refused(keyed, data, content_type, st
     assert taken_in(keyed) == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"order_id":"1","note":"a","order_id":"2"}',
+        '{"order_id":"1","statuses":{"order":"x","order":"y"}}',
+    ],
+)
+def test_a_field_that_is_named_twice_is_refused_since_nobody_knows_which_is_meant(keyed, body):
+    answer = keyed.client.post(UPDATES, data=body, content_type="application/json")
+    assert (answer.status_code, answer.json["error"]) == (400, "The body names a field twice.")
+
+
+@pytest.mark.parametrize("depth", [500, 1_000, 1_020, 20_000])
+def test_however_deep_a_body_is_the_answer_is_the_callers_fault(keyed, depth):
+    body = '{"order_id":' + "[" * depth + "]" * depth + "}"
+    answer = keyed.client.post(UPDATES, data=body, content_type="application/json")
+    assert answer.status_code in {400, 422}
+
+
 def test_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not(keyed):
     whole = b'{"order_id": "1", "note": "n"}'
     fits = whole.ljust(64 * 1024)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import event, select
 
-from ledger import hearing, hooks, orders, updates, watching
+from ledger import hearing, hook_intake, hooks, orders, updates, watching
 from ledger.enqueueing import Asked
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS
@@ -100,7 +100,7 @@ def test_a_lost_lease_hears_nothing(known):
 
 
 def test_hearing_and_the_end_of_the_call_are_one_transaction(known):
-    hook_id, _ = hooks.keep(known, SHOP, "okl-1", {}, NOW)
+    hook_id, _ = hook_intake.keep(known, SHOP, "okl-1", {}, NOW)
     claim = hooks.claim(known, hooks.find(known, hook_id), NOW, 60)
 
     def end(db):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import select
 
-from ledger import hooks
+from ledger import hook_intake, hooks
+from ledger.hook_intake import MOST_OPEN, Crowded
 from ledger.hooks import MOST_TOGETHER
 from ledger.tables import HOOKS
 
@@ -20,7 +22,7 @@ def at(seconds):
 
 
 def keep(ledger, process="okl-1", now=NOW, **fields):
-    return hooks.keep(ledger, SHOP, process, fields, now)[0]
+    return hook_intake.keep(ledger, SHOP, process, fields, now)[0]
 
 
 def claim(ledger, hook_id, now=NOW):
@@ -50,7 +52,7 @@ def test_only_one_of_many_gets_the_calls_of_a_process(ledger, together):
 def test_a_call_that_comes_in_meanwhile_waits_and_does_not_overtake(ledger):
     first = keep(ledger)
     claimed = claim(ledger, first)
-    later, rings = hooks.keep(ledger, SHOP, "okl-1", {}, at(1))
+    later, rings = hook_intake.keep(ledger, SHOP, "okl-1", {}, at(1))
     assert not rings
     assert claim(ledger, later, at(1)) is None
     finish(ledger, claimed)
@@ -61,7 +63,7 @@ def test_a_call_that_comes_in_meanwhile_waits_and_does_not_overtake(ledger):
 def test_calls_that_wait_are_due_again_together(ledger):
     first = keep(ledger)
     hooks.give_back(ledger, claim(ledger, first), at(60), counted=True)
-    later = keep(ledger, now=at(1))
+    later = keep(ledger, now=at(1), a=1)
     assert hooks.due(ledger, at(59), 10) == []
     assert claim(ledger, later, at(59)) is None
     assert hooks.due(ledger, at(60), 10) == [first]
@@ -102,7 +104,28 @@ def test_a_call_repeats_the_one_before_it_for_five_minutes(ledger):
     assert repeats(a=1, now=at(301)) == [False]
     assert repeats(a=1, now=at(602)) == [False]
     keep(ledger, a=3, now=at(603))
-    assert repeats(a=3, now=at(604)) == [False, True]
+    keep(ledger, a=4, now=at(604))
+    assert repeats(a=3, now=at(605)) == [False, False, False]
+
+
+def test_a_call_that_repeats_one_which_waits_is_that_one(ledger):
+    first = keep(ledger, a=1)
+    assert hook_intake.keep(ledger, SHOP, "okl-1", {"a": 1}, at(1)) == (first, False)
+    assert keep(ledger, a=1, now=at(301)) != first
+    claimed = claim(ledger, first, at(302))
+    assert len(claimed.ids) == 2
+    # Who is at work may have read before this one was said.
+    assert keep(ledger, a=1, now=at(303)) not in claimed.ids
+
+
+def test_of_one_process_only_so_many_calls_wait(ledger):
+    ids = [keep(ledger, a=number) for number in range(MOST_OPEN)]
+    with pytest.raises(Crowded, match="200 calls of this process wait"):
+        keep(ledger, a="more")
+    assert keep(ledger, "okl-2", a="more")
+    assert keep(ledger, a=MOST_OPEN - 1) == ids[-1]
+    finish(ledger, claim(ledger, ids[0]))
+    assert keep(ledger, a="more") not in ids
 
 
 def test_calls_of_nobody_repeat_nothing(ledger):
@@ -118,7 +141,7 @@ def test_the_due_are_one_for_each_process_and_no_more_than_asked(ledger):
 
 
 def test_a_flood_for_one_process_is_worked_off_in_parts(ledger):
-    ids = [keep(ledger) for _ in range(MOST_TOGETHER + 1)]
+    ids = [keep(ledger, a=number) for number in range(MOST_TOGETHER + 1)]
     claimed = claim(ledger, ids[-1])
     assert claimed.ids == ids[:-1]
     assert claim(ledger, ids[-1]) is None
@@ -130,7 +153,7 @@ def test_calls_by_an_older_name_of_the_process_go_before_the_newer_ones(ledger):
     first = keep(ledger, "#91")
     claimed = claim(ledger, first)
     hooks.give_back(ledger, claimed, at(60))
-    last, rings = hooks.keep(ledger, SHOP, "okl-1", {}, at(1), once_called="#91")
+    last, rings = hook_intake.keep(ledger, SHOP, "okl-1", {"a": 1}, at(1), once_called="#91")
     assert rings
     assert claim(ledger, last, at(1)).ids == [first, last]
 
