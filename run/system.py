@@ -171,9 +171,10 @@ class _System:
         if named:
             # For commands in a second terminal, from wherever they are called.
             self._choose("ORDERBRIDGE_CONNECTIONS", str(configuration.ROOT / named))
-        elif not os.environ.get("ONEBOX_HOOK_SECRETS_FILE"):
-            kept = os.environ.get("ONEBOX_HOOK_SECRETS")
-            self._choose("ONEBOX_HOOK_SECRETS", kept or kept_secret(self._data / "hook-secret"))
+        elif kept := os.environ.get("ONEBOX_HOOK_SECRETS"):
+            self._choose("ONEBOX_HOOK_SECRETS", kept)
+        elif not is_given("ONEBOX_HOOK_SECRETS"):
+            self._choose("ONEBOX_HOOK_SECRETS", kept_secret(self._data / "hook-secret"))
 
     def _start_simulators(self) -> None:
         """A stand-in for each connection of a sandbox, with what its variables are to say."""
