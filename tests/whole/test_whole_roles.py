@@ -232,7 +232,10 @@ class Deployed(System):
         }
         if self.role in LANES:
             return told
-        for name in ("OKLIVING_CLIENT_SECRET", "ONEBOX_PASSWORD"):
+        lacking = {"OKLIVING_CLIENT_SECRET", "ONEBOX_PASSWORD"}
+        if self.role != "gateway":
+            lacking.add("DATABASE_URL")
+        for name in lacking:
             del told[name]
         return told | {
             "ORDERBRIDGE_CALLS_REMOTES": "0",
