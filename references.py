@@ -90,7 +90,7 @@ def _content(where: str, path: Path) -> str:
         ) from None
     if not text:
         raise SettingsError(f"{where}: the secret file {path} is empty.")
-    if _is_open(path.resolve()):
+    if _is_open(path):
         raise SettingsError(
             f"{where}: every user of this machine may read the secret file {path}. Close it (chmod 600 "
             f"{path}), and change the secret if others were here."
@@ -100,10 +100,13 @@ def _content(where: str, path: Path) -> str:
 
 def _is_open(path: Path) -> bool:
     """Whether others may read it: its own mode says so, and that of every folder on the way."""
-    if path.is_relative_to(MOUNTED):
+    mode = path.stat().st_mode
+    real = path.resolve()
+    # A pipe, such as a shell's <(...), is this process's alone.
+    if not stat.S_ISREG(mode) or real.is_relative_to(MOUNTED):
         return False
-    return bool(path.stat().st_mode & stat.S_IROTH) and all(
-        folder.stat().st_mode & stat.S_IXOTH for folder in path.parents
+    return bool(mode & stat.S_IROTH) and all(
+        folder.stat().st_mode & stat.S_IXOTH for folder in real.parents
     )
 
 

