@@ -41,7 +41,9 @@ class Door:
 
 
 def register(app: Flask, api: JsonApi, doors: Sequence[Door], rate: RateLimit) -> None:
-    """Open these doors and no other address; the last handlers of errors are those registered here."""
+    """Open these doors and no other address; the last handlers of errors are those registered here. What a
+    server may read of a body, by its path, is then in the configuration, as LARGEST.
+    """
     for door in doors:
         documented = isinstance(door.blueprint, DocumentedBlueprint)
         (api if documented else app).register_blueprint(door.blueprint)
@@ -73,6 +75,10 @@ def register(app: Flask, api: JsonApi, doors: Sequence[Door], rate: RateLimit) -
         response.headers.update(refusal.headers)
         return response
 
+    def largest(path: str) -> int:
+        return next((door.largest for start, door in by_path if _below(path, start)), 0)
+
+    app.config["LARGEST"] = largest
     app.before_request(admit)
     app.register_error_handler(Exception, refuse)
     # flask-smorest has its own for these.

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Callable, Mapping
 
 from flask import request
 
+from gateway.addresses import is_loopback
 from gateway.errors import Refusal
 from settings import Settings
 
@@ -79,13 +79,3 @@ def _local() -> str:
 def _host() -> str:
     host = request.host
     return host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether this address or name is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

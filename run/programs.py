@@ -50,7 +50,7 @@ def own_programs(data: Path, gateway: int, flower: int) -> Iterator[Program]:
         "gateway",
         BRINGS_WORK,
         ("-m", "cli", "gateway", "--host", "127.0.0.1", "--port", str(gateway)),
-        # It has processes of its own, which only it can end.
+        # It finishes what is under way.
         on_orphaned=signal.SIGTERM,
     )
     yield Program(
