@@ -18,6 +18,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from environs import Env, EnvError
 
+import api_keys
 import connections_file
 import default_pair
 from connection import (
@@ -28,7 +29,7 @@ from connection import (
     start_from,
 )
 from connections_file import Entry, File, SettingsError, suggestion
-from variables import api_keys, at_least, database_url, mode, refuse_single_profile, seconds
+from variables import at_least, database_url, mode, refuse_single_profile, seconds
 
 ROOT = Path(__file__).resolve().parent
 
@@ -52,7 +53,7 @@ class Settings:
     retention_days: int
     supervised: bool
     secret_key: str | None = field(repr=False)
-    api_keys: dict[str, str] = field(repr=False)
+    api_keys: tuple[api_keys.ApiKey, ...]
     gateway_rate: int
 
     @property
@@ -64,6 +65,11 @@ class Settings:
                 "Start one with `make run`, or set REDIS_URL."
             )
         return self.redis_url
+
+    @property
+    def key_file(self) -> Path:
+        """The keys that `orderbridge key new` made, beside those of the environment."""
+        return self.data / api_keys.FILE
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -166,7 +172,7 @@ def _read(env: Env) -> Settings:
         retention_days=at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
         supervised=env.bool("ORDERBRIDGE_SUPERVISED", default=False),
         secret_key=env.str("ORDERBRIDGE_SECRET_KEY", "") or None,
-        api_keys=api_keys(env.str("ORDERBRIDGE_API_KEYS", "")),
+        api_keys=api_keys.listed(env.str("ORDERBRIDGE_API_KEYS", "")),
         gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
     )
 

@@ -23,6 +23,7 @@ from gateway.body import read_fields
 from gateway.doors import Door
 from gateway.errors import SENTENCES, Refusal
 from gateway.keys import Keyring
+from gateway.tries import WrongSecret
 from tasks.accepting import take_hook
 from tasks.resources import Resources
 from tasks.sender import says_nothing
@@ -47,7 +48,7 @@ def door(r: Resources) -> Door:
 
     def admit() -> str:
         if keyring.owner((request.view_args or {})["secret"]) is None:
-            raise Refusal(404, SENTENCES[404])
+            raise WrongSecret(404, SENTENCES[404])
         return CALLER
 
     @blueprint.post("/hooks/onebox/<secret>")

@@ -3,7 +3,7 @@
 
 In: the settings, address and port. Out: a server, until SIGTERM or SIGINT; what is under
 way then is finished.
-Raises SettingsError for an open address without keys and for one that cannot be listened on, and
+Raises SettingsError where keys are missing and for an address that cannot be listened on, and
 RouteChanged. Called by `orderbridge gateway`.
 """
 
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from api_keys import NO_KEYS
 from connections_file import SettingsError
 from connectors import registry
 from gateway.addresses import is_loopback
 from gateway.app import create_app
 from gateway.connection import Connection, House
+from gateway.keys import Callers
 from gateway.places import MOST, Places
 from gateway.workers import Workers
 from ledger.routes import check_routes
@@ -50,16 +52,29 @@ log = structlog.get_logger()
 
 def serve(chosen: Settings, host: str, port: int) -> None:
     """Serve until told to stop."""
-    if not chosen.api_keys:
-        if not is_loopback(host):
-            raise SettingsError(
-                f"The gateway may listen on {host} only with keys: set ORDERBRIDGE_API_KEYS to name:key."
-            )
-        log.warning("gateway_open_to_local_callers", reason="no ORDERBRIDGE_API_KEYS are set")
+    _demand_keys(chosen, host)
     registry.check(chosen)
     check_routes(chosen.database_url, chosen.routes)
     app = create_app(build(chosen))
     asyncio.run(_until_told(app, app.config["LARGEST"], host, port))
+
+
+def _demand_keys(chosen: Settings, host: str) -> None:
+    callers = Callers(chosen)
+    known = callers.keys()
+    for key in known:
+        for name in key.connections or ():
+            # Raises SettingsError with what there is.
+            chosen.source(name)
+    if callers.keyless:
+        if not is_loopback(host):
+            raise SettingsError(
+                f"The gateway may listen on {host} only with keys: `orderbridge key new NAME` makes one, or "
+                "set ORDERBRIDGE_API_KEYS to name:key."
+            )
+        log.warning("gateway_open_to_local_callers", reason="a sandbox without API keys")
+    elif not known:
+        raise SettingsError(NO_KEYS)
 
 
 async def _until_told(
