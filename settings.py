@@ -19,6 +19,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from environs import Env, EnvError
 
+import api_keys
 import connections_file
 import default_pair
 import file_modes
@@ -33,7 +34,6 @@ from connections_file import Entry, File, SettingsError, suggestion
 from references import given, is_given
 from stores import database_url, redis_url
 from variables import (
-    api_keys,
     at_least,
     calls_remotes,
     flag,
@@ -68,7 +68,7 @@ class Settings:
     supervised: bool
     calls_remotes: bool
     secret_key: str | None = field(repr=False)
-    api_keys: dict[str, str] = field(repr=False)
+    api_keys: tuple[api_keys.ApiKey, ...]
     gateway_rate: int
 
     @property
@@ -80,6 +80,11 @@ class Settings:
                 "Start one with `make run`, or set REDIS_URL."
             )
         return self.redis_url
+
+    @property
+    def key_file(self) -> Path:
+        """The keys that `orderbridge key new` made, beside those of the environment."""
+        return self.data / api_keys.FILE
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -209,7 +214,7 @@ def _read(env: Env) -> Settings:
         supervised=flag(env, "ORDERBRIDGE_SUPERVISED"),
         calls_remotes=calls_remotes(env),
         secret_key=given("ORDERBRIDGE_SECRET_KEY") or None,
-        api_keys=api_keys(given("ORDERBRIDGE_API_KEYS")),
+        api_keys=api_keys.listed(given("ORDERBRIDGE_API_KEYS")),
         gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
     )
 

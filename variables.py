@@ -67,17 +67,3 @@ def refuse_single_profile(env: Env) -> None:
             "edit mapping/profiles/okliving.yaml and onebox.yaml, or set OKLIVING_PROFILE and "
             f"ONEBOX_PROFILE. 4. Then {unset}."
         )
-
-
-def api_keys(text: str) -> dict[str, str]:
-    keys: dict[str, str] = {}
-    for pair in _listed(text):
-        name, separator, key = pair.partition(":")
-        if not (name and separator and key):
-            raise SettingsError("ORDERBRIDGE_API_KEYS must be name:key pairs, comma separated.")
-        keys[name] = key
-    return keys
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

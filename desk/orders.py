@@ -7,7 +7,7 @@ rows. Fails with `Absent`, `Impossible` and `Wrong`, each with a sentence for th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -29,6 +29,7 @@ STATES = orders.STATES
 MOST_UPDATES = 1000
 # What the ledger keeps of an order's id and of a connection's name.
 LONGEST_ID = 64
+NEITHER = "There is no order with this id, and no update of one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +98,40 @@ def show(ledger: Ledger, order_id: str, connection: str | None = None) -> Shown:
     )
 
 
-def known(ledger: Ledger, connection: str | None, order_id: str, most: int) -> tuple[str, Known]:
+def known(
+    ledger: Ledger,
+    connection: str | None,
+    order_id: str,
+    most: int,
+    *,
+    among: Collection[str] | None = None,
+    readable: Callable[[updates.Update], bool] = lambda _: True,
+) -> tuple[str, Known]:
     """Which connection's order is meant, as in `find`, the order and its newest updates; updates may be known
-    without their order.
+    without their order. Who asks knows only of the connections `among`, and of updates that are `readable`.
     """
     if not (_may_be_kept(order_id) and _may_be_kept(connection or "")):
-        raise Absent("There is no order with this id, and no update of one.")
+        raise Absent(NEITHER)
     found = orders.listing(ledger, ledger.now(), order_id=order_id, connection=connection)
+    found = [row for row in found if among is None or row.connection in among]
     if connection is None:
-        connection = _meant(ledger, order_id, found, most)
+        connection = _meant(ledger, order_id, found, most, among)
     order = next((row for row in found if row.connection == connection), None)
     asked = updates.listing(ledger, connection=connection, order_id=order_id, limit=most)
+    asked = [row for row in asked if readable(row)]
     if order is None and not asked:
-        raise Absent("There is no order with this id, and no update of one.")
+        raise Absent(NEITHER)
     return connection, Known(order, asked)
 
 
-def _meant(ledger: Ledger, order_id: str, found: list[Row], most: int) -> str:
+def _meant(
+    ledger: Ledger, order_id: str, found: list[Row], most: int, among: Collection[str] | None
+) -> str:
     names = list(dict.fromkeys(row.connection for row in found))
     if not names:
         asked = updates.listing(ledger, order_id=order_id, limit=most)
         names = list(dict.fromkeys(row.connection for row in asked))
+        names = [name for name in names if among is None or name in among]
     try:
         return default_of(names) if names else ""
     except SettingsError as exc:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from gateway import docs, doors, errors, health, hook, metrics, requests, updates
+from gateway import docs, doors, errors, health, hook, keys, metrics, requests, updates
 from gateway.rate import RateLimit
+from gateway.tries import FailedTries
 from tasks.doorbell import Bell
 from tasks.resources import Resources
 
@@ -30,8 +31,9 @@ def create_app(r: Resources) -> Flask:
     # An address means what it says: no redirects to another spelling of it.
     app.url_map.merge_slashes = False
     requests.register(app)
+    app.before_request(keys.directly(r.settings))
     api = errors.JsonApi(app)
     app.config["API"] = api
-    doors.register(app, api, [door(r) for door in DOORS], RateLimit(r))
+    doors.register(app, api, [door(r) for door in DOORS], RateLimit(r), FailedTries())
     docs.complete(api, list(r.sources))
     return app

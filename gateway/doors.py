@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.errors import JsonApi, Refusal, as_json, refusal_of
 from gateway.rate import RateLimit
+from gateway.tries import FailedTries, WrongSecret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class Door:
     below         the beginnings of its addresses, whole segments: what is asked for below them is asked of it
     largest       bytes of a body, 0: it takes none. Beyond them reading raises a 413: `get_data` and the form
                   before the first byte where a length is told, pieces of `request.stream` where it is passed
-    authenticate  says who calls, by name; None: it does not matter. Raises Refusal
+    authenticate  says who calls, by name; None: it does not matter. Raises Refusal; WrongSecret where a
+                  secret was brought that is none, which counts against the caller's address
     form          makes the answer of a Refusal; its headers are added to any form
     rate          the name under which its callers are counted, each by itself; None: they are not
     """
@@ -40,8 +42,12 @@ class Door:
     rate: str | None = None
 
 
-def register(app: Flask, api: JsonApi, doors: Sequence[Door], rate: RateLimit) -> None:
-    """Open these doors and no other address; the last handlers of errors are those registered here."""
+def register(
+    app: Flask, api: JsonApi, doors: Sequence[Door], rate: RateLimit, tries: FailedTries
+) -> None:
+    """Open these doors and no other address; the last handlers of errors are those registered here. What a
+    server may read of a body, by its path, is then in the configuration, as LARGEST.
+    """
     for door in doors:
         documented = isinstance(door.blueprint, DocumentedBlueprint)
         (api if documented else app).register_blueprint(door.blueprint)
@@ -58,7 +64,11 @@ def register(app: Flask, api: JsonApi, doors: Sequence[Door], rate: RateLimit) -
             return
         door = by_name[request.blueprint or ""]
         request.max_content_length = request.max_form_memory_size = door.largest
-        g.caller = door.authenticate()
+        try:
+            g.caller = door.authenticate()
+        except WrongSecret:
+            tries.count(door.blueprint.name)
+            raise
         if door.rate is not None:
             rate.count(door.rate, g.caller)
 
@@ -73,6 +83,10 @@ def register(app: Flask, api: JsonApi, doors: Sequence[Door], rate: RateLimit) -
         response.headers.update(refusal.headers)
         return response
 
+    def largest(path: str) -> int:
+        return next((door.largest for start, door in by_path if _below(path, start)), 0)
+
+    app.config["LARGEST"] = largest
     app.before_request(admit)
     app.register_error_handler(Exception, refuse)
     # flask-smorest has its own for these.

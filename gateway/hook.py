@@ -23,6 +23,7 @@ from gateway.body import read_fields
 from gateway.doors import Door
 from gateway.errors import SENTENCES, Refusal
 from gateway.keys import Keyring
+from gateway.tries import WrongSecret
 from ledger.hook_intake import Crowded
 from mapping.source import storable
 from tasks.accepting import take_hook
@@ -51,7 +52,7 @@ def door(r: Resources) -> Door:
 
     def admit() -> str:
         if keyring.owner((request.view_args or {})["secret"]) is None:
-            raise Refusal(404, SENTENCES[404])
+            raise WrongSecret(404, SENTENCES[404])
         return CALLER
 
     @blueprint.post("/hooks/onebox/<secret>")

@@ -1,7 +1,8 @@
 """The doors of the API: an update comes in, and how updates and orders stand.
 
 In: JSON of authenticated callers. Out: what gateway/schemas.py says. An update is in the ledger before its
-202. Refuses with 400, 404, 409 (a key used for something else), 413, 415 and 422 (errors by field).
+202. Refuses with 400, 403 (a key that is not for it), 404, 409 (a key used for something else), 413, 415 and
+422 (errors by field).
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -17,10 +18,11 @@ from typing import Any
 from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
 
+from connections_file import SettingsError
 from desk import orders as desk_orders
 from desk import updates as desk_updates
-from desk.errors import KeyTaken, Wrong
-from gateway import words
+from desk.errors import Absent, KeyTaken, Wrong
+from gateway import rights, words
 from gateway.body import read_json
 from gateway.doors import Door
 from gateway.errors import ErrorSchema, Refusal
@@ -43,9 +45,6 @@ LONGEST_KEY = 200
 # Printable ASCII; blanks at its ends would not survive HTTP.
 KEY_PATTERN = "^[!-~]([ -~]{0,198}[!-~])?$"
 _KEY = re.compile(KEY_PATTERN)
-# What stands before the keys of other doors, as the names of targets do; an API key may have such a name
-# all the same.
-OTHER_DOORS = frozenset({"celery", "cli", "http"})
 LARGEST_ROW_ID = 2**63 - 1
 
 blueprint = Blueprint(
@@ -79,6 +78,8 @@ WHICH = {
 MEANINGS = {
     400: "The body is no JSON.",
     401: "No key, or a wrong one.",
+    403: "The key is not for this, or not for this connection; or there are no keys, and the caller is not "
+    "on this machine.",
     404: "There is no such thing; the sentence says what.",
     409: "The key was used before, for another update.",
     413: "The body is larger than 64 kB.",
@@ -119,13 +120,14 @@ def door(r: Resources) -> Door:
     requestBody={"required": True, "content": {"application/json": {"schema": UpdateSchema}}},
 )
 @blueprint.response(202, AcceptedSchema, description="In the ledger; it will be carried out.")
-@_refuses(400, 401, 409, 413, 415, 422, 429, 503)
+@_refuses(400, 401, 403, 409, 413, 415, 422, 429, 503)
 def take_in() -> dict[str, Any]:
     """Take in an update.
 
     A tracking number, an order action, a delivery action, a note: at least one. The updates of an order reach
-    the shop in the order in which they were taken in.
+    the shop in the order in which they were taken in. With the scope `updates:write`.
     """
+    rights.demand("updates:write")
     key = _scoped_key()
     asked = _update()
     try:
@@ -133,7 +135,7 @@ def take_in() -> dict[str, Any]:
             _resources(),
             asked,
             who=g.caller,
-            origin=f"http:{g.caller}"[:64],
+            origin=rights.origin(),
             key=key,
             ring=current_app.config["BELL"].ring_updates,
         )
@@ -152,28 +154,43 @@ def take_in() -> dict[str, Any]:
 @blueprint.route(f"/updates/<int(min=1,max={LARGEST_ROW_ID}):update_id>")
 @blueprint.doc(parameters=[ACCEPT_LANGUAGE])
 @blueprint.response(200, ShownUpdateInFullSchema)
-@_refuses(401, 404, 429, 503)
+@_refuses(401, 403, 404, 429, 503)
 def show_update(update_id: int) -> dict[str, Any]:
     """How an update stands.
 
-    Its state and why, what became of each part, and every call that was made for it.
+    Its state and why, what became of each part, and every call that was made for it. With the scope
+    `updates:read`; with `updates:write` alone those that this key sent.
     """
+    rights.demand("updates:read", "updates:write")
     shown = desk_updates.show(_resources().ledger, update_id)
+    if not rights.may_read(shown.update):
+        raise Absent(f"No update {update_id} is in the ledger.")
     return _shown(shown.update) | {"attempts": shown.calls}
 
 
 @blueprint.route("/orders/<path:order_id>")
 @blueprint.doc(parameters=[WHICH, ACCEPT_LANGUAGE])
 @blueprint.response(200, ShownOrderSchema)
-@_refuses(401, 404, 422, 429, 503)
+@_refuses(401, 403, 404, 422, 429, 503)
 def show_order(order_id: str) -> dict[str, Any]:
     """How an order stands.
 
-    Its state and why, its id in the CRM, and its newest updates.
+    Its state and why, its id in the CRM, and its newest updates. With the scope `orders:read`; the updates
+    are those that this key may read.
     """
+    rights.demand("orders:read")
     given = request.args.get("connection")
+    if given is not None:
+        rights.demand_connection(given)
     try:
-        connection, known = desk_orders.known(_resources().ledger, given, order_id, SHOWN)
+        connection, known = desk_orders.known(
+            _resources().ledger,
+            given,
+            order_id,
+            SHOWN,
+            among=g.key.connections,
+            readable=rights.may_read,
+        )
     except Wrong as exc:
         raise Refusal(
             422, "Say which connection is meant.", errors={"connection": [str(exc)]}
@@ -207,7 +224,11 @@ def _update() -> UpdateRequest:
     raw = read_json()
     if not isinstance(raw, dict):
         raise _invalid({"_schema": ["The body must be a JSON object."]})
-    asked, errors = read(_resources(), raw)
+    try:
+        meant = rights.naming_a_connection(raw)
+    except SettingsError as exc:
+        raise _invalid({"connection": [str(exc)]}) from exc
+    asked, errors = read(_resources(), meant)
     if asked is None:
         raise _invalid(errors)
     return asked
@@ -224,8 +245,9 @@ def _scoped_key() -> str | None:
         return None
     if not _KEY.fullmatch(given):
         raise _invalid({"Idempotency-Key": ["1 to 200 printable ASCII characters."]})
-    others = OTHER_DOORS.union(current_app.config["RESOURCES"].targets)
-    caller = f"http:{g.caller}" if g.caller in others else g.caller
+    # The names of targets stand before what their hooks say.
+    targets = current_app.config["RESOURCES"].targets
+    caller = f"http:{g.caller}" if g.caller in targets else g.caller
     key = f"{caller}:{given}"
     if len(key) <= LONGEST_KEY:
         return key

@@ -39,7 +39,7 @@ class Process:
     `env` is added to the supervisor's own. Programs of a lower `stop_rank` are gone before those of
     a higher one are told to stop; each has `stop_seconds` between SIGTERM and SIGKILL.
     `on_orphaned` is what it gets when the supervisor itself was killed; SIGTERM suits a program
-    that has processes of its own to end.
+    that has something to finish.
     """
 
     name: str

@@ -36,8 +36,8 @@ class Program:
     on_orphaned: signal.Signals = signal.SIGKILL
 
 
-def own_programs(data: Path, gateway: int, flower: int) -> Iterator[Program]:
-    """All that there are beside the broker and the simulators; both doors on these ports."""
+def own_programs(data: Path, gateway: int | None, flower: int) -> Iterator[Program]:
+    """All that there are beside the broker and the simulators; the doors on these ports. None: no gateway."""
     app = ("-m", "celery", "-A", "tasks")
     # Workers need not know of each other; Flower hears them all the same.
     worker = (*app, "worker", "--pool", "threads", "--without-gossip", "--without-mingle")
@@ -46,13 +46,14 @@ def own_programs(data: Path, gateway: int, flower: int) -> Iterator[Program]:
         yield Program(lane, WORKS, (*worker, *lanes))
     schedule = str(data / "celerybeat-schedule")
     yield Program("beat", BRINGS_WORK, (*app, "beat", "-s", schedule, "--pidfile="))
-    yield Program(
-        "gateway",
-        BRINGS_WORK,
-        ("-m", "cli", "gateway", "--host", "127.0.0.1", "--port", str(gateway)),
-        # It has processes of its own, which only it can end.
-        on_orphaned=signal.SIGTERM,
-    )
+    if gateway is not None:
+        yield Program(
+            "gateway",
+            BRINGS_WORK,
+            ("-m", "cli", "gateway", "--host", "127.0.0.1", "--port", str(gateway)),
+            # It finishes what is under way.
+            on_orphaned=signal.SIGTERM,
+        )
     yield Program(
         "flower",
         BRINGS_WORK,

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+import api_keys
 import settings as configuration
 from connectors import registry
 from ledger.migrate import upgrade
@@ -214,23 +215,35 @@ class _System:
     def _choose(self, name: str, value: str) -> None:
         self._chosen[name] = value
 
-    def _choose_doors(self) -> tuple[int, int]:
-        gateway = self._ports.take(GATEWAY_PORT)
-        flower = self._ports.take(int(os.environ.get("FLOWER_PORT") or FLOWER_PORT))
+    def _choose_doors(self) -> tuple[int | None, int]:
+        return self._choose_gateway(), self._choose_flower()
+
+    def _choose_gateway(self) -> int | None:
+        chosen = self._settings
+        if not (chosen.sandbox or chosen.api_keys or api_keys.kept(chosen.key_file)):
+            self._places.append(Place("gateway", "not started", api_keys.NO_KEYS))
+            return None
+        port = self._ports.take(GATEWAY_PORT)
+        self._choose("GATEWAY_URL", f"http://127.0.0.1:{port}")
+        self._places.append(
+            Place("gateway", self._chosen["GATEWAY_URL"], moved(port, GATEWAY_PORT))
+        )
+        return port
+
+    def _choose_flower(self) -> int:
+        port = self._ports.take(int(os.environ.get("FLOWER_PORT") or FLOWER_PORT))
         password_file = self._data / "flower-password"
         login = "login as in FLOWER_BASIC_AUTH"
         if not is_given("FLOWER_BASIC_AUTH"):
             password = kept_secret(password_file)
             shown = password if self._settings.sandbox else f"in {short(password_file)}"
             login = f"{FLOWER_USER} / {shown}"
-        self._choose("GATEWAY_URL", f"http://127.0.0.1:{gateway}")
-        self._choose("FLOWER_URL", f"http://127.0.0.1:{flower}")
+        self._choose("FLOWER_URL", f"http://127.0.0.1:{port}")
         self._choose("FLOWER_PASSWORD_FILE", str(password_file))
-        self._places += [
-            Place("gateway", self._chosen["GATEWAY_URL"], moved(gateway, GATEWAY_PORT)),
-            Place("Flower", self._chosen["FLOWER_URL"], login + moved(flower, FLOWER_PORT)),
-        ]
-        return gateway, flower
+        self._places.append(
+            Place("Flower", self._chosen["FLOWER_URL"], login + moved(port, FLOWER_PORT))
+        )
+        return port
 
     # --- waiting and showing ---------------------------------------------------------------------
 

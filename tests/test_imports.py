@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("cli", "clients", "desk", "gateway", "ledger", "mapping", "run", "simulator", "tasks")
-# What is a program's settings rather than a module: Celery's and Flower's, the WSGI server's, Alembic's.
-READ_BY_PROGRAMS = {"gateway.wsgi", "ledger.migrations.env"}
+# What is a program's settings rather than a module: Alembic's.
+READ_BY_PROGRAMS = {"ledger.migrations.env"}
 # Seconds of imports that a short command does without.
 HEAVY = {"alembic", "celery", "flask", "httpx", "jmespath", "kombu", "mapping.profile", "redis"}
 

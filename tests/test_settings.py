@@ -214,10 +214,14 @@ def test_start_from(load, given, read):
 
 def test_urls_lose_their_last_slash_and_keys_are_read_by_name(load):
     chosen = load(
-        REAL | {"ONEBOX_URL": "https://box.example.com/", "ORDERBRIDGE_API_KEYS": "a:1, b:2:3,"}
+        REAL
+        | {
+            "ONEBOX_URL": "https://box.example.com/",
+            "ORDERBRIDGE_API_KEYS": f"a:{'1' * 24}, b:{'2' * 24}:orders:read,",
+        }
     )
     assert own(chosen, "onebox").url == "https://box.example.com"
-    assert chosen.api_keys == {"a": "1", "b": "2:3"}
+    assert [key.name for key in chosen.api_keys] == ["a", "b"]
 
 
 def test_environment_wins_over_dotenv_and_dotenv_over_the_record_of_a_run(load):
@@ -283,7 +287,7 @@ def test_secrets_are_not_shown(load):
         "OKLIVING_CLIENT_SECRET": "hidden-1",
         "ONEBOX_PASSWORD": "hidden-2",
         "ORDERBRIDGE_SECRET_KEY": "hidden-3",
-        "ORDERBRIDGE_API_KEYS": "a:hidden-4",
+        "ORDERBRIDGE_API_KEYS": "a:hidden-4-long-enough-for-a-key",
         "REDIS_URL": "rediss://:hidden-5@h/0",
         "DATABASE_URL": "postgresql://u:hidden-6@localhost/d",
         "ONEBOX_HOOK_SECRETS": "hidden-7-long-enough",

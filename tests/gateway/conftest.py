@@ -35,6 +35,7 @@ PAIR = {
     "ONEBOX_WORKFLOW_ID": "3",
     "ONEBOX_STATUS_ID": "17",
     "REDIS_URL": "redis://127.0.0.1:1/0",
+    "ORDERBRIDGE_SANDBOX": "1",
 }
 
 
@@ -55,7 +56,6 @@ def read_settings(monkeypatch, tmp_path):
             for name, value in (PAIR | environment).items():
                 patch.setenv(name, value)
             patch.setenv("ORDERBRIDGE_DATA", str(tmp_path))
-            patch.setenv("ORDERBRIDGE_SANDBOX", "1")
             chosen = settings.load(tmp_path / "no.env")
             registry.check(chosen)
             return chosen

@@ -1,7 +1,7 @@
 """What the tests of the gateway send."""
 
-KEY = "k" * 20
-OTHER_KEY = "o" * 20
+KEY = "k" * 24
+OTHER_KEY = "o" * 24
 SECRET = "hook-secret-0001"
 OTHER_SECRET = "hook-secret-0002"
 

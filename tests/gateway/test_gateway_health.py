@@ -10,8 +10,6 @@ import pytest
 from flask import Flask
 
 import lanes
-from connections_file import SettingsError
-from gateway import server
 from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
 from ledger import connections, enqueueing, hook_intake, orders
 from ledger.database import open_ledger
@@ -142,25 +140,3 @@ def test_the_lane_of_updates_is_late_by_queues_and_by_hook_calls(r):
 def test_ledger_that_is_away(r, tmp_path):
     r.ledger = open_ledger(f"sqlite:///{tmp_path / 'no such folder' / 'x.db'}")
     assert not_ready(r, NOW) == ["the ledger does not answer"]
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.com"])
-def test_open_address_without_keys_is_refused(host):
-    with pytest.raises(SettingsError, match="ORDERBRIDGE_API_KEYS"):
-        server.serve(
-            SimpleNamespace(connections={}, routes={}, database_url="", api_keys={}), host, 8000
-        )
-
-
-@pytest.mark.parametrize(
-    ("host", "keys"), [("127.0.0.1", {}), ("localhost", {}), ("::1", {}), ("0.0.0.0", {"a": "k"})]
-)
-def test_loopback_or_keys_are_served(monkeypatch, host, keys):
-    served = []
-    monkeypatch.setattr(
-        server, "Server", lambda *_, **given: SimpleNamespace(serve=lambda: served.append(given))
-    )
-    server.serve(
-        SimpleNamespace(connections={}, routes={}, database_url="", api_keys=keys), host, 8000
-    )
-    assert (served[0]["address"], served[0]["port"]) == (host, 8000)

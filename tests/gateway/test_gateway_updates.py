@@ -191,10 +191,10 @@ def test_two_callers_never_meet_in_one_key(keyed, key):
     assert all(len(row.key) <= 200 for row in taken_in(keyed))
 
 
-@pytest.mark.parametrize("door", ["celery", "cli", "onebox"])
-def test_a_caller_that_is_called_like_another_door_does_not_meet_its_keys(gateway, door):
-    made = gateway(ORDERBRIDGE_API_KEYS=f"{door}:{KEY}")
-    theirs = Asked("okliving", "1", "d", door, {"note": "theirs"}, key=f"{door}:k")
+def test_a_caller_that_is_called_like_a_target_does_not_meet_its_keys(gateway):
+    made = gateway(ORDERBRIDGE_API_KEYS=f"crm:{KEY}")
+    made.resources.targets["crm"] = None
+    theirs = Asked("okliving", "1", "d", "crm", {"note": "theirs"}, key="crm:k")
     enqueueing.accept(made.ledger, theirs, NOW)
     headers = {"Idempotency-Key": "k"} | bearer(KEY)
 

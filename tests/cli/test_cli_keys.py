@@ -1,0 +1,84 @@
+"""`orderbridge key new`: a key is shown once, its digest is kept, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import api_keys
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def file(folder):
+    return folder / "sandbox" / api_keys.FILE
+
+
+def test_a_key_is_printed_once_and_its_digest_is_kept_for_its_owner_alone(run, file):
+    code, out, err = run("key", "new", "erp", "--scope", "updates:write", "--json")
+    told = json.loads(out)
+    (key,) = api_keys.kept(file)
+
+    assert (code, err) == (0, "")
+    assert (key.name, key.scopes, key.connections) == ("erp", {"updates:write"}, None)
+    assert key.digest == api_keys.digest_of(told["key"])
+    assert api_keys.listed(told["variable"]) == (key,)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert told["key"] not in file.read_text()
+
+
+def test_a_key_without_scopes_may_do_all_and_the_sentence_shows_it(run, file):
+    code, out, _ = run("key", "new", "erp")
+    (key,) = api_keys.kept(file)
+
+    assert (code, key.scopes) == (0, api_keys.EVERYTHING)
+    assert api_keys.digest_of(out.split()[0]) == key.digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["onebox"], "another door"),
+        (["a b"], "letters, digits"),
+        (["erp", "--scope", "update:write"], "Did you mean updates:write"),
+        (["erp", "--connection", "south"], "no connection called 'south'"),
+    ],
+)
+def test_what_is_no_key_is_refused_in_a_sentence(run, file, arguments, said):
+    code, out, err = run("key", "new", *arguments)
+
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not file.exists()
+
+
+def test_a_name_is_given_once(run, file, monkeypatch):
+    monkeypatch.setenv("ORDERBRIDGE_API_KEYS", f"listed:{'k' * 24}")
+    assert run("key", "new", "erp")[0] == 0
+    before = file.read_text()
+    for name in ("erp", "listed"):
+        code, _, err = run("key", "new", name)
+        assert (code, "called" in err) == (2, True)
+    assert file.read_text() == before
+
+
+def test_keys_that_are_made_at_once_are_all_kept(folder, file):
+    def make(number):
+        subprocess.run(
+            [sys.executable, "-m", "cli", "key", "new", f"n{number}"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "ORDERBRIDGE_DATA": str(folder)},
+            capture_output=True,
+            check=True,
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(make, range(3)))
+    assert sorted(key.name for key in api_keys.kept(file)) == ["n0", "n1", "n2"]
