@@ -68,7 +68,7 @@ class Settings:
     supervised: bool
     calls_remotes: bool
     secret_key: str | None = field(repr=False)
-    api_keys: tuple[api_keys.ApiKey, ...]
+    api_keys: tuple[api_keys.ApiKey, ...] = field(repr=False)
     gateway_rate: int
 
     @property

@@ -39,6 +39,8 @@ _NO_ROUTE = re.compile(r"no route", re.IGNORECASE)
 # What an action of the shop may be called, and how many it may name.
 _ACTION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_ACTIONS = 50
+# Of what is wrong with one order the shop says no more than this.
+_MOST_ERRORS, _LONGEST_TEXT = 20, 1_000
 
 
 class OkLiving:
@@ -182,11 +184,14 @@ def _errors(answer: Answer) -> list[dict[str, Any]]:
     errors = answer.json.get("errors") if isinstance(answer.json, dict) else None
     if not isinstance(errors, list):
         return []
-    return [error for error in errors if isinstance(error, dict)]
+    return [error for error in errors[:_MOST_ERRORS] if isinstance(error, dict)]
 
 
 def _text(error: dict[str, Any]) -> str:
-    return str(error.get("detail") or error.get("title") or error.get("code") or "")
+    said = (error.get(name) for name in ("detail", "title", "code"))
+    return next(
+        (str(one)[:_LONGEST_TEXT] for one in said if one and isinstance(one, str | int)), ""
+    )
 
 
 def _possible(errors: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -202,3 +202,32 @@ def test_no_error_shows_a_secret(client, shop):
     with pytest.raises(AuthFailed) as caught:
         client.login()
     assert "shop-secret" not in str(caught.value) + caught.value.excerpt
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"detail": [[[[]]]], "title": "так не можна"},
+        {"detail": "x" * 10_000, "code": "так не можна"},
+        {"detail": "\x1b]0;owned\x07[link=https://evil.example]\u202e так не можна"},
+    ],
+)
+def test_whatever_shape_a_refusal_has_its_text_is_short_and_text_alone(client, shop, said):
+    deep = "[" * 900 + "]" * 900
+    body = orjson.dumps({"errors": [said] * 1000}).replace(b"[[[[]]]]", deep.encode())
+    shop.script.append(httpx.Response(400, content=body))
+    with pytest.raises(Rejected) as refused:
+        client.update_order({"id": "1"})
+    assert len(str(refused.value)) < 300
+    assert str(refused.value).isprintable()
+
+
+def test_the_actions_that_the_shop_names_are_names_and_few(client, shop):
+    named = ["reopen", "[/nope]", "\x1b[31m", 5, None, "x" * 65, *(f"a{n}" for n in range(100))]
+    meta = {"parameters": {"possibleTransitions": named}}
+    error = {"code": "SYSTEM__ILLEGAL_STATE_TRANSITION", "detail": "no", "meta": meta}
+    shop.script.append(httpx.Response(400, json={"errors": [error]}))
+    with pytest.raises(IllegalTransition) as refused:
+        client.update_order({"id": "1"})
+    assert refused.value.possible[:2] == ("reopen", "a0")
+    assert len(refused.value.possible) < 50

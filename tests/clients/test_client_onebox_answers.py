@@ -103,3 +103,26 @@ def test_a_contact_is_found_by_the_same_number_in_any_spelling(onebox, box, aske
 def test_no_contact_is_none(onebox, box, phone):
     box.script = [accepted([{"id": 3, "phones": ["0501112233"]}, {"id": 4}])]
     assert onebox.find_contact(phone) is None
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"errors": {"f" * 10_000: ["x" * 10_000] * 1_000}},
+        {"errors": ["x" * 1_000_000]},
+        {"errors": [f"text {number}" for number in range(100_000)]},
+        {"error": {"\x1b]0;owned\x07": "\x1b[31mбуло\u202e"}},
+    ],
+)
+def test_however_much_a_failure_says_it_is_short_and_text_alone(onebox, box, failure):
+    box.script = [httpx.Response(200, json={"status": 0} | failure)]
+    with pytest.raises(Rejected) as refused:
+        onebox.set_order({})
+    assert len(str(refused.value)) < 300
+    assert str(refused.value).isprintable()
+
+
+def test_the_id_of_a_card_is_a_number_too(onebox, box):
+    cards = [{"id": one, "phones": ["+380671234567"]} for one in ("9" * 5_000, "[/nope]", "12", 7)]
+    box.script = [httpx.Response(200, json={"status": 1, "dataArray": cards})]
+    assert onebox.find_contact("+380671234567") == "7"

@@ -643,7 +643,7 @@ def test_fault_of_one_order_holds_it_and_closes_nothing(r, clock, fault):
 def test_orders_that_are_held_for_their_own_fault_close_nothing(r, clock):
     """The last of them would close it for the good ones that come after."""
     close_for_a_probe(r, reason="HTTP 403")
-    good_one_goes_through(r, "which showed that 403 may be an order's own")
+    good_one_goes_through(r, "which showed that 403 may be its own")
     pks = [give(r, f"bad-{number}") for number in range(SUSPECTS[1])]
     for number in range(4):
         for pk in pks:
