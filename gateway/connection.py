@@ -204,8 +204,13 @@ class Connection(asyncio.Protocol):
         self._lingers = True
         self._held = b""
         self._until(LINGER)
-        self._transport.write_eof()
-        self._transport.resume_reading()
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # He has gone already.
+            self._transport.abort()
+        else:
+            self._transport.resume_reading()
 
     def drop(self) -> None:
         """Give up its place to another."""

@@ -108,11 +108,14 @@ async def listen(
     looking = asyncio.create_task(_look(house))
     ready(listener.getsockname()[1])
     log.info("gateway_serves", host=host, port=port)
-    await stop.wait()
+    told = asyncio.create_task(stop.wait())
+    # Nobody is cut off any more if looking should fail: better to end, and be started again.
+    await asyncio.wait({told, looking}, return_when=asyncio.FIRST_COMPLETED)
     house.workers.stopping = True
     server.close()
     await _finish(house)
-    looking.cancel()
+    if not looking.cancel():
+        looking.result()
 
 
 def _listener(host: str, port: int) -> socket.socket:

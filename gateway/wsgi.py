@@ -78,7 +78,7 @@ def written(said: Answer, *, keep_alive: bool) -> bytes:
     lines.append(f"Date: {formatdate(usegmt=True)}")
     if not keep_alive:
         lines.append("Connection: close")
-    return "\r\n".join((*lines, "", "")).encode("latin-1") + said.body
+    return "\r\n".join((*lines, "", "")).encode("latin-1", "replace") + said.body
 
 
 def _called(

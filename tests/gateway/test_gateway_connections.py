@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 import time
 from types import SimpleNamespace
@@ -165,6 +166,15 @@ def test_who_dribbles_is_cut_off_too(short, call, sent):
     assert told[0].startswith(b"HTTP/1.1 408 ")
 
 
+def test_who_resets_his_connection_in_the_middle_keeps_nobody_from_being_cut_off(short, call):
+    for sent in (b"", b"GET", POST, ONE_BY_ONE, b"no request\r\n\r\n", GET) * 5:
+        gone = call(sent)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+    assert rest(call(POST)).startswith(b"HTTP/1.1 408 ")
+    assert rest(call()) == b""
+
+
 def test_who_was_served_and_asks_no_more_is_cut_off(short, call):
     caller = call(GET)
     assert answer(caller)[0] == 200
@@ -286,6 +296,11 @@ def test_a_header_with_a_low_line_does_not_pass_for_another(name):
     seen = []
     wsgi.answer(lambda environ, _: seen.append(environ), told)
     assert not {"CONTENT_LENGTH", "HTTP_X_FORWARDED_FOR"} & set(seen[0])
+
+
+def test_a_header_that_cannot_be_written_ends_no_thread():
+    said = wsgi.Answer("200 OK", [("X-Name", "Ім'я")], b"")
+    assert b"X-Name: ??'?" in wsgi.written(said, keep_alive=True)
 
 
 def test_a_stop_finishes_what_is_under_way_and_waits_for_nobody_else(served, call):
