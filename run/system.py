@@ -26,7 +26,7 @@ import settings as configuration
 from connectors import registry
 from ledger.migrate import upgrade
 from ledger.routes import check_routes
-from plain_text import line as one_line
+from plain_text import plain
 from references import is_given
 from run import broker
 from run.data_folder import data_folder, record
@@ -299,4 +299,4 @@ class _System:
     def _say(self, sentence: str) -> None:
         # The reader of a pipe may have gone first; the programs are still to be stopped in order.
         with suppress(OSError):
-            self._console.print(Text(one_line(sentence)), soft_wrap=True)
+            self._console.print(Text(plain(sentence)), soft_wrap=True)

@@ -10,6 +10,7 @@ import structlog
 from cli_orders import NOW, end, give
 
 import logs
+from cli import answers
 from clients.errors import masked
 from ledger import enqueueing, history
 from ledger.enqueueing import Asked
@@ -58,6 +59,9 @@ def spoil(ledger, monkeypatch):
     version kept, too.
     """
     monkeypatch.setenv("COLUMNS", "4000")
+    consoles = (answers.out, answers.err)
+    for console in consoles:
+        console.cache_clear()
 
     def spoil(text):
         changes = spoilt(reference_order(), text)
@@ -76,7 +80,9 @@ def spoil(ledger, monkeypatch):
         )
         ledger.write(lambda db: [db.execute(change) for change in changes] and None)
 
-    return spoil
+    yield spoil
+    for console in consoles:
+        console.cache_clear()
 
 
 @pytest.mark.parametrize("trick", SHOWN)

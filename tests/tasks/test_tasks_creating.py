@@ -1023,7 +1023,7 @@ def test_who_finds_no_free_place_waits_in_line_and_is_rung_for_by_who_leaves(mak
 @pytest.mark.parametrize("limit", [0, 9])
 def test_orders_without_a_turn_wait_in_line_and_ring_for_nobody(make, clock, limit):
     """Else they ring for each other without end, and a processor does nothing else."""
-    r = make(box={"concurrency": limit, "rate": 5})
+    r = make(box={"concurrency": limit, "rate": 0.05})
     pks = [give(r, str(number)) for number in range(9)]
     slots, rate = r.targets[BOX].slots, r.targets[BOX].rate
     while rate.reserve(1.0):
@@ -1044,7 +1044,7 @@ def test_slow_rate_wastes_no_turn(make, clock):
 
 
 def test_probe_that_finds_no_turn_leaves_it_to_another_at_once(make, clock):
-    r = make(box={"rate": 5})
+    r = make(box={"rate": 0.05})
     pk = give(r)
     close_for_a_probe(r, "breaker", "down")
     rate = r.targets[BOX].rate
