@@ -59,8 +59,10 @@ def accept(ledger: Ledger, asked: Asked, now: datetime) -> Update:
     return ledger.write(lambda db: accept_in(db, asked, now))
 
 
-def accept_in(db: Connection, asked: Asked, now: datetime) -> Update:
-    """As `accept`, in a transaction that does more; after KeyReused it can go on."""
+def accept_in(db: Connection, asked: Asked, now: datetime, *, in_doubt: bool = False) -> Update:
+    """As `accept`, in a transaction that does more; after KeyReused it can go on. `in_doubt`: a call for it
+    may have arrived already.
+    """
     of = {"connection": asked.connection, "order_id": asked.order_id}
     seq = db.execute(_NEXT_SEQ[db.dialect.name], of | {"now": now}).scalar_one()
     parts = {n: Part(v, personal=n in asked.personal) for n, v in asked.parts.items()}
@@ -78,7 +80,7 @@ def accept_in(db: Connection, asked: Asked, now: datetime) -> Update:
         "fates": fates or None,
         "retried": False,
         "apart": False,
-        "in_doubt": False,
+        "in_doubt": in_doubt,
         "blocks": False,
         "personal": True,
         "state_at": now,

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from ledger import tides
 from ledger.database import Ledger
 from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hook_intake import REPEATED_WITHIN
@@ -188,9 +189,12 @@ def _is_repeated(db: Connection, remark: Remark) -> bool:
 
 
 def _accept(db: Connection, asked: Asked, now: datetime) -> bool:
-    """Whether it was accepted; not where its key stands for another update."""
+    """Whether it was accepted; not where its key stands for another update. While the gap of a ledger that
+    went back is open it may have been heard before, and sent.
+    """
+    standing = tides.doubts(db)
     try:
-        accept_in(db, asked, now)
+        accept_in(db, asked, now, in_doubt=standing is not None and standing.is_behind)
     except KeyReused:
         return False
     return True

@@ -26,7 +26,6 @@ from sqlalchemy import (
     select,
     text,
     true,
-    tuple_,
     update,
 )
 
@@ -95,7 +94,9 @@ def blank_updates(db: Connection, ids: Sequence[int], ended: Any, before: dateti
     if blanked:
         db.execute(_BLANK_UPDATE, blanked)
         queues = {(row.connection, row.order_id) for row in rows if row.state != "refused"}
-        db.execute(_forget_known(before), {"queues": list(queues)})
+        # One by one: SQLite looks through the whole table for a list of pairs.
+        of_these = [{"of_connection": name, "of_order": order} for name, order in queues]
+        db.execute(_FORGET_KNOWN, [of | {"before": before} for of in of_these])
     return len(rows)
 
 
@@ -178,17 +179,15 @@ _BLANK_UPDATE = (
 )
 
 
-def _forget_known(before: datetime) -> Any:
-    of_these = tuple_(QUEUES.c.connection, QUEUES.c.order_id).in_(
-        bindparam("queues", expanding=True)
+_FORGET_KNOWN = (
+    update(QUEUES)
+    .where(
+        QUEUES.c.connection == bindparam("of_connection"),
+        QUEUES.c.order_id == bindparam("of_order"),
+        QUEUES.c.known_at < bindparam("before"),
     )
-    return (
-        update(QUEUES)
-        .where(of_these, QUEUES.c.known_at < before)
-        .values(known=null(), known_at=None)
-    )
-
-
+    .values(known=null(), known_at=None)
+)
 _ATTEMPTS = (
     select(
         ATTEMPTS.c.id,

@@ -127,7 +127,7 @@ def standing(db: Connection) -> Standing | None:
 
 
 def doubts(db: Connection) -> Standing | None:
-    """As `standing`, without the heights; for who stores orders."""
+    """As `standing`, without the heights; for who stores orders and who hears of processes."""
     row = db.execute(_IDENTITY).first()
     return None if row is None else Standing(*row)
 

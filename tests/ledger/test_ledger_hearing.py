@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import event, select
 
-from ledger import hearing, hook_intake, hooks, orders, updates, watching
+from ledger import hearing, hook_intake, hooks, orders, tides, updates, watching
 from ledger.enqueueing import Asked
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS
@@ -129,6 +129,17 @@ def test_comments_worked_off_together_are_told_apart_by_when_they_were_said(know
     said = [remark(n, said_at=at(minutes=m)) for n, m in enumerate((0, 4, 20))]
     hear(known, *said, now=at(minutes=21))
     assert accepted(known) == ["hello", "hello"]
+
+
+def test_what_is_heard_while_the_gap_of_a_ledger_that_went_back_is_open_may_have_been_sent(known):
+    """It was heard, and sent, by what the ledger has forgotten: refused, it must not hold up what follows."""
+    hear(known, stand("in work"))
+    known.write(lambda db: tides.begin_anew(db, tides.standing(db), NOW, tides.Bounds()))
+    hear(known, stand("refused"))
+    assert [one.in_doubt for one in updates.listing(known)] == [True, True]
+    known.write(lambda db: tides.close_gap(db, [], NOW))
+    hear(known, stand("in work"), now=at(hours=1))
+    assert updates.listing(known)[0].in_doubt is False
 
 
 def test_of_a_process_that_is_not_known_a_state_is_told_once(ledger):
