@@ -37,6 +37,15 @@ structlog.configure(
 )
 
 
+@pytest.fixture
+def process_environment():
+    """The variables of this process; what a test, or loading, puts there is taken back."""
+    before = dict(os.environ)
+    yield os.environ
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """The address of a real PostgreSQL of this test process, without a database of its own."""

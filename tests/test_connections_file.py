@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,26 +55,23 @@ VARIABLES = {
 
 
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path, process_environment):
     """Load with this file and these variables alone; what loading puts there is taken back."""
-    before = dict(os.environ)
 
-    def load(text=GOOD, dotenv="", **environment):
+    def load(text=GOOD, dotenv="", **variables):
         file = tmp_path / "connections.yaml"
         file.write_text(text) if isinstance(text, str) else file.write_bytes(text)
         (tmp_path / "north.secret").write_text("north-secret\n")
         (tmp_path / "empty.secret").write_text("\n")
         (tmp_path / ".env").write_text(dotenv)
-        os.environ.clear()
-        os.environ.update({"ORDERBRIDGE_DATA": str(tmp_path), **VARIABLES, **environment})
-        os.environ.setdefault("ORDERBRIDGE_CONNECTIONS", str(file))
+        process_environment.clear()
+        process_environment.update({"ORDERBRIDGE_DATA": str(tmp_path), **VARIABLES, **variables})
+        process_environment.setdefault("ORDERBRIDGE_CONNECTIONS", str(file))
         chosen = settings.load(tmp_path / ".env")
         registry.check(chosen)
         return chosen
 
-    yield load
-    os.environ.clear()
-    os.environ.update(before)
+    return load
 
 
 def own(chosen, name):

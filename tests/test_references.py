@@ -65,14 +65,12 @@ SECRETS = sorted(
 
 
 @pytest.fixture
-def environment(monkeypatch, tmp_path):
-    """Nothing but the real pair, and what loading puts there is taken back."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update({"PATH": before["PATH"], "ORDERBRIDGE_DATA": str(tmp_path), **REAL})
-    yield os.environ
-    os.environ.clear()
-    os.environ.update(before)
+def environment(process_environment, tmp_path):
+    """Nothing but the real pair."""
+    path = process_environment["PATH"]
+    process_environment.clear()
+    process_environment.update({"PATH": path, "ORDERBRIDGE_DATA": str(tmp_path), **REAL})
+    return process_environment
 
 
 def load(tmp_path):

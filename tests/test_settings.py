@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 
 import pytest
@@ -27,13 +26,12 @@ LOCAL = REAL | {"OKLIVING_URL": "http://127.0.0.1:1", "ONEBOX_URL": "http://loca
 
 
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path, process_environment):
     """Load with this environment and these files alone; what loading puts there is taken back."""
-    before = dict(os.environ)
 
-    def load(environment, dotenv="", recorded=None):
-        os.environ.clear()
-        os.environ.update({"ORDERBRIDGE_DATA": str(tmp_path), **environment})
+    def load(variables, dotenv="", recorded=None):
+        process_environment.clear()
+        process_environment.update({"ORDERBRIDGE_DATA": str(tmp_path), **variables})
         (tmp_path / ".env").write_text(dotenv)
         if recorded is not None:
             lines = "".join(f"{name}='{value}'\n" for name, value in recorded.items())
@@ -42,9 +40,7 @@ def load(tmp_path):
         registry.check(chosen)
         return chosen
 
-    yield load
-    os.environ.clear()
-    os.environ.update(before)
+    return load
 
 
 def own(chosen, name):

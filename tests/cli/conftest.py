@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
@@ -15,9 +14,8 @@ from ledger.migrate import upgrade
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty data folder, with nothing else configured; what commands put there is taken back."""
-    before = dict(os.environ)
+def folder(tmp_path, monkeypatch, process_environment):
+    """An empty data folder, with nothing else configured."""
     monkeypatch.setattr(settings.load, "__defaults__", (tmp_path / "no .env",))
     monkeypatch.setattr(cli.logs, "configure", lambda: None)
     for name in (
@@ -25,11 +23,9 @@ def folder(tmp_path, monkeypatch):
         "ORDERBRIDGE_SANDBOX",
         *default_pair.VARIABLES,
     ):
-        os.environ.pop(name, None)
-    os.environ["ORDERBRIDGE_DATA"] = str(tmp_path)
-    yield tmp_path
-    os.environ.clear()
-    os.environ.update(before)
+        process_environment.pop(name, None)
+    process_environment["ORDERBRIDGE_DATA"] = str(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
