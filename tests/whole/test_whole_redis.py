@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from whole.system import System
 
@@ -36,12 +38,19 @@ def test_redis_that_takes_nothing_ends_no_worker(tmp_path, database_url, begin, 
         workers = [system.worker(), system.worker()]
         system.ticks()
         system.wait_created(30)
-        # It comes while orders wait, as messages or in line, so that a worker meets it as it takes one.
+        # It comes while orders wait, and a worker meets it for certain as it takes a message: two are
+        # on their way to workers that stand still, so that no polling by chance has to bring one.
         system.crm.faults.add(Fault("latency", system.crm.ORDER_SET, seconds=2.0))
         given += system.give(150, start=400_000_001)
         client = system.valkey.client
         system.wait_until(lambda: client.llen("create") + client.zcard("ob:onebox:line") > 5)
+        for worker in workers:
+            system.signal(worker, signal.SIGSTOP)
+        for _ in workers:
+            system.send("upkeep.pulse", "upkeep")
         begin(client)
+        for worker in workers:
+            system.signal(worker, signal.SIGCONT)
         system.wait_until(lambda: "Connection to broker lost" in system.logs())
         assert [worker.poll() for worker in workers] == [None, None]
         system.crm.faults.reset()
