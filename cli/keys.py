@@ -1,4 +1,8 @@
-"""The commands on the gateway's keys: make one, which is shown once."""
+"""The commands on the gateway's keys: make one, which is shown once, list them, remove one.
+
+In: the data folder's file of keys, and those of the environment, which are only listed. Out: the file.
+Fails with `SettingsError` and `Absent`.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import api_keys
 import settings
-from cli.answers import Json, answer
+from cli.answers import Json, answer, out, print_json
+from desk.errors import Absent, Wrong
 
 app = typer.Typer(help="The gateway's keys.", no_args_is_help=True, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def keys() -> None:
-    """Make `key` a group although it has one command."""
 
 
 @app.command()
@@ -59,6 +59,64 @@ def new(
         f"{told['variable']}",
         as_json=as_json,
     )
+
+
+@app.command("list")
+def list_keys(*, as_json: Json = False) -> None:
+    """List the keys: who calls with each, what it may do, and where it stands."""
+    chosen = settings.load()
+    places = [("environment", chosen.api_keys), ("file", api_keys.kept(chosen.key_file))]
+    rows = [_as_dict(key, place) for place, keys in places for key in keys]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        _show(rows)
+    else:
+        out().print("No keys. `orderbridge key new NAME` makes one.")
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Whose key.")], *, as_json: Json = False
+) -> None:
+    """Remove a key of the data folder: from now on a gateway of this folder refuses it."""
+    from run.private import write_private
+
+    chosen = settings.load()
+    if any(key.name == name for key in chosen.api_keys):
+        raise Wrong(
+            f"The key {name} stands in {api_keys.VARIABLE}: take it out there and start the gateway again."
+        )
+    with _held(chosen.data):
+        kept = api_keys.kept(chosen.key_file)
+        gone = next((key for key in kept if key.name == name), None)
+        if gone is None:
+            raise Absent(
+                f"There is no key {name!r}. `orderbridge key list` shows those that there are."
+            )
+        write_private(chosen.key_file, api_keys.as_file(key for key in kept if key is not gone))
+    answer(_as_dict(gone, "removed"), f"The key {name} opens nothing any more.", as_json=as_json)
+
+
+def _as_dict(key: api_keys.ApiKey, place: str) -> dict[str, Any]:
+    return {
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "connections": None if key.connections is None else sorted(key.connections),
+        "place": place,
+    }
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("name", "may", "connections", "stands in", box=None, header_style="bold")
+    for row in rows:
+        scopes = "all" if set(row["scopes"]) == api_keys.EVERYTHING else ", ".join(row["scopes"])
+        named = "all" if row["connections"] is None else ", ".join(row["connections"])
+        place = api_keys.VARIABLE if row["place"] == "environment" else api_keys.FILE
+        table.add_row(row["name"], scopes, named, place)
+    out().print(table)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ STORES = {"redis", "postgres"}
 APPS = set(SERVICES) - STORES - {"front"}
 WORKERS = {f"worker-{lane}" for lane in LANES}
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+# Of an image: the tag is for people, the digest decides.
+DIGEST = r"@sha256:[0-9a-f]{64}"
 FRONT = (ROOT / "deploy" / "front.Dockerfile").read_text()
 CADDYFILE = (ROOT / "deploy" / "Caddyfile").read_text()
 REQUIRED = {
@@ -161,9 +163,11 @@ def test_only_the_workers_and_the_front_have_a_way_out():
 
 
 @services
-def test_images_have_exact_tags(name):
+def test_images_have_exact_tags_and_what_is_fetched_a_digest(name):
     image, _, tag = SERVICES[name]["image"].partition(":")
-    assert re.match(r"\d+\.\d+(\.\d+)?(-|$)", tag), image
+    exact = r"\d+\.\d+(\.\d+)?(-[a-z]+)?"
+    ours = image.startswith("orderbridge")
+    assert re.fullmatch(exact if ours else exact + DIGEST, tag), image
     assert (image == "orderbridge") == (name in APPS)
     assert (image == "orderbridge-front") == (name == "front")
 
@@ -174,7 +178,12 @@ def test_the_image_is_of_this_version_and_its_base_is_exact():
     }
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(set(bases)) == 1
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", bases[0])
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm" + DIGEST, bases[0])
+
+
+def test_the_fronts_base_is_exact():
+    (base,) = re.findall(r"^FROM (\S+)", FRONT, re.MULTILINE)
+    assert re.fullmatch(r"caddy:\d+\.\d+\.\d+-alpine" + DIGEST, base)
 
 
 def test_the_image_installs_hashed_wheels_and_keeps_no_build_tools():

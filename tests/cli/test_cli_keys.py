@@ -1,4 +1,4 @@
-"""`orderbridge key new`: a key is shown once, its digest is kept, and nothing else."""
+"""`orderbridge key`: a key is shown once, its digest is kept and nothing else; a removed one is gone."""
 
 from __future__ import annotations
 
@@ -82,3 +82,45 @@ def test_keys_that_are_made_at_once_are_all_kept(folder, file):
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(make, range(3)))
     assert sorted(key.name for key in api_keys.kept(file)) == ["n0", "n1", "n2"]
+
+
+def test_the_list_says_what_each_key_may_and_shows_no_secret(run, monkeypatch):
+    monkeypatch.setenv("ORDERBRIDGE_API_KEYS", f"listed:{'k' * 24}:updates:read")
+    _, out, _ = run("key", "new", "erp", "--scope", "updates:write", "--json")
+    secret = json.loads(out)["key"]
+
+    _, machine, _ = run("key", "list", "--json")
+    code, person, err = run("key", "list")
+
+    assert (code, err) == (0, "")
+    assert [(key["name"], key["place"]) for key in json.loads(machine)] == [
+        ("listed", "environment"),
+        ("erp", "file"),
+    ]
+    assert json.loads(machine)[1]["scopes"] == ["updates:write"]
+    for text in (machine, person):
+        assert secret not in text
+        assert "k" * 24 not in text
+        assert "erp" in text
+
+
+def test_without_keys_the_list_says_how_one_is_made(run):
+    code, out, _ = run("key", "list")
+    assert (code, "orderbridge key new" in out) == (0, True)
+
+
+def test_a_key_that_is_removed_is_gone_and_the_others_stay(run, file):
+    for name in ("erp", "desk"):
+        run("key", "new", name)
+    code, out, _ = run("key", "remove", "erp")
+
+    assert (code, "erp" in out) == (0, True)
+    assert [key.name for key in api_keys.kept(file)] == ["desk"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert run("key", "remove", "erp")[0] == 3
+
+
+def test_a_key_of_the_environment_is_removed_there(run, monkeypatch):
+    monkeypatch.setenv("ORDERBRIDGE_API_KEYS", f"listed:{'k' * 24}")
+    code, _, err = run("key", "remove", "listed")
+    assert (code, "ORDERBRIDGE_API_KEYS" in err) == (2, True)
