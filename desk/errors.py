@@ -1,6 +1,6 @@
 """Why the desk cannot do what a person asks: five reasons, each with a sentence for the person.
 
-Raised by desk alone; the doors turn a class into an exit code or a status.
+Raised by desk, and by run/rehearsal for the sandbox; the doors turn a class into an exit code or a status.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Literal
@@ -125,6 +125,29 @@ class Crm(Remote):
             self._put_process({**known, "statusid": ids[stage], **more})
             return dict(self.processes[known["id"]])
 
+    def controls(self) -> Mapping[str, Callable[[Any], Any]]:
+        return {"stage": self._stage}
+
+    def _stage(self, said: dict[str, Any]) -> Any:
+        """A clerk moves a process to a stage of this name, made where there is none, and fills in its
+        tracking number; what an action of the box then sends, docs/onebox-action.md.
+        """
+        key, stage, number = said["externalid"], said["stage"], said.get("ttn", "")
+        with self.lock:
+            if not self._by_externalid.get(key):
+                raise ValueError(f"The CRM has no process with the external id {key}.")
+            stages = self.workflows[self.workflow_id]["stages"]
+            if stage not in stages.values():
+                stages[str(max(map(int, stages)) + 1)] = stage
+            process = self.move(key, stage, **({"customorder_ttn": number} if number else {}))
+        return {
+            "externalid": key,
+            "orderid": str(process["id"]),
+            "statusid": str(process["statusid"]),
+            "statusname": stage,
+            "ttn": str(process.get("customorder_ttn") or ""),
+        }
+
     def doubled(self) -> list[str]:
         """External ids that have more than one process."""
         with self.lock:
@@ -153,9 +176,6 @@ class Crm(Remote):
             for one in entries
             if isinstance(one, dict) and "externalid" in one
         }
-
-    def orders_in(self, orders: list[Any]) -> int:
-        raise ValueError(f"orders are taken by the shop; {len(orders)} refused")
 
     def state(self) -> dict[str, Any]:
         with self.lock:

@@ -73,7 +73,7 @@ class Generator:
 
     def order(self, number: int, at: datetime) -> dict[str, Any]:
         """One order made at `at`: 1 in 12 needs a person, 1 in 6 is sloppy but clear."""
-        order = self._clean(number, at)
+        order = self.good(number, at)
         fate = self.dice.random()
         if fate < 1 / 12:
             self._make_unclear(order)
@@ -81,7 +81,8 @@ class Generator:
             self._make_sloppy(order)
         return order
 
-    def _clean(self, number: int, at: datetime) -> dict[str, Any]:
+    def good(self, number: int, at: datetime) -> dict[str, Any]:
+        """One order that nobody has to look at."""
         items = self._items()
         shipping = self._shipping()
         total = sum((Decimal(item["total"]) for item in items), Decimal(shipping["cost"]))

@@ -110,9 +110,9 @@ class Remote:
         """Every token given out so far is dead from now on."""
         raise NotImplementedError
 
-    def orders_in(self, orders: list[Any]) -> int:
-        """Take raw orders from the control door; answers how many were taken."""
-        raise NotImplementedError
+    def controls(self) -> Mapping[str, Callable[[Any], Any]]:
+        """What else the control door does, by name: what people do in this remote. Each raises ValueError."""
+        return {}
 
     async def background(self) -> None:
         """Work of its own while the server runs; ends when cancelled."""

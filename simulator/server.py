@@ -199,9 +199,8 @@ class Server:
                 path, last = request.query.get("path"), int(request.query.get("last", "1000"))
                 log = [entry for entry in self.app.requests if path in (None, entry.path)]
                 return as_json(200, log[-last:])
-            case "POST", "/_sim/orders":
-                many = body if isinstance(body, list) else [body]
-                return as_json(200, {"added": self.app.orders_in(many)})
+            case "POST", path if path.removeprefix("/_sim/") in self.app.controls():
+                return as_json(200, self.app.controls()[path.removeprefix("/_sim/")](body))
             case "POST", "/_sim/faults":
                 return as_json(200, {"added": await self._add_faults(body)})
             case "POST", "/_sim/reset-faults":

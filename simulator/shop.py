@@ -5,8 +5,9 @@ Change it when that contract changes. The state machines are data, at the top.
 
 import asyncio
 import bisect
+import copy
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -161,6 +162,34 @@ class Shop(Remote):
             edited = self.orders[key] | {"updated_at": shop_time(self.now())} | changes
             self._put(key, edited)
             self.keep("order", key, edited)
+
+    def controls(self) -> Mapping[str, Callable[[Any], Any]]:
+        return {"orders": self._take, "invent": self._invent, "edit": self._edit}
+
+    def _take(self, said: Any) -> Any:
+        """Orders as they are, however odd."""
+        return {"added": self.orders_in(said if isinstance(said, list) else [said])}
+
+    def _invent(self, said: dict[str, Any]) -> Any:
+        """A new order, good but for what is said of it."""
+        with self.lock:
+            order = self._generator.good(self._next_number(), self.now())
+            for path, value in wanted(order, said):
+                put(order, path, value)
+            return {"id": self.add(order)}
+
+    def _edit(self, said: dict[str, Any]) -> Any:
+        """A merchant's correction."""
+        with self.lock:
+            key = str(said.get("id"))
+            if key not in self.orders:
+                raise ValueError(f"The shop has no order {key}.")
+            order = copy.deepcopy(self.orders[key])
+            changes = wanted(order, said)
+            for path, value in changes:
+                put(order, path, value)
+            self.edit(key, **{name: value for name, value in order.items() if name != "updated_at"})
+            return {"changed": [path for path, _ in changes]}
 
     def orders_in(self, orders: list[Any]) -> int:
         for order in orders:
@@ -364,6 +393,37 @@ class Shop(Remote):
         self.updates.append(effect)
         if "note" in effect:
             self.notes.setdefault(effect["id"], []).append(effect["note"])
+
+
+def wanted(order: dict[str, Any], said: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Which fields are to say what: those that a person calls by other names, and any by its path."""
+    changes: list[tuple[str, Any]] = []
+    people = ["recipient", "customer"]
+    if (order.get("recipient") or {}).get("is_other"):
+        people = ["recipient"]
+    for one in people:
+        if "phone" in said:
+            changes.append((f"{one}.phone", said["phone"]))
+        if "name" in said:
+            last, _, first = said["name"].strip().partition(" ")
+            first, last = (first, last) if first else (last, "")
+            changes += [(f"{one}.first_name", first), (f"{one}.last_name", last)]
+    if "total" in said:
+        changes.append(("total", said["total"]))
+    return changes + list(said.get("set", {}).items())
+
+
+def put(order: dict[str, Any], path: str, value: Any) -> None:
+    """Write one field. Raises TypeError where the path leads through something that has no fields."""
+    *above, last = path.split(".")
+    place: Any = order
+    for name in above:
+        place = place.setdefault(name, {}) if isinstance(place, dict) else None
+        if place is None:
+            break
+    if not isinstance(place, dict):
+        raise TypeError(f"There is no field {path} in this order; it has {', '.join(order)}.")
+    place[last] = value
 
 
 def args_of(call: Call) -> dict[str, Any]:

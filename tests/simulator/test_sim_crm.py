@@ -237,4 +237,4 @@ def test_counters_tell_calls_per_path_most_in_flight_and_the_last_seconds(runnin
 
 def test_orders_are_not_taken_by_the_crm(running):
     _, client = running(Crm())
-    assert client.post("/_sim/orders", json={}).status_code == 400
+    assert client.post("/_sim/orders", json={}).status_code == 404
