@@ -56,6 +56,18 @@ DOUBTS = frozenset(
 )
 
 
+# Whose `detail` is what a remote said, masked where it came in: it may be told wherever the code is.
+QUOTING = frozenset(
+    {
+        "crm_refused",
+        "crm_keeps_failing",
+        "uncertain_no_lookup",
+        "connection_paused",
+        "update_refused",
+    }
+)
+
+
 def shown(value: object) -> str:
     """Give a value as text that any store and any page can hold, at most 200 characters.
 
