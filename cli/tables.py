@@ -1,9 +1,9 @@
 """Tables for people: nothing of a cell is ever cut.
 
-In: heads, which of them hold texts, and rows that may hold what a remote wrote. Out: what a TextConsole prints.
-On a terminal what names a thing (ids, numbers, states, times) stands whole or is folded, and texts wrap:
-beside their row, below it where that leaves them too little room, and field by field where not even the names
-fit. Elsewhere a row is a line, its cells divided by tabs. Nothing fails. Called by cli.
+In: heads, which of them hold texts, and rows that may hold what a remote wrote. Out: what a TextConsole
+prints. On a terminal what names a thing (ids, numbers, states, times) stands whole or is folded, and texts
+wrap: beside their row, below it where that leaves them too little room, and field by field where not even the
+names fit. Elsewhere a row is a line, its cells divided by tabs. Nothing fails. Called by cli.
 docs/decisions/tables-that-cut-nothing.md says why these are not rich's.
 """
 
@@ -38,9 +38,7 @@ class Table:
     def add_row(self, *cells: str | Text) -> None:
         """A cell for each head."""
         shown = [cell if isinstance(cell, Text) else Text(line(cell)) for cell in cells]
-        for _, cell in zip(self._heads, shown, strict=True):
-            cell.no_wrap = False
-        self._rows.append(shown)
+        self._rows.append([cell for _, cell in zip(self._heads, shown, strict=True)])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if console.is_terminal:
@@ -64,7 +62,8 @@ class Table:
         for row in self._rows:
             yield from _row(console, [row[at] for at in columns], widths)
             for at in texts if beside is None else ():
-                yield from _below(console, row[at], GAP, width)
+                if row[at]:
+                    yield from _below(console, row[at], GAP, width)
 
     def _by_field(self, console: Console, width: int) -> Iterator[Text]:
         """Each row as lines of a head and its cell: what a narrow terminal has room for."""
@@ -119,4 +118,5 @@ def _row(console: Console, cells: Sequence[Text], widths: Sequence[int]) -> Iter
 def _below(console: Console, cell: Text, indent: int, width: int) -> Iterator[Text]:
     """A cell as lines of its own, indented."""
     for part in cell.wrap(console, max(width - indent, 1), overflow="fold"):
+        part.rstrip()
         yield Text(" " * indent, no_wrap=True, overflow="ignore").append_text(part)

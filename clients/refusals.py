@@ -1,14 +1,14 @@
 """What a remote says of a failure in JSON: its own words, wherever it puts them.
 
-Change it when a remote says it in another shape. In: the JSON of an answer. Out: its texts as one, empty where it
-says nothing in this way; what they mean is judged elsewhere. Never fails.
+Change it when a remote says it in another shape. In: the JSON of an answer. Out: its texts as one, empty
+where it says nothing in this way; what they mean is judged elsewhere. Never fails.
 """
 
 from collections.abc import Iterator
 from itertools import islice
 
-# Where errors are listed, and where one of them says what it is, the plainest first: OneBox, JSON:API
-# (Shopware, https://jsonapi.org/format/#error-objects), OAuth (RFC 6749, 5.2), problem details (RFC 9457, 3.1).
+# Where errors are listed, and where one says what it is, the plainest first: OneBox, JSON:API as of Shopware
+# (https://jsonapi.org/format/#error-objects), OAuth (RFC 6749, 5.2), problem details (RFC 9457, 3.1).
 _LISTS = ("errorArray", "errors", "errorText")
 _WORDS = ("detail", "message", "error_description", "text", "error", "title", "code")
 # A failure says no more than this: so many texts, so long each, of fields with names so long, so deep.

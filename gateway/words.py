@@ -22,7 +22,7 @@ def language() -> Language:
 
 
 def sentences(codes: list[str], told: Sequence[Mapping[str, Any]], order_id: str) -> str:
-    """What these codes mean for this order; `told` are its findings or fates, some of which quote a remote."""
+    """What these codes mean for this order; some of `told`, its findings or fates, quote a remote."""
     problems = [problem for code in codes for problem in _meant(code, told)]
     said = (explain(problem, language(), order=order_id) for problem in problems)
     return " ".join(dict.fromkeys(said))

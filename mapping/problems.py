@@ -114,6 +114,9 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
     sentence = texts["problems"].get(problem)
     if sentence is None:
         return problem
+    if str(values.get("detail", "")).endswith((".", "!", "?")):
+        # A remote's own words may be a whole sentence.
+        sentence = sentence.replace("{detail}.", "{detail}")
     filled = sentence.format_map(_Blank(values | params))
     return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":").strip()
 
