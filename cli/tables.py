@@ -63,22 +63,28 @@ class Table:
             yield from _row(console, [row[at] for at in columns], widths)
             for at in texts if beside is None else ():
                 if row[at]:
-                    yield from _below(console, row[at], GAP, width)
+                    yield from _below(console, self._said(at, row[at]), GAP, width)
 
     def _by_field(self, console: Console, width: int) -> Iterator[Text]:
         """Each row as lines of a head and its cell: what a narrow terminal has room for."""
-        indent = max(map(len, self._heads)) + GAP
+        widest = max(map(len, self._heads)) + GAP
+        indent = widest if width >= 2 * widest else 0
         for number, row in enumerate(self._rows):
             if number:
                 yield Text()
             for head, cell in zip(self._heads, row, strict=True):
-                lines = list(_below(console, cell, indent, width))
-                for at, one in enumerate(lines):
-                    yield (
-                        Text(head.ljust(indent), "bold").append_text(one[indent:])
-                        if not at
-                        else one
-                    )
+                begun = Text(head.ljust(indent), "bold")
+                if not indent:
+                    yield begun
+                for part in _below(console, cell, indent, width):
+                    yield begun.append_text(part[indent:]) if indent and begun else part
+                    begun = Text()
+
+    def _said(self, at: int, cell: Text) -> Text:
+        """A text as it stands below its row: where there are several, each says which it is."""
+        if len(self._texts) == 1:
+            return cell
+        return Text.assemble((f"{self._heads[at]}: ", "dim"), cell)
 
     def _shared(
         self, columns: Sequence[int], width: int, least: int = LEAST_NAME

@@ -9,9 +9,11 @@ Source: `source.time_zone` of a source's profile (docs/configuration.md).
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connection import PROFILES, Connection
+from connection import PROFILES
+from default_pair import SOURCE
 from settings import Settings
 
 
@@ -25,22 +27,28 @@ class Zones:
     def of(self, connection: str) -> tzinfo | None:
         """None is the machine's, as `datetime.astimezone` has it."""
         if connection not in self._known:
-            one = self._connections.get(connection)
-            self._known[connection] = None if one is None else _zone(one)
+            self._known[connection] = self._read(connection)
         return self._known[connection]
 
     def local(self, moment: datetime, connection: str) -> datetime:
         """The same moment by the connection's clock."""
         return moment.astimezone(self.of(connection))
 
+    def _read(self, connection: str) -> tzinfo | None:
+        one = self._connections.get(connection)
+        if one is not None:
+            return _zone(one.profile or PROFILES / f"{one.kind}.yaml")
+        # A sandbox that is stopped has no connections; its orders keep their clock.
+        return _zone(PROFILES / f"{SOURCE}.yaml") if connection == SOURCE else None
 
-def _zone(one: Connection) -> tzinfo | None:
+
+def _zone(profile: Path) -> tzinfo | None:
     import yaml  # noqa: PLC0415  a list without times does without it
 
     from mapping.yamlfile import read_yaml  # noqa: PLC0415  as above
 
     try:
-        said = read_yaml(one.profile or PROFILES / f"{one.kind}.yaml")
+        said = read_yaml(profile)
         return ZoneInfo(said["source"]["time_zone"])
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
         return None

@@ -66,8 +66,8 @@ def test_names_that_differ_in_their_last_letter_differ_where_they_are_folded(wid
 
 def test_a_text_stands_beside_its_row_where_there_is_room_and_below_it_else():
     assert len(drawn(updates("1", why="held"), 120).splitlines()) == 2
-    assert "why" not in drawn(updates("1", "2"), 80)
-    assert drawn(updates("300167757"), 80).splitlines()[2] == f"  TTN {NUMBERS[0]}"
+    assert "why" not in drawn(updates("1", "2"), 80).splitlines()[0]
+    assert drawn(updates("300167757"), 80).splitlines()[2] == f"  what: TTN {NUMBERS[0]}"
 
 
 def test_a_row_without_a_text_leaves_no_line_for_it():
@@ -94,6 +94,14 @@ def test_a_hostile_text_is_a_text_of_its_cell(trick, width):
         assert [line.count("\t") for line in text.splitlines()] == [2, 2]
     else:
         assert all(cell_len(line) <= width for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 10])
+def test_a_terminal_too_narrow_for_anything_still_shows_it_all(width):
+    assert (
+        "".join(drawn(updates("300167757"), width).split()).count("300167757") == 2
+    )  # itself, and in its reason
+    assert drawn(Table("a", "b"), width) or width < 4
 
 
 @given(

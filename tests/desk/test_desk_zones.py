@@ -41,6 +41,10 @@ def test_a_profile_that_says_none_means_the_machines(tmp_path, text):
     assert zones(profile=own).of("shop") is None
 
 
+def test_orders_of_a_sandbox_that_is_stopped_keep_their_clock():
+    assert zones().of("okliving") == ZoneInfo("Europe/Kyiv")
+
+
 def test_a_connection_that_is_configured_no_more_and_one_without_a_profile_have_the_machines(
     tmp_path,
 ):
