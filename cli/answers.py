@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -81,8 +81,9 @@ def demand_state(state: str | None, states: Sequence[str]) -> None:
         stop(f"--state must be one of {', '.join(states)}.", WRONG)
 
 
-def moment(value: datetime) -> str:
-    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def moment(value: datetime, zone: tzinfo | None = None) -> str:
+    """A time by the clock of this zone, None being the machine's, with its offset: 25 letters."""
+    return value.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
 
 def answer(machine: dict[str, Any], person: str, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ here and described in README.
 from __future__ import annotations
 
 import io
+import logging
 import sys
 
 import typer
@@ -56,7 +57,8 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 def main() -> None:
     """The entry point: known trouble is one sentence, not a traceback."""
-    logs.configure()
+    # A command answers for itself: what goes as it should is no news. Services log it all (cli/running.py).
+    logs.configure(logging.WARNING)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A lone surrogate in an order's text is printed as the escape that it is in JSON.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -39,12 +39,12 @@ def check(
 
 
 def _show(found: list[Line]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     from cli.console import coloured
+    from cli.tables import Table
 
-    table = Table("connection", "what", "result", "what to do", box=None, header_style="bold")
+    table = Table("connection", "what", "result", "what to do", texts={"result", "what to do"})
     for line in found:
         mark = coloured("good", "green") if line.good else coloured("bad", "red")
         result = Text(" ").join((mark, coloured(line.result, "")))

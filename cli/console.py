@@ -1,8 +1,9 @@
 """The console that people read: what is printed is text, never markup, and a line stays a line.
 
-In: sentences, tables and values, which may hold what a remote or a buyer wrote. Out: a terminal's lines.
-Nothing fails. rich reads markup, names of emoji and escape sequences in every text by default; here it does
-not. Made by cli/answers.py, which imports it only when something is printed.
+In: sentences, tables and values, which may hold what a remote or a buyer wrote. Out: a terminal's lines; in
+a pipe or a file lines as long as they are, since nobody told a width. Nothing fails. rich reads markup, names
+of emoji and escape sequences in every text by default; here it does not. Made by cli/answers.py, which
+imports it only when something is printed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from plain_text import line, plain
 
 __all__ = ["TextConsole", "coloured"]
 
+# Where there is no terminal: wider than any line.
+ENDLESS = 1_000_000
+
 
 class TextConsole(Console):
     """Prints each `str`, also in a table, as it stands: on one line, and without controls."""
 
-    def __init__(self, *, stderr: bool) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False)
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, **options)
+        if not self.is_terminal:
+            self.width = ENDLESS
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(line(text), **options)

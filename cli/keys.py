@@ -108,9 +108,9 @@ def _as_dict(key: api_keys.ApiKey, place: str) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
+    from cli.tables import Table
 
-    table = Table("name", "may", "connections", "stands in", box=None, header_style="bold")
+    table = Table("name", "may", "connections", "stands in", texts={"may", "connections"})
     for row in rows:
         scopes = "all" if set(row["scopes"]) == api_keys.EVERYTHING else ", ".join(row["scopes"])
         named = "all" if row["connections"] is None else ", ".join(row["connections"])

@@ -24,55 +24,61 @@ from cli.answers import (
     plain,
     print_json,
 )
+from cli.listing import Limit, ListByDefault, tell_rest
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
 from desk import orders
 from desk.opening import opened
 from desk.ringing import bells
+from desk.zones import Zones
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from datetime import tzinfo
+
     from rich.text import Text
 
+    from cli.tables import Table
     from ledger.history import Act
 
 app = typer.Typer(
-    help="See orders, and mend what holds them.", no_args_is_help=False, invoke_without_command=True
+    help="See orders, and mend what holds them. Without a command: `list`.", cls=ListByDefault
 )
 
 OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
 
 
-@app.callback()
-def orders_default(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_orders()
-
-
 @app.command("list")
 def list_orders(
     state: Annotated[str | None, typer.Option(help=f"One of {', '.join(orders.STATES)}.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    limit: Limit = 50,
     connection: Of = None,
     *,
     as_json: Json = False,
 ) -> None:
     """List orders, the newest first."""
     demand_state(state, orders.STATES)
-    with opened(settings.load()) as ledger:
+    chosen = settings.load()
+    with opened(chosen) as ledger:
         rows = orders.listing(ledger, state=state, connection=connection, limit=limit)
-    if as_json:
-        print_json([_as_dict(row) for row in rows])
-    elif rows:
-        out().print(_table(rows))
-    else:
-        out().print("No orders yet." if state is None else f"No orders are {state}.")
+        if as_json:
+            print_json([_as_dict(row) for row in rows])
+        elif rows:
+            out().print(_table(rows, Zones(chosen)))
+        else:
+            out().print("No orders yet." if state is None else f"No orders are {state}.")
+        tell_rest(
+            len(rows),
+            limit,
+            "orders",
+            lambda: orders.total(ledger, state=state, connection=connection),
+        )
 
 
 @app.command("show")
 def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Json = False) -> None:
     """Show one order: its state, what is wrong with it, every try, and what people did."""
-    with opened(settings.load()) as ledger:
+    chosen = settings.load()
+    with opened(chosen) as ledger:
         shown = orders.show(ledger, order_id, connection)
     if as_json:
         more = {
@@ -82,13 +88,15 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
         }
         print_json(_as_dict(shown.order) | more)
         return
-    _print_order(shown.order)
+    zones = Zones(chosen)
+    zone = zones.of(shown.order.connection)
+    _print_order(shown.order, zone)
     if shown.attempts:
-        out().print(_tries_table(shown.attempts))
+        out().print(_tries_table(shown.attempts, shown.order, zone))
     if shown.updates:
-        out().print(updates_table(shown.updates[::-1]))
+        out().print(updates_table(shown.updates[::-1], zones))
     if shown.history:
-        out().print(_history_table(shown.history))
+        out().print(_history_table(shown.history, zone))
 
 
 @app.command("retry")
@@ -140,23 +148,23 @@ def _as_dict(row: orders.Row) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def _table(rows: list[orders.Row]) -> Table:
-    from rich.table import Table
+def _table(rows: list[orders.Row], zones: Zones) -> Table:
+    from cli.tables import Table
 
-    table = Table("order", "state", "CRM", "received", "why", box=None, header_style="bold")
+    table = Table("order", "state", "CRM", "received", "why", texts={"why"})
     several = len({row.connection for row in rows}) > 1
     for row in rows:
         table.add_row(
             f"{row.connection} {row.order_id}" if several else row.order_id,
             _coloured(row),
             row.target_id or "",
-            moment(row.received_at),
+            moment(row.received_at, zones.of(row.connection)),
             words.why(row),
         )
     return table
 
 
-def _print_order(row: orders.Row) -> None:
+def _print_order(row: orders.Row, zone: tzinfo | None) -> None:
     from cli.console import coloured
     from mapping.problems import Problem
 
@@ -164,39 +172,42 @@ def _print_order(row: orders.Row) -> None:
     out().print(heading, "of", f"{row.connection}:", _coloured(row))
     if row.target_id:
         out().print(f"In {row.target} as {row.target_id}, external id {row.external_id}")
-    if row.reason:
-        out().print(words.why(row))
+    why = words.why(row)
+    if why:
+        out().print(why)
     if row.state in orders.OPEN and not row.being_worked_on:
-        out().print(f"Next try {moment(row.next_try_at)}")
+        out().print(f"Next try {moment(row.next_try_at, zone)}")
     for problem in row.problems:
         found = Problem(**problem)
+        if words.explained(problem, row.order_id) in why:
+            continue  # what the reason told is not told again
         level = coloured(found.level, COLOURS[found.level])
         out().print(level, words.finding(found, row.order_id))
 
 
-def _tries_table(tries: list[orders.Try]) -> Table:
-    from rich.table import Table
+def _tries_table(tries: list[orders.Try], row: orders.Row, zone: tzinfo | None) -> Table:
+    from cli.tables import Table
 
-    heads = ("tried", "what", "took", "status", "outcome", "answer")
-    table = Table(*heads, box=None, header_style="bold")
-    for tried in tries:
+    table = Table("tried", "what", "took", "status", "outcome", "answer", texts={"answer"})
+    answers = words.once((tried.excerpt for tried in tries), row.problems)
+    for tried, said in zip(tries, answers, strict=True):
         table.add_row(
-            moment(tried.started_at),
+            moment(tried.started_at, zone),
             tried.kind,
             f"{tried.duration_ms} ms",
             str(tried.status or ""),
             tried.outcome,
-            tried.excerpt,
+            said,
         )
     return table
 
 
-def _history_table(acts: list[Act]) -> Table:
-    from rich.table import Table
+def _history_table(acts: list[Act], zone: tzinfo | None) -> Table:
+    from cli.tables import Table
 
-    table = Table("done", "who", "what", "before → after", box=None, header_style="bold")
+    table = Table("done", "who", "what", "before → after", texts={"before → after"})
     for act in acts:
-        table.add_row(moment(act.at), act.who, words.done(act), words.difference(act))
+        table.add_row(moment(act.at, zone), act.who, words.done(act), words.difference(act))
     return table
 
 

@@ -13,8 +13,7 @@ from cli.answers import COLOURS, Connection, Json, json_text, out, print_json
 from desk.opening import opened
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from cli.tables import Table
     from desk.previewing import Preview
 
 
@@ -64,11 +63,11 @@ def _as_dict(found: Preview) -> dict[str, Any]:
 def _show(found: Preview) -> None:
     from cli.console import coloured
 
-    out().rule("what the shop sent")
+    _head("what the shop sent")
     out().print(coloured(json_text(found.source), ""), soft_wrap=True)
-    out().rule("recipient")
+    _head("recipient")
     out().print(_recipient_table(found.before or {}, found.after or {}))
-    out().rule("what the CRM would get" + (", were it not held" if found.held else ""))
+    _head("what the CRM would get" + (", were it not held" if found.held else ""))
     out().print(coloured(json_text(found.target), ""), soft_wrap=True)
     for problem in found.problems:
         level = coloured(problem.level, COLOURS[problem.level])
@@ -77,12 +76,17 @@ def _show(found: Preview) -> None:
     out().print(coloured(*would))
 
 
-def _recipient_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
-    from rich.table import Table
-
+def _head(said: str) -> None:
     from cli.console import coloured
 
-    table = Table("", "before", "after", box=None, header_style="bold")
+    out().print(coloured(f"— {said} —", "bold"))
+
+
+def _recipient_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
+    from cli.console import coloured
+    from cli.tables import Table
+
+    table = Table("", "before", "after", texts={"before", "after"})
     for name in {**before, **after}:
         old, new = str(before.get(name) or ""), str(after.get(name) or "")
         table.add_row(name, old, new if old == new else coloured(new, "yellow"))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+import logs
 import settings
 from cli.answers import FAILED, Json, answer, stop
 
@@ -18,6 +19,7 @@ def run(
     from run import system
     from run.errors import RunError
 
+    logs.configure()
     try:
         code = system.run(screen=not plain)
     except RunError as exc:
@@ -41,4 +43,5 @@ def gateway(
     """Serve the HTTP doors."""
     from gateway import server
 
+    logs.configure()
     server.serve(settings.load(), host, port)

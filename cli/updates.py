@@ -24,17 +24,23 @@ from cli.answers import (
     plain,
     print_json,
 )
+from cli.listing import Limit, ListByDefault, tell_rest
 from desk import updates
 from desk.opening import opened
 from desk.ringing import bells
+from desk.zones import Zones
 from mapping.statuses import ACTIONS
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from datetime import tzinfo
+
     from rich.text import Text
 
+    from cli.tables import Table
+
 app = typer.Typer(
-    help="See updates on their way to the shop, and mend what is parked.", no_args_is_help=True
+    help="See updates on their way to the shop, and mend what is parked. Without a command: `list`.",
+    cls=ListByDefault,
 )
 
 OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
@@ -102,36 +108,39 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
 def list_updates(
     state: Annotated[str | None, typer.Option(help=f"One of {', '.join(updates.STATES)}.")] = None,
     order_id: Annotated[str | None, typer.Option("--order-id", help="Of one order only.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    limit: Limit = 50,
     connection: Of = None,
     *,
     as_json: Json = False,
 ) -> None:
     """List updates, the newest first."""
     demand_state(state, updates.STATES)
-    with opened(settings.load()) as ledger:
-        rows = updates.listing(
-            ledger, state=state, connection=connection, order_id=order_id, limit=limit
-        )
-    if as_json:
-        print_json([as_dict(row) for row in rows])
-        return
-    out().print(table(rows) if rows else "No updates.")
+    chosen = settings.load()
+    of = {"state": state, "connection": connection, "order_id": order_id}
+    with opened(chosen) as ledger:
+        rows = updates.listing(ledger, **of, limit=limit)
+        if as_json:
+            print_json([as_dict(row) for row in rows])
+        else:
+            out().print(table(rows, Zones(chosen)) if rows else "No updates.")
+        tell_rest(len(rows), limit, "updates", lambda: updates.total(ledger, **of))
 
 
 @app.command("show")
 def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
     """Show one update: what was asked, what became of each part, and every call."""
-    with opened(settings.load()) as ledger:
+    chosen = settings.load()
+    with opened(chosen) as ledger:
         shown = updates.show(ledger, update_id)
     if as_json:
         attempts = [dataclasses.asdict(call) for call in shown.calls]
         print_json({**as_dict(shown.update), "attempts": attempts})
         return
-    out().print(table([shown.update]))
+    zones = Zones(chosen)
+    out().print(table([shown.update], zones))
     _print_fates(shown.update)
     if shown.calls:
-        out().print(_calls_table(shown.calls))
+        out().print(_calls_table(shown, zones.of(shown.update.connection)))
 
 
 @app.command("retry")
@@ -175,19 +184,19 @@ def as_dict(row: updates.Update) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def table(rows: list[updates.Update]) -> Table:
-    """Updates, a line each."""
-    from rich.table import Table
+def table(rows: list[updates.Update], zones: Zones) -> Table:
+    """Updates: what each asks for, how it stands and why."""
+    from cli.tables import Table
 
     heads = ("update", "order", "state", "accepted", "what", "why")
-    lines = Table(*heads, box=None, header_style="bold")
+    lines = Table(*heads, texts={"what", "why"})
     for row in rows:
         what = ", ".join(_part_shown(name, part) for name, part in row.parts.items())
         lines.add_row(
             str(row.id),
             row.order_id,
             _coloured(row.state),
-            moment(row.accepted_at),
+            moment(row.accepted_at, zones.of(row.connection)),
             what,
             words.why_update(row),
         )
@@ -201,23 +210,27 @@ def _part_shown(name: str, part: updates.Part) -> str:
 
 
 def _print_fates(row: updates.Update) -> None:
+    why = words.why_update(row)
     for fate in row.fates:
         told = words.explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
-        out().print(f"{fate.get('part') or fate.get('field', '')}: {told}")
+        if told not in why:
+            out().print(f"{fate.get('part') or fate.get('field', '')}: {told}")
 
 
-def _calls_table(calls: list[updates.Try]) -> Table:
-    from rich.table import Table
+def _calls_table(shown: updates.Shown, zone: tzinfo | None) -> Table:
+    from cli.tables import Table
 
-    lines = Table("called", "parts", "took", "status", "outcome", "answer", box=None)
-    for call in calls:
+    heads = ("called", "parts", "took", "status", "outcome", "answer")
+    lines = Table(*heads, texts={"parts", "answer"})
+    answers = words.once((call.excerpt for call in shown.calls), shown.update.fates)
+    for call, said in zip(shown.calls, answers, strict=True):
         lines.add_row(
-            moment(call.started_at),
-            call.parts,
+            moment(call.started_at, zone),
+            call.parts.replace(",", ", "),
             f"{call.duration_ms} ms",
             str(call.status or ""),
             call.outcome,
-            call.excerpt,
+            said,
         )
     return lines
 

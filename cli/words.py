@@ -6,7 +6,7 @@ cli/updates.py and cli/previewing.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +42,14 @@ def explained(told: Mapping[str, Any], order_id: str) -> str:
         **given,
     )
     return explain(problem, lang="en", order=order_id)
+
+
+def once(said: Iterable[str], told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What a remote said, each text where it stands first; `told` are findings that quote it already."""
+    known = {one.get("detail") for one in told}
+    for text in said:
+        yield "as above" if text and text in known else text
+        known.add(text)
 
 
 def sentence(problem: Problem) -> str:

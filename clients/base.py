@@ -6,6 +6,7 @@ answer means is judged in the client that asked.
 """
 
 import contextlib
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from clients.bodies import MOST_VALUES, as_json, holds_too_much, parsed
 from clients.deadline import Deadline, DeadlineTransport
 from clients.errors import Garbled, Misconfigured, TimedOut, Unreachable, masked
 from clients.failures import CAUGHT, translated
+from clients.refusals import said
 
 USER_AGENT: Final = "orderbridge/0.1"
 MAX_BODY: Final = 64 * 1024 * 1024
@@ -27,6 +29,8 @@ MAX_BODY: Final = 64 * 1024 * 1024
 _WORTH_STARTING: Final = 0.1
 # Addresses are few; those with a query or an id in them may be many.
 _KEPT_URLS: Final = 64
+# PHP writes every Ukrainian letter so.
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -50,12 +54,15 @@ class Answer:
 
     @property
     def excerpt(self) -> str:
+        """What a person is shown of it: the remote's own words where JSON has them, else its beginning."""
+        if words := said(self.json):
+            return self.masked(words)
         body = self.body[:8192]
         if len(self.body) == len(body) and self.json is not None:
-            # Written anew, since PHP escapes every Ukrainian letter.
             with contextlib.suppress(TypeError):
                 body = orjson.dumps(self.json)
-        return self.masked(body.decode("utf-8", "replace"))
+        text = body.decode("utf-8", "replace")
+        return self.masked(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
 
 
 class HttpTransport:

@@ -16,11 +16,12 @@ from connections_file import SettingsError
 from default_pair import default_of
 from desk.errors import Absent, Impossible, Wrong
 from desk.ringing import Bells
-from ledger import attempts, history, orders, updates
+from ledger import attempts, history, orders, tallies, updates
 from ledger.attempts import Try
 from ledger.database import Ledger
 from ledger.history import Act
 from ledger.orders import OPEN, Due, NotPossible, Row
+from ledger.tallies import Total
 
 __all__ = ["OPEN", "STATES", "Row", "Try"]
 
@@ -67,6 +68,11 @@ def listing(
 ) -> list[Row]:
     """Orders, the newest first."""
     return orders.listing(ledger, ledger.now(), state=state, connection=connection, limit=limit)
+
+
+def total(ledger: Ledger, *, state: str | None = None, connection: str | None = None) -> Total:
+    """How many orders such a list has without its limit."""
+    return tallies.total(ledger, tallies.ORDERS, ledger.now(), state=state, connection=connection)
 
 
 def find(ledger: Ledger, order_id: str, connection: str | None = None) -> Row:

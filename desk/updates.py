@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from desk.errors import Absent, Impossible, KeyTaken, Wrong
 from desk.ringing import Bells
-from ledger import attempts, updates
+from ledger import attempts, tallies, updates
 from ledger.attempts import Try
 from ledger.database import Ledger
 from ledger.enqueueing import KeyReused
 from ledger.orders import NotPossible
+from ledger.tallies import Total
 from ledger.updates import Due, Part, Update
 
 if TYPE_CHECKING:
@@ -54,6 +55,18 @@ def listing(
     return updates.listing(
         ledger, state=state, connection=connection, order_id=order_id, limit=limit
     )
+
+
+def total(
+    ledger: Ledger,
+    *,
+    state: str | None = None,
+    connection: str | None = None,
+    order_id: str | None = None,
+) -> Total:
+    """How many updates such a list has without its limit."""
+    of = {"state": state, "connection": connection, "order_id": order_id}
+    return tallies.total(ledger, tallies.UPDATES, ledger.now(), **of)
 
 
 def find(ledger: Ledger, update_id: int) -> Update:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from gateway import docs, doors, errors, health, hook, keys, metrics, requests, updates
+from gateway.encoding import ReadableJson
 from gateway.rate import RateLimit
 from gateway.tries import FailedTries
 from tasks.doorbell import Bell
@@ -27,6 +28,7 @@ DOORS: tuple[Callable[[Resources], doors.Door], ...] = (
 def create_app(r: Resources) -> Flask:
     """The application over these resources."""
     app = Flask("orderbridge", static_folder=None)
+    app.json = ReadableJson(app)
     app.config.update(RESOURCES=r, BELL=Bell(), **docs.CONFIG)
     # An address means what it says: no redirects to another spelling of it.
     app.url_map.merge_slashes = False

@@ -1,17 +1,19 @@
 """Says codes of the ledger in the caller's language.
 
-In: codes and fates. Out: sentences in English or Ukrainian, by Accept-Language, without personal data: only
-codes are told, never what was found. The sentences are in mapping/texts.
+In: codes, findings and fates. Out: sentences in English or Ukrainian, by Accept-Language, without personal
+data: never what was found in an order, and of a remote its own words as they were masked where they came in.
+The sentences are in mapping/texts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from flask import request
 
 from ledger.updates import Told
-from mapping.problems import LANGUAGES, Language, Problem, explain
+from mapping.problems import LANGUAGES, QUOTING, Language, Problem, explain
 
 
 def language() -> Language:
@@ -19,9 +21,20 @@ def language() -> Language:
     return cast("Language", request.accept_languages.best_match(LANGUAGES, default="en"))
 
 
-def sentences(codes: list[str], order_id: str) -> str:
-    """What these codes mean for this order."""
-    return " ".join(explain(code, language(), order=order_id) for code in codes)
+def sentences(codes: list[str], told: Sequence[Mapping[str, Any]], order_id: str) -> str:
+    """What these codes mean for this order; some of `told`, its findings or fates, quote a remote."""
+    problems = [problem for code in codes for problem in _meant(code, told)]
+    said = (explain(problem, language(), order=order_id) for problem in problems)
+    return " ".join(dict.fromkeys(said))
+
+
+def _meant(code: str, told: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    """The findings or fates that say what a remote said with this code, else the code alone."""
+    quoting = [one for one in told if one.get("code") == code and code in QUOTING]
+    return [
+        Problem(code, "held", one.get("field") or "", detail=one.get("detail") or "")
+        for one in quoting or ({},)
+    ]
 
 
 def fate(told: Told, order_id: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 In: an aware UTC time. Out: `Counts`, which say as of when they are. To ask costs the same however long the
 ledger: a state is counted to `MOST_EXACT`, and where there are more, what the pulse counted last is told.
 Counting those goes by slices of an index and holds no writer. Raises `LedgerUnavailable`. Called by
-ledger/measures and ledger/orders (`counts`), tasks/upkeep (`refresh`).
+ledger/measures and ledger/orders (`counts`), tasks/upkeep (`refresh`), desk (`total`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, bindparam, func, literal, select
+from sqlalchemy import Connection, Table, bindparam, case, func, literal, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tables
@@ -23,6 +23,8 @@ from ledger.tables import TALLIES
 # Rows of one state that are counted anew each time somebody asks, and rows in one statement of the others.
 MOST_EXACT = 5000
 SLICE = 5000
+# Rows that are looked at, the newest, to count those of them that are of one connection.
+MOST_LOOKED_AT = 50_000
 # A tally is renewed after so long, and after a second for so many rows if that is longer.
 FRESH = timedelta(minutes=1)
 ROWS_A_SECOND = 10_000
@@ -58,6 +60,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """How many rows a list has without its limit, for a person: `sign` says how sure that is."""
+
+    rows: int
+    sign: Literal["", "about ", "at least "] = ""
+
+    def __str__(self) -> str:
+        return f"{self.sign}{self.rows:,}"
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     """A tally: so many rows of a state at that moment."""
 
@@ -82,6 +95,32 @@ def counts(ledger: Ledger, kind: Kind, now: datetime) -> Counts:
             kept[state] = _tally(ledger, kind, state, now)
         found[state] = max(found[state], kept[state].rows)
     return Counts(found, min((kept[state].at for state in many), default=now))
+
+
+def total(
+    ledger: Ledger,
+    kind: Kind,
+    now: datetime,
+    *,
+    state: str | None = None,
+    connection: str | None = None,
+    order_id: str | None = None,
+) -> Total:
+    """How many rows there are of this state, connection and order."""
+    if connection is None and order_id is None:
+        told = counts(ledger, kind, now)
+        rows = sum(told.rows.values()) if state is None else told.rows[state]
+        return Total(rows, "about " if rows >= MOST_EXACT and told.at != now else "")
+    rows_of = kind.table.c
+    newest = select(rows_of.connection).order_by(rows_of.id.desc()).limit(MOST_LOOKED_AT)
+    for column, value in ((rows_of.state, state), (rows_of.order_id, order_id)):
+        newest = newest if value is None else newest.where(column == value)
+    seen = newest.subquery()
+    is_of_it = true() if connection is None else seen.c.connection == connection
+    counted = select(func.count(), func.sum(case((is_of_it, 1), else_=0))).select_from(seen)
+    with ledger.read() as db:
+        looked_at, found = db.execute(counted).one()
+    return Total(found or 0, "at least " if looked_at >= MOST_LOOKED_AT else "")
 
 
 def refresh(ledger: Ledger, now: datetime) -> None:

@@ -56,6 +56,18 @@ DOUBTS = frozenset(
 )
 
 
+# Whose `detail` is what a remote said, masked where it came in: it may be told wherever the code is.
+QUOTING = frozenset(
+    {
+        "crm_refused",
+        "crm_keeps_failing",
+        "uncertain_no_lookup",
+        "connection_paused",
+        "update_refused",
+    }
+)
+
+
 def shown(value: object) -> str:
     """Give a value as text that any store and any page can hold, at most 200 characters.
 
@@ -102,6 +114,9 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
     sentence = texts["problems"].get(problem)
     if sentence is None:
         return problem
+    if str(values.get("detail", "")).endswith((".", "!", "?")):
+        # A remote's own words may be a whole sentence.
+        sentence = sentence.replace("{detail}.", "{detail}")
     filled = sentence.format_map(_Blank(values | params))
     return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":").strip()
 

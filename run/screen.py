@@ -46,7 +46,7 @@ STATES = {
 @dataclass(frozen=True, slots=True)
 class LatestOrder:
     """An order on the screen. `order_id` is what it is called there, with its connection where there are
-    several; `target_id` is its id in the CRM, times are aware.
+    several; `target_id` is its id in the CRM, times are those of its shop's clock.
     """
 
     order_id: str
@@ -163,8 +163,7 @@ class Lines:
 
 def plain_line(order: LatestOrder) -> str:
     word, _ = STATES.get(order.state, (order.state, ""))
-    clock = f"{order.changed_at.astimezone():%H:%M:%S}"
-    return f"{clock}  order {order.order_id}  {word}{_after(order)}"
+    return f"{_clock(order)} {_offset(order)}  order {order.order_id}  {word}{_after(order)}"
 
 
 def frame(
@@ -225,21 +224,34 @@ def _orders(snapshot: Snapshot | None, most: int) -> RenderableType:
         since = "the first poll is on its way" if snapshot.last_poll is None else "none has come"
         return Text(f"No orders yet: {since}.", style="dim")
     table = Table(box=None, expand=True, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("time", width=8)
+    shown = snapshot.latest[:most]
+    offsets = {_offset(order) for order in shown}
+    # Said once, as long as it is one; else by each order.
+    together = offsets.pop() if len(offsets) == 1 else None
+    table.add_column(f"time {together or ''}".rstrip(), no_wrap=True)
     table.add_column("order", no_wrap=True, max_width=24)
     table.add_column("state", no_wrap=True, width=14)
     table.add_column("CRM", no_wrap=True, max_width=12)
     table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
-    for order in snapshot.latest[:most]:
+    for order in shown:
         word, style = STATES.get(order.state, (order.state, ""))
         table.add_row(
-            f"{order.changed_at.astimezone():%H:%M:%S}",
+            _clock(order) if together else f"{_clock(order)} {_offset(order)}",
             Text(line(order.order_id)),
             Text(word, style=style),
             Text(line(order.target_id or "–")),
             Text(line(order.reason)),
         )
     return table
+
+
+def _clock(order: LatestOrder) -> str:
+    return f"{order.changed_at:%H:%M:%S}"
+
+
+def _offset(order: LatestOrder) -> str:
+    """Of that clock from UTC: +02:00."""
+    return order.changed_at.isoformat()[-6:]
 
 
 def _programs(statuses: Iterable[Status]) -> Text:

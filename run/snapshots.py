@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from connectors import registry
 from desk.overview import glance
+from desk.zones import Zones
 from ledger.database import open_ledger
 from ledger.lateness import late_lanes
 from run.screen import LatestOrder, Snapshot, utc_now
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     ledger = open_ledger(settings.database_url)
     names = registry.read_names(settings)
+    zones = Zones(settings)
     has_several = len(settings.source_names) > 1
 
     def read() -> Snapshot:
@@ -35,8 +37,8 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
                 # The codes read as words and fit a column; `orders show` has the sentences.
                 reason=row.reason.replace("_", " "),
                 target_id=row.target_id,
-                received_at=row.received_at,
-                changed_at=row.state_at,
+                received_at=zones.local(row.received_at, row.connection),
+                changed_at=zones.local(row.state_at, row.connection),
             )
             for row in seen.latest
         ]

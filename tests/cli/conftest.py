@@ -17,7 +17,7 @@ from ledger.migrate import upgrade
 def folder(tmp_path, monkeypatch, process_environment):
     """An empty data folder, with nothing else configured."""
     monkeypatch.setattr(settings.load, "__defaults__", (tmp_path / "no .env",))
-    monkeypatch.setattr(cli.logs, "configure", lambda: None)
+    monkeypatch.setattr(cli.logs, "configure", lambda *_: None)
     for name in (
         "REDIS_URL",
         "ORDERBRIDGE_SANDBOX",

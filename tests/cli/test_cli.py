@@ -91,6 +91,28 @@ def test_show_tells_every_try(run, ledger):
     ]
 
 
+def test_a_refusal_is_told_once_and_later_tries_point_to_it(run, ledger):
+    pk = give(ledger)
+    for _ in range(2):
+        end(ledger, pk, "held", "немає складу", "crm_refused")
+        orders.retry(ledger, pk, NOW, who="olena")
+    end(ledger, pk, "held", "немає складу", "crm_refused")
+    out = run("orders", "show", "1")[1]
+    assert (out.count("немає складу"), out.count("as above")) == (1, 3)
+    assert "{" not in out
+    tries = json.loads(run("orders", "show", "1", "--json")[1])["attempts"]
+    assert [tried["excerpt"] for tried in tries] == ["немає складу"] * 3
+
+
+def test_another_answer_than_the_reason_is_told_where_it_came_first(run, ledger):
+    pk = give(ledger)
+    end(ledger, pk, "held", "немає складу", "crm_refused")
+    orders.retry(ledger, pk, NOW, who="olena")
+    end(ledger, pk, "held", "etap 17", "crm_refused")
+    out = run("orders", "show", "1")[1]
+    assert (out.count("немає складу"), out.count("etap 17"), out.count("as above")) == (1, 1, 1)
+
+
 def test_what_a_remote_says_is_never_taken_for_markup(run, ledger):
     end(ledger, give(ledger, "[/red]"), "held", "no [bold] such [/stage]", "crm_refused")
     for command in (("orders",), ("orders", "show", "[/red]")):
@@ -319,8 +341,9 @@ def test_fetch_stores_and_rings_and_a_second_one_finds_nothing_new(remotes):
         {"pages": 2, "orders": 150, "stored": 150, "known": 0, "not_orders": 0},
     ), err
     assert valkey.client.llen("create") == 150
-    code, out, _ = in_process_of_its_own("fetch", **environment)
-    assert code == 0
+    assert err == ""
+    code, out, err = in_process_of_its_own("fetch", **environment)
+    assert (code, err) == (0, "")
     assert "0 new or changed" in " ".join(out.split())
     assert valkey.client.llen("create") == 150
 

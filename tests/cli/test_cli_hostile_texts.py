@@ -44,8 +44,9 @@ def spoilt(value, text, key=""):
     return value if key in OUGHT or isinstance(value, bool) else text
 
 
-def unseen(printed):
-    return {c for c in printed if unicodedata.category(c) in UNSEEN and c != "\n"}
+def unseen(printed, divided_by="\n\t"):
+    """Tabs divide the cells of a table in a pipe; no text brings one."""
+    return {c for c in printed if unicodedata.category(c) in UNSEEN and c not in divided_by}
 
 
 def finding(text):

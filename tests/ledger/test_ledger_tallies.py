@@ -64,3 +64,31 @@ def test_a_tally_of_many_is_forgotten_when_there_are_few_again(ledger):
     hold = update(ORDERS).where(ORDERS.c.order_id != "0").values(state="held")
     ledger.write(lambda db: db.execute(hold))
     assert count(ledger, at(1)) == ({"received": 1, "held": 4}, at(1))
+
+
+def test_a_total_is_exact_while_there_are_few_and_else_says_that_it_is_not(ledger):
+    store(ledger, 0, 2)
+    assert str(tallies.total(ledger, tallies.ORDERS, NOW)) == "2"
+    store(ledger, 2, 1500)
+    tallies.refresh(ledger, NOW)
+    assert str(tallies.total(ledger, tallies.ORDERS, NOW)) == "1,500"
+    assert str(tallies.total(ledger, tallies.ORDERS, at(1), state="received")) == "about 1,500"
+    assert str(tallies.total(ledger, tallies.ORDERS, at(1), state="held")) == "0"
+
+
+def test_a_total_of_one_connection_looks_at_so_many_rows_and_says_when_there_may_be_more(
+    ledger, monkeypatch
+):
+    store(ledger, 0, 5)
+
+    def total(**of):
+        return str(tallies.total(ledger, tallies.ORDERS, NOW, **of))
+
+    assert total(connection="okliving") == "5"
+    assert total(connection="okliving", state="received") == "5"
+    assert total(connection="okliving", state="held") == "0"
+    assert total(connection="other") == "0"
+    assert total(order_id="3") == total(order_id="3", connection="okliving") == "1"
+    monkeypatch.setattr(tallies, "MOST_LOOKED_AT", 4)
+    assert total(connection="okliving") == "at least 4"
+    assert total(connection="other") == "at least 0"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -57,6 +59,21 @@ def test_the_screen_tells_state_reason_and_where_the_order_stands():
     [line] = [line for line in text.splitlines() if "10002" in line]
     assert "needs a person" in line
     assert "phone missing" in line
+
+
+def test_the_clock_of_a_screen_says_its_offset_once_or_where_they_differ_with_each_order():
+    kyiv, utc = ZoneInfo("Europe/Kyiv"), ZoneInfo("UTC")
+
+    def at(order_id, zone):
+        return replace(order(order_id), changed_at=NOW.astimezone(zone))
+
+    same = drawn(View(snapshot(at("1", kyiv), at("2", kyiv))), width=80)
+    assert same.count("+02:00") == 1
+    assert same.count("14:00:00  ") == 2
+    other = drawn(View(snapshot(at("1", kyiv), at("2", utc))), width=80)
+    assert (other.count("14:00:00 +02:00"), other.count("12:00:00 +00:00")) == (1, 1)
+    [line] = Lines().new(snapshot(at("1", kyiv)), [])
+    assert line.startswith("14:00:00 +02:00  order 1")
 
 
 @pytest.mark.parametrize("height", [5, 14, 24, 60])
