@@ -3,7 +3,7 @@
 In: the settings. Out: the zone by the connection's name. A connection that says none, such as one that is
 configured no more, has the zone of this machine; so has one whose profile cannot be read, which `check` and
 every start complain of. Nothing fails. Called by cli and run.
-Source: `source.time_zone` of a source's profile (docs/configuration.md).
+It is `source.time_zone` of the source's profile.
 """
 
 from __future__ import annotations

@@ -57,6 +57,14 @@ def ask(chosen: Settings, name: str, what: str, body: object = None) -> Any:
     return _posted(f"{url}/_sim/{what}", json=body)
 
 
+def break_system(chosen: Settings, name: str, how: str) -> None:
+    """Break this system so, and no longer as before."""
+    if how not in BREAKS:
+        raise Wrong(f"--how must be one of {', '.join(BREAKS)}.")
+    ask(chosen, name, "reset-faults")
+    ask(chosen, name, "faults", list(BREAKS[how]))
+
+
 def call_hook(gateway: str, secret: str, fields: Mapping[str, str]) -> Any:
     """Call the gateway as an action of the CRM does (docs/onebox-action.md)."""
     return _posted(f"{gateway}/hooks/onebox/{secret}", data=dict(fields))
