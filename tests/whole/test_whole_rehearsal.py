@@ -1,0 +1,119 @@
+"""The README's ten minutes: each of its commands is run against a sandbox as `make run` starts it, in its order,
+and shows what its line says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+from whole.system import ROOT, free_port, wait_until
+
+pytestmark = pytest.mark.whole
+COMMAND = ".venv/bin/orderbridge"
+# What each command of the script shows sooner or later, in the script's order.
+CLERK = (
+    r"new order ID",
+    r"ID\s+held",
+    r"“12”",
+    r"recipient\.phone",
+    r"",
+    r"created",
+    r"Process \d+ is in the stage Shipped",
+    r"20450000000001[^\n]*sent|sent[^\n]*20450000000001|(?s:ID.*sent)",
+    r"in the stage Put on a shelf",
+    r"(?s:Put on a shelf.*Shipped)",
+)
+ENGINEER = (
+    r"onebox is broken",
+    r"new order ID",
+    r"waiting",
+    r"(?s:onebox.*bad)",
+    r"onebox[^\n]*mended",
+    r"created",
+    r"onebox",
+    r"new order ID",
+    r"waiting|received",
+    r"onebox",
+    r"created",
+)
+
+
+def script(heading):
+    """The commands of one half of the README's script."""
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("## Rehearse") :]
+    half = section[section.index(f"\n{heading}:\n") :]
+    block = re.search(r"```\n(.*?)```", half, re.DOTALL)[1]
+    return [re.split(r"   +", line)[0] for line in block.strip().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    """A sandbox as a newcomer starts it, on free ports; the surroundings of its commands."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    surroundings = {
+        **os.environ,
+        "ORDERBRIDGE_DATA": str(folder),
+        "FLOWER_PORT": str(free_port()),
+        "FETCH_INTERVAL": "3",
+        "COLUMNS": "160",
+    }
+    log = folder / "run.log"
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "run", "--plain"],
+            cwd=ROOT,
+            env=surroundings,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until(lambda: re.search(r"order \d+  created", log.read_text()), what=log.read_text)
+        yield surroundings
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode == 0, log.read_text()
+
+
+def run(line, surroundings):
+    assert line.startswith(COMMAND), line
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *shlex.split(line)[1:]],
+        cwd=ROOT,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == (1 if line.endswith(" check") else 0), (line, done.stderr)
+    return done.stdout
+
+
+@pytest.mark.parametrize(("half", "shows"), [("The clerk", CLERK), ("The engineer", ENGINEER)])
+def test_the_script_of_the_readme_shows_what_it_says(sandbox, half, shows):
+    lines = script(half)
+    assert len(lines) == len(shows)
+    order_id = "ID"
+    for line, shown in zip(lines, shows, strict=True):
+        told = ""
+
+        def is_shown(line=line, shown=shown):
+            nonlocal told, order_id
+            told = run(re.sub(r"\bID\b", order_id, line), sandbox)
+            if found := re.search(r"new order (\d+)", told):
+                order_id = found[1]
+            return re.search(re.sub(r"\bID\b", order_id, shown), told)
+
+        if re.search(r" (list|show|check)\b", line):
+            wait_until(is_shown, what=lambda line=line: f"{line}\n{told}", look=0.5)  # noqa: B023  said at once
+        else:
+            assert is_shown(), f"{line}\n{told}"
