@@ -13,7 +13,7 @@ import sys
 import typer
 
 import logs
-from cli import checking, keys, orders, previewing, reading, running, updates
+from cli import checking, keys, orders, pausing, previewing, reading, running, updates
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
 from connections_file import SettingsError
 from desk.errors import Absent, DeskError, Failed, Impossible
@@ -39,6 +39,8 @@ app.command()(running.gateway)
 app.command()(checking.check)
 app.command()(reading.fetch)
 app.command()(reading.backfill)
+app.command()(pausing.pause)
+app.command()(pausing.resume)
 app.command("update")(updates.send_update)
 app.command()(previewing.preview)
 app.add_typer(orders.app, name="orders")

@@ -159,7 +159,7 @@ class _Attempt(Verdicts):
         self, r: Resources, target: Remote, claim: Claim, task_id: str | None, turn: Turn | None
     ) -> None:
         patience = max(SECOND_PATIENCE, SECOND_TURNS * target.rate.gap)
-        calls = Calls(target, patience=patience, turn=turn)
+        calls = Calls(target, target.gate, patience=patience, turn=turn)
         super().__init__(r, target, claim, task_id, calls)
         self._finder = target.connector.finder
 

@@ -2,7 +2,7 @@
 
 In: how calls went. Out: `admit()` says open, probe or closed. The truth is a row of the ledger, so that
 all workers agree and a lost Redis opens nothing; each process reads it at most once a second, and a
-healthy connection costs no statement per order. Called by tasks/creating.
+healthy connection costs no statement per order. Called by tasks/calling and the flows.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ class Gate:
             finally:
                 self._reading.release()
         return self._row
+
+    def is_paused(self) -> bool:
+        """Whether a person has closed it, as of a second ago at most."""
+        return self.row().is_paused
 
     def admit(self) -> Admission:
         """Whether the caller may call; PROBE is the one call that a closed gate lets through."""

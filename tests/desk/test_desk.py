@@ -95,14 +95,14 @@ def test_a_mended_order_is_rung_for_and_a_broker_that_is_away_is_told(ledger, ac
         rung.extend(due)
         return len(due) if heard else 0
 
-    mended = act(ledger, "1", who="olena", bells=Bells(ring, ring))
+    mended = act(ledger, "1", who="olena", bells=Bells(ring, ring, pytest.fail))
     assert (mended.order.state, mended.rung) == ("waiting", heard)
     assert rung == [orders.Due(pk, SHOP)]
 
 
 def test_what_is_not_possible_is_said_and_nothing_rings(ledger):
     give(ledger, "created")
-    silent = Bells(pytest.fail, pytest.fail)
+    silent = Bells(pytest.fail, pytest.fail, pytest.fail)
     for act in (desk_orders.retry, desk_orders.release):
         with pytest.raises(Impossible, match="Order 1 is created"):
             act(ledger, "1", who="olena", bells=silent)
@@ -139,7 +139,7 @@ def test_updates_may_be_known_without_their_order(ledger):
 def test_a_cancelled_update_rings_for_what_waits_behind_it(ledger):
     rung = []
     update = ask(ledger)
-    heard = Bells(pytest.fail, lambda due: rung.extend(due) or 1)
+    heard = Bells(pytest.fail, lambda due: rung.extend(due) or 1, pytest.fail)
     assert desk_updates.cancel(ledger, update.id, who="olena", bells=heard).state == "cancelled"
     assert rung == [updates.Due(SHOP, "1")]
     with pytest.raises(Impossible, match="is cancelled"):
