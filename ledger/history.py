@@ -30,6 +30,7 @@ What = Literal[
     "connection_paused",
     "connection_resumed",
     "order_sent_in_shadow",
+    "order_kept_in_shadow",
 ]
 About = Literal["order", "update", "connection"]
 
