@@ -9,6 +9,7 @@ from ledger.orders.claiming import begin_again, certain, claim, give_back, is_le
 from ledger.orders.listing import (
     by_process,
     content,
+    held,
     is_in,
     listing,
     overview,
@@ -71,6 +72,7 @@ __all__ = [
     "doubled_problem",
     "due",
     "give_back",
+    "held",
     "ignore",
     "is_in",
     "is_let_through",

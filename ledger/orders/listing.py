@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, text
 
 from ledger import tallies
+from ledger.conditions import IS_HELD
 from ledger.database import Ledger
 from ledger.orders.rows import Content, Overview, Row
 from ledger.orders.waiting import oldest_due_at
@@ -52,6 +53,13 @@ def source(ledger: Ledger, pk: int) -> str:
     """The shop's JSON of one order, as text; empty when it was purged."""
     with ledger.read() as db:
         return str(db.execute(select(ORDERS.c.source).where(ORDERS.c.id == pk)).scalar_one())
+
+
+def held(ledger: Ledger, now: datetime, limit: int) -> list[Row]:
+    """Orders that need a person, those that were held last first."""
+    query = _ROW.where(text(IS_HELD)).order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc())
+    with ledger.read() as db:
+        return [_row(found, now) for found in db.execute(query.limit(limit))]
 
 
 def content(ledger: Ledger, pk: int) -> Content:
