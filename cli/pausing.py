@@ -41,7 +41,8 @@ def pause(
         print_json([dataclasses.asdict(one) for one in closed])
         return
     for one in closed:
-        out().print(f"{one.why} {one.how_it_opens}")
+        out().print(one.why)
+        out().print(one.how_it_opens)
 
 
 def resume(

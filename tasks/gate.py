@@ -101,7 +101,9 @@ class Gate:
         if row.closed_by is None and (not sent or not (row.failures or row.failed)):
             return False
         opened = connections.open_gate(self._ledger, self._connection, self._direction, clears=sent)
-        self._keep(GateRow(self._connection, self._direction))
+        if opened or row.closed_by is None:
+            self._keep(GateRow(self._connection, self._direction))
+        # One that a person has closed is to look open to nobody, not even until it is read anew.
         self._read_at = float("-inf")
         if opened:
             log.warning("connection_back", target=self._connection)

@@ -120,6 +120,15 @@ def test_a_read_that_was_let_in_before_the_pause_is_not_made(r):
     assert not told.value.counts
 
 
+def test_a_call_that_ends_well_during_the_pause_shows_the_gate_open_to_nobody(r):
+    one = r.targets[BOX].gate
+    pause(r, BOX, "write")
+    assert one.is_paused()
+    one.succeeded()
+    with one._reading:  # another thread is about to read it anew
+        assert one.is_paused()
+
+
 # --- the poll ---------------------------------------------------------------------------------------
 
 
