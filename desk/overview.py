@@ -48,7 +48,7 @@ def glance(ledger: Ledger, names: Collection[str], *, latest: int, for_people: i
         oldest_due_at=seen.oldest_due_at,
         polls={cursor.connection: cursor.polled_at for cursor in connections.cursors(ledger)},
         held=orders.held(ledger, now, for_people) if seen.counts.get("held") else [],
-        parked=updates.parked(ledger, for_people),
+        parked=updates.parked(ledger, now, for_people),
         parked_count=tallies.counts(ledger, tallies.UPDATES, now).rows["parked"],
         closed=closed(ledger, names),
     )

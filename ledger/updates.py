@@ -190,12 +190,12 @@ def listing(
         return [from_row(row) for row in db.execute(query)]
 
 
-def parked(ledger: Ledger, limit: int) -> list[Update]:
+def parked(ledger: Ledger, now: datetime, limit: int) -> list[Update]:
     """Updates that need a person, those that were parked last first."""
     latest = (UPDATES.c.state_at.desc(), UPDATES.c.id.desc())
-    query = select(*COLUMNS).where(text(IS_PARKED)).order_by(*latest).limit(limit)
+    query = select(*COLUMNS).where(text(IS_PARKED), UPDATES.c.state_at <= now).order_by(*latest)
     with ledger.read() as db:
-        return [from_row(row) for row in db.execute(query)]
+        return [from_row(row) for row in db.execute(query.limit(limit))]
 
 
 def values_of(ledger: Ledger, connection: str, order_id: str, part: str) -> list[Any]:

@@ -57,7 +57,9 @@ def source(ledger: Ledger, pk: int) -> str:
 
 def held(ledger: Ledger, now: datetime, limit: int) -> list[Row]:
     """Orders that need a person, those that were held last first."""
-    query = _ROW.where(text(IS_HELD)).order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc())
+    query = _ROW.where(text(IS_HELD), ORDERS.c.state_at <= now).order_by(
+        ORDERS.c.state_at.desc(), ORDERS.c.id.desc()
+    )
     with ledger.read() as db:
         return [_row(found, now) for found in db.execute(query.limit(limit))]
 

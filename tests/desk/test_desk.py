@@ -14,13 +14,13 @@ from desk import overview, previewing, reading
 from desk import updates as desk_updates
 from desk.errors import Absent, Failed, Impossible, KeyTaken, Wrong
 from desk.ringing import Bells, bells
-from ledger import enqueueing, history, orders, updates
+from ledger import connections, enqueueing, history, orders, updates
 from ledger.attempts import Try
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
-from ledger.tables import HISTORY
+from ledger.tables import HISTORY, UPDATES
 from mapping.request import UpdateRequest
 from mapping.source_profile import load_source
 from settings import ROOT
@@ -201,9 +201,24 @@ def test_a_poll_by_hand_is_no_act_and_wants_a_known_connection(ledger, monkeypat
 
 def test_a_glance_has_the_counts_the_newest_and_the_oldest_due(ledger):
     give(ledger, "held", "1"), give(ledger, order_id="2")
-    seen = overview.glance(ledger, 1)
+    seen = overview.glance(ledger, [SHOP], latest=1, for_people=5)
     assert (seen.counts["held"], seen.counts["received"], len(seen.latest)) == (1, 1, 1)
     assert (seen.oldest_due_at, seen.polls) == (NOW, {})
+
+
+def test_a_glance_shows_what_needs_a_person_before_what_is_new(ledger):
+    """A held order is seen however many others have changed since."""
+    give(ledger, "held", "1")
+    for number in range(2, 20):
+        give(ledger, order_id=str(number))
+    ask(ledger)
+    ledger.write(lambda db: db.execute(UPDATES.update().values(state="parked", state_at=NOW)))
+    connections.pause(ledger, "onebox", ["write"], NOW, reason="they move", who="anna")
+    connections.close(ledger, "no longer configured", "fault", NOW, 5, "403")
+    seen = overview.glance(ledger, ["onebox", SHOP], latest=3, for_people=5)
+    assert [row.order_id for row in seen.held] == ["1"]
+    assert (len(seen.parked), seen.parked_count) == (1, 1)
+    assert [(one.connection, one.who) for one in seen.closed] == [("onebox", "anna")]
 
 
 def test_a_file_that_is_no_order_is_wrong(tmp_path):
