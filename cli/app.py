@@ -14,7 +14,18 @@ import sys
 import typer
 
 import logs
-from cli import checking, keys, orders, previewing, reading, running, sandbox, updates
+from cli import (
+    checking,
+    keys,
+    orders,
+    pausing,
+    previewing,
+    reading,
+    running,
+    sandbox,
+    sending,
+    updates,
+)
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
 from connections_file import SettingsError
 from desk.errors import Absent, DeskError, Failed, Impossible
@@ -40,8 +51,11 @@ app.command()(running.gateway)
 app.command()(checking.check)
 app.command()(reading.fetch)
 app.command()(reading.backfill)
+app.command()(pausing.pause)
+app.command()(pausing.resume)
 app.command("update")(updates.send_update)
 app.command()(previewing.preview)
+orders.app.command("send-one")(sending.send_one)
 app.add_typer(orders.app, name="orders")
 app.add_typer(updates.app, name="updates")
 app.add_typer(keys.app, name="key")

@@ -1,23 +1,27 @@
-"""The system at a glance, for the live screen and a console: orders by state, the newest, the last good poll.
+"""The system at a glance, for the live screen and a console: what needs a person, what is stopped, the new.
 
-In: the open ledger. Out: plain rows; its cost does not grow with the ledger. Raises `LedgerUnavailable`.
-Called by run.
+In: the open ledger, the connections' names. Out: plain rows; its cost does not grow with the ledger. Raises
+`LedgerUnavailable`. Called by run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger import connections, orders
+from desk.gates import Closed, closed
+from ledger import connections, orders, tallies, updates
 from ledger.database import Ledger
 from ledger.orders import Row
+from ledger.updates import Update
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
     """Orders by state as of `counted_at`, those that changed last, the age of the oldest that is due, and
-    when each source was last read.
+    when each source was last read. Of the `held` orders and the `parked` updates those that became so last,
+    how many updates are parked, and the gates that are closed.
     """
 
     counts: dict[str, int]
@@ -25,10 +29,26 @@ class Glance:
     latest: list[Row]
     oldest_due_at: datetime | None
     polls: dict[str, datetime | None]
+    held: list[Row]
+    parked: list[Update]
+    parked_count: int
+    closed: list[Closed]
 
 
-def glance(ledger: Ledger, latest: int) -> Glance:
-    """What there is to see now, with so many of the orders that changed last."""
-    seen = orders.overview(ledger, ledger.now(), latest=latest)
-    polls = {cursor.connection: cursor.polled_at for cursor in connections.cursors(ledger)}
-    return Glance(seen.counts, seen.counted_at, seen.latest, seen.oldest_due_at, polls)
+def glance(ledger: Ledger, names: Collection[str], *, latest: int, for_people: int) -> Glance:
+    """What there is to see now of these connections, with so many of the orders that changed last, and of
+    each kind of what needs a person.
+    """
+    now = ledger.now()
+    seen = orders.overview(ledger, now, latest=latest)
+    return Glance(
+        counts=seen.counts,
+        counted_at=seen.counted_at,
+        latest=seen.latest,
+        oldest_due_at=seen.oldest_due_at,
+        polls={cursor.connection: cursor.polled_at for cursor in connections.cursors(ledger)},
+        held=orders.held(ledger, now, for_people) if seen.counts.get("held") else [],
+        parked=updates.parked(ledger, now, for_people),
+        parked_count=tallies.counts(ledger, tallies.UPDATES, now).rows["parked"],
+        closed=closed(ledger, names),
+    )

@@ -53,5 +53,5 @@ def _require_source(r: Resources, connection: str) -> None:
 def _read(work: Callable[[], Polled]) -> Polled:
     try:
         return work()
-    except (polling.PollFailed, polling.PollRunning) as exc:
+    except (polling.PollFailed, polling.PollRunning, polling.PollPaused) as exc:
         raise Failed(str(exc)) from exc

@@ -14,17 +14,18 @@ from ledger import orders, updates
 
 @dataclass(frozen=True, slots=True)
 class Bells:
-    """A bell for orders and one for updates."""
+    """A bell for orders, one for updates, and one for all that is due."""
 
     orders: Callable[[Sequence[orders.Due]], int]
     updates: Callable[[Sequence[updates.Due]], int]
+    sweep: Callable[[], int]
 
 
 def bells(redis_url: str | None) -> Bells:
     """Those of the broker; without one, bells that nobody hears."""
     if redis_url is None:
-        return Bells(lambda _: 0, lambda _: 0)
-    return Bells(_ring_orders, _ring_updates)
+        return Bells(lambda _: 0, lambda _: 0, lambda: 0)
+    return Bells(_ring_orders, _ring_updates, _ring_for_all)
 
 
 def _ring_orders(due: Sequence[orders.Due]) -> int:
@@ -37,3 +38,9 @@ def _ring_updates(due: Sequence[updates.Due]) -> int:
     from tasks.doorbell import ring_updates  # noqa: PLC0415  as above
 
     return ring_updates(due)
+
+
+def _ring_for_all() -> int:
+    from tasks.doorbell import ring_for_all  # noqa: PLC0415  as above
+
+    return ring_for_all()

@@ -2,21 +2,27 @@
 
 In: nothing. Out: `/healthz`, 200 while this process serves; `/readyz`, 200 when the ledger and Redis answer,
 every lane is served and none is late, and every source was read lately, else 503 with what is missing.
+Beside it the connections to which calls are stopped: that alone makes nothing unready, since what comes in is
+kept and goes later, and a person may have wanted it so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from redis.exceptions import RedisError
 
+from desk.gates import Closed, closed
 from gateway.doors import Door
 from gateway.keys import everyone
 from lanes import unserved
 from ledger import connections
 from ledger.clock import SKEW_LIMIT
+from ledger.connections import PERSON
 from ledger.faults import LedgerUnavailable
 from ledger.lateness import LATE, late_lanes
 from tasks.resources import Resources
@@ -41,12 +47,29 @@ def healthz() -> ResponseReturnValue:
 
 @health.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    missing = not_ready(current_app.config["RESOURCES"])
-    return jsonify(ready=not missing, missing=missing), 503 if missing else 200
+    r: Resources = current_app.config["RESOURCES"]
+    stopped: list[Closed] = []
+    with suppress(LedgerUnavailable):
+        stopped = closed(r.ledger, {*r.sources, *r.targets})
+    missing = not_ready(r, stopped=stopped)
+    told = [_told(one) for one in stopped]
+    return jsonify(ready=not missing, missing=missing, closed=told), 503 if missing else 200
 
 
-def not_ready(r: Resources, now: datetime | None = None) -> list[str]:
-    """What keeps the system from being ready, in words; empty when it is."""
+def _told(one: Closed) -> dict[str, str | None]:
+    """A closed gate without what the remote said: this door is open to everyone."""
+    since = None if one.since is None else one.since.isoformat()
+    shown = {"connection": one.connection, "direction": one.direction, "by": one.by}
+    return {**shown, "who": one.who or None, "since": since, "why": one.why}
+
+
+def not_ready(
+    r: Resources, now: datetime | None = None, *, stopped: Collection[Closed] = ()
+) -> list[str]:
+    """What keeps the system from being ready, in words; empty when it is. A source whose reads a person has
+    paused is not read, as told.
+    """
+    paused = {one.connection for one in stopped if one.by == PERSON and one.direction == "read"}
     missing: list[str] = []
     try:
         polled = {row.connection: row.polled_at for row in connections.cursors(r.ledger)}
@@ -56,7 +79,7 @@ def not_ready(r: Resources, now: datetime | None = None) -> list[str]:
     if abs(r.ledger.skew) > SKEW_LIMIT:
         missing.append(f"this host's clock is {r.ledger.skew:+.0f} s from the database's")
     late = timedelta(seconds=max(LATE_INTERVALS * r.settings.fetch_interval, LATE_SECONDS))
-    for name in r.feeds:
+    for name in (name for name in r.feeds if name not in paused):
         last = polled.get(name)
         if last is None:
             missing.append(f"{name} was not read yet")

@@ -2,7 +2,8 @@
 
 In: who, what, about what, and how it stood before and after, as states and reasons without personal data.
 Out: the acts on one order. The words of `what` are static, so that they can be counted and translated.
-Raises `LedgerUnavailable`. Called by ledger/orders, ledger/updates and desk.
+Raises `LedgerUnavailable`. Called by ledger/orders, ledger/updates,
+ledger/connections and desk.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ What = Literal[
     "update_retried",
     "update_cancelled",
     "backfill_run",
+    "connection_paused",
+    "connection_resumed",
+    "order_sent_in_shadow",
+    "order_kept_in_shadow",
 ]
 About = Literal["order", "update", "connection"]
 
@@ -60,7 +65,7 @@ _OF_ORDER = (
 def write_in(db: Connection, act: Act) -> None:
     """Add an act, in the transaction that does it."""
     values = {name: getattr(act, name) for name in Act.__dataclass_fields__}
-    db.execute(_INSERT, values | {"who": _storable(act.who)})
+    db.execute(_INSERT, values | {"who": storable(act.who)})
 
 
 def write(ledger: Ledger, act: Act) -> None:
@@ -75,6 +80,6 @@ def of_order(ledger: Ledger, connection: str, order_id: str) -> list[Act]:
         return [Act(*row) for row in db.execute(_OF_ORDER, of)]
 
 
-def _storable(who: str) -> str:
+def storable(who: str) -> str:
     """A name fit for the ledger: PostgreSQL takes no NUL, nothing takes half a pair."""
     return "".join(filter(str.isprintable, who))[:LONGEST_NAME]

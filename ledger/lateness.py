@@ -21,7 +21,8 @@ def late_lanes(
     ledger: Ledger, targets: Collection[str], sources: Collection[str], now: datetime
 ) -> list[str]:
     """The lanes that are late, each once."""
-    closed = {row.connection for row in connections.gates(ledger) if row.closed_by is not None}
+    gates = connections.gates(ledger)
+    closed = {row.connection for row in gates if row.closed_by and row.direction == "write"}
     grace = LATE.total_seconds()
     late = []
     if any(orders.due(ledger, name, now, 1, grace) for name in targets if name not in closed):

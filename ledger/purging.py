@@ -137,7 +137,11 @@ def reasons(ledger: Ledger, before: datetime) -> int:
     closed = update(GATES).where(GATES.c.closed_at < before, GATES.c.reason != "")
     cleared = update(GATES).where(GATES.c.cleared_at < before, GATES.c.cleared != "")
     failed = update(CURSORS).where(CURSORS.c.failed_at < before, CURSORS.c.error != "")
-    blanked = (closed.values(reason=""), cleared.values(cleared=""), failed.values(error=""))
+    blanked = (
+        closed.values(reason="", who=""),
+        cleared.values(cleared=""),
+        failed.values(error=""),
+    )
     return ledger.write(lambda db: sum(db.execute(one).rowcount for one in blanked))
 
 

@@ -1,8 +1,7 @@
 """The tables of the ledger, which is the truth about every order.
 
-What the machinery does (tries, leases, next_try_at) and what the business says (state, reason,
-target_id) never share a column, and what code asks for is a column, never a word inside `reason`. A change
-here needs a migration; a test holds the two together.
+What the machinery does (tries, leases, next_try_at) and what the business says (state, reason, target_id)
+never share a column; what code asks for is one, never a word inside `reason`. A change needs a migration.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ METADATA = MetaData()
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as
 # last mapped; `sent_hash` of what was last sent and may have arrived (None: nothing is known to have been,
 # "": something of which nobody knows what it was). `lost_lease`: the claim that holds it found the lease of
-# another run out. `shadow`: it waits because nothing is written in shadow mode.
+# another run out. `shadow`: it waits because nothing is written in shadow mode. `accepted_hash` is of the
+# content that a person lets go with its doubts, `let_through_hash` of that which goes although in shadow.
 # `blamed_at` is when this order last met what looked like the connection's fault, `strikes` how often
 # others went through all the same. `sends` are the calls since `troubled_since` that got no answer.
 # `heard_*` is what the target was last heard to say of it, `heard` how often that changed; `check_at` is
@@ -56,6 +56,7 @@ ORDERS = Table(
     may("wanted_hash", String(32)),
     may("sent_hash", String(32)),
     may("accepted_hash", String(32)),
+    may("let_through_hash", String(32)),
     must("state_at", UtcDateTime),
     must("tries", Integer, default=0),
     must("next_try_at", UtcDateTime),
@@ -130,9 +131,9 @@ CURSORS = Table(
 )
 
 # Whether calls to one remote may go out, writes and reads apart. Closed by the breaker, a fault of the
-# connection, the remote (Retry-After), or a person; `probe_at` is when one call may try it. `failed` names
-# whose calls failed in a row, each once; `cleared` a reason that turned out to be single orders' own.
-# While `waking`, what waited for the gate is still being made due: all that failed before `opened_at`.
+# connection, the remote (Retry-After), or a person, `who`; `probe_at` is when one call may try it. `failed`:
+# whose calls failed in a row, each once; `cleared`: a reason that turned out to be single orders' own. While
+# `waking`, what waited for the gate is still being made due: all that failed before `opened_at`.
 GATES = Table(
     "gates",
     METADATA,
@@ -143,6 +144,7 @@ GATES = Table(
     may("closed_by", String(16)),
     may("closed_at", UtcDateTime),
     must("reason", Text, default=""),
+    must("who", String(64), default="", server_default=""),
     may("probe_at", UtcDateTime),
     must("cleared", Text, default=""),
     may("cleared_at", UtcDateTime),

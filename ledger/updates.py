@@ -14,9 +14,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal, TypedDict
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from ledger import history, tallies
+from ledger.conditions import IS_PARKED
 from ledger.database import Ledger
 from ledger.orders import NotPossible
 from ledger.tables import QUEUES, UPDATES
@@ -187,6 +188,14 @@ def listing(
         query = query.where(UPDATES.c.order_id == order_id)
     with ledger.read() as db:
         return [from_row(row) for row in db.execute(query)]
+
+
+def parked(ledger: Ledger, now: datetime, limit: int) -> list[Update]:
+    """Updates that need a person, those that were parked last first."""
+    latest = (UPDATES.c.state_at.desc(), UPDATES.c.id.desc())
+    query = select(*COLUMNS).where(text(IS_PARKED), UPDATES.c.state_at <= now).order_by(*latest)
+    with ledger.read() as db:
+        return [from_row(row) for row in db.execute(query.limit(limit))]
 
 
 def values_of(ledger: Ledger, connection: str, order_id: str, part: str) -> list[Any]:

@@ -1,83 +1,27 @@
-"""What a person sees of a running system: the live screen on a terminal, lines elsewhere.
+"""What a person sees of a running system beside the live screen: who looks, and the lines for pipes.
 
-In: snapshots of the ledger, the programs' statuses, queue lengths. Out: text that names orders by
-their ids alone, never by who ordered. A ledger or broker that cannot be read is shown as such and
-stops nothing. Called by run/system.py.
+In: snapshots of the ledger, the programs' statuses, queue lengths. Out: what was last seen, for run/frame,
+and lines that name orders by their ids alone, never by who ordered. A ledger or broker that cannot be read is
+shown as such and stops nothing. Called by run/system.py.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from lanes import QUEUES, unserved
 from plain_text import line
+from run.views import LatestOrder, Snapshot, View, clock, offset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from rich.console import RenderableType
+    from collections.abc import Callable, Iterable
 
     from run.processes import Status
-
-# Lines that are not orders: title, counts, blank lines, heads, programs, queues, hint.
-FRAME_LINES = 12
-MOST_ORDERS = 12
-# Counts that are no older are not told to be so.
-COUNTED_NOW = timedelta(seconds=5)
-
-STATES = {
-    "received": ("received", "cyan"),
-    "waiting": ("waiting", "yellow"),
-    "created": ("created", "green"),
-    "held": ("needs a person", "bold red"),
-    "ignored": ("ignored", "dim"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LatestOrder:
-    """An order on the screen. `order_id` is what it is called there, with its connection where there are
-    several; `target_id` is its id in the CRM, times are those of its shop's clock.
-    """
-
-    order_id: str
-    state: str
-    reason: str
-    target_id: str | None
-    received_at: datetime
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The ledger at one moment: orders by state as of `counted_at` (None: now), the latest changed first,
-    the last good poll, and that of each source where there are several, the lanes that are `late`.
-    """
-
-    counts: Mapping[str, int]
-    latest: Sequence[LatestOrder]
-    last_poll: datetime | None
-    counted_at: datetime | None = None
-    polls: Mapping[str, datetime | None] = field(default_factory=dict)
-    late: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What was last seen; None is what could not be read."""
-
-    snapshot: Snapshot | None = None
-    queues: Mapping[str, int] | None = field(default=None)
-    unserved: Sequence[str] = ()
 
 
 class Watch:
@@ -128,17 +72,27 @@ class Watch:
 
 
 class Lines:
-    """Plain lines, for pipes and CI: one for each order that arrives or changes, one for each
-    program that had to be started again.
+    """Plain lines, for pipes and CI: one for each order that arrives or changes, for each update that is
+    parked, for each connection to which calls stop or go on, and for each program that had to be started
+    again.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, datetime]] = {}
         self._restarts: dict[str, int] = {}
+        self._parked: set[str] = set()
+        self._stopped: set[str] = set()
 
     def new(self, snapshot: Snapshot | None, statuses: Iterable[Status]) -> list[str]:
         """The lines for what changed since the last call, oldest first."""
-        return [*self._of_programs(statuses), *self._of_orders(snapshot)]
+        found = self._of_programs(statuses)
+        if snapshot is not None:
+            found += [
+                *self._of_connections(snapshot),
+                *self._of_orders(snapshot),
+                *self._of_updates(snapshot),
+            ]
+        return found
 
     def _of_programs(self, statuses: Iterable[Status]) -> list[str]:
         lines = []
@@ -148,9 +102,25 @@ class Lines:
             self._restarts[status.name] = status.restarts
         return lines
 
-    def _of_orders(self, snapshot: Snapshot | None) -> list[str]:
-        if snapshot is None:
-            return []
+    def _of_connections(self, snapshot: Snapshot) -> list[str]:
+        stopped = {f"{line(one.why)} {one.how_it_opens}": one.name for one in snapshot.stopped}
+        went_on = self._stopped - set(stopped.values())
+        lines = [text for text, name in stopped.items() if name not in self._stopped]
+        lines += [f"{name} go on" for name in sorted(went_on)]
+        self._stopped = set(stopped.values())
+        return lines
+
+    def _of_updates(self, snapshot: Snapshot) -> list[str]:
+        parked = {one.name: one for one in snapshot.for_people if one.state == "parked"}
+        lines = [
+            f"{one.since.astimezone():%H:%M:%S}  {line(name)}  parked  {line(one.reason)}".rstrip()
+            for name, one in reversed(parked.items())
+            if name not in self._parked
+        ]
+        self._parked = set(parked)
+        return lines
+
+    def _of_orders(self, snapshot: Snapshot) -> list[str]:
         lines = [
             plain_line(order)
             for order in reversed(snapshot.latest)
@@ -162,128 +132,8 @@ class Lines:
 
 
 def plain_line(order: LatestOrder) -> str:
-    word, _ = STATES.get(order.state, (order.state, ""))
-    return f"{_clock(order)} {_offset(order)}  order {order.order_id}  {word}{_after(order)}"
-
-
-def frame(
-    title: str, view: View, statuses: Iterable[Status], now: datetime, height: int
-) -> RenderableType:
-    """The whole live screen, at most `height` lines high as long as no line is wrapped."""
-    return Group(
-        _title(title, view, now),
-        _counts(view.snapshot),
-        "",
-        _orders(view.snapshot, most=max(1, min(MOST_ORDERS, height - FRAME_LINES))),
-        "",
-        _programs(statuses),
-        _queues(view),
-        Text("Ctrl-C stops everything; the next start goes on from here.", style="dim"),
-    )
-
-
-def age(moment: datetime | None, now: datetime) -> str:
-    """How long ago, in one unit: "4 s ago"."""
-    if moment is None:
-        return "not yet"
-    seconds = max(0, int((now - moment).total_seconds()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
-
-
-def _title(title: str, view: View, now: datetime) -> Text:
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append("orderbridge", style="bold").append(f" · {title} · ")
-    if view.snapshot is None:
-        return text.append("the ledger cannot be read", style="bold red")
-    polls = [f"{name} {age(at, now)}" for name, at in view.snapshot.polls.items()]
-    text.append(f"last poll: {', '.join(polls) or age(view.snapshot.last_poll, now)}")
-    counted_at = view.snapshot.counted_at
-    if counted_at is not None and now - counted_at > COUNTED_NOW:
-        text.append(f" · orders counted {age(counted_at, now)}", style="dim")
-    return text
-
-
-def _counts(snapshot: Snapshot | None) -> Text:
-    text = Text("orders  ", no_wrap=True)
-    if snapshot is None:
-        return text.append("?", style="dim")
-    counts = snapshot.counts
-    for state, (word, style) in STATES.items():
-        number = counts.get(state, 0)
-        text.append(f"{number} {word}   ", style=style if number else "dim")
-    return text
-
-
-def _orders(snapshot: Snapshot | None, most: int) -> RenderableType:
-    if snapshot is None:
-        return Text()
-    if not snapshot.latest:
-        since = "the first poll is on its way" if snapshot.last_poll is None else "none has come"
-        return Text(f"No orders yet: {since}.", style="dim")
-    table = Table(box=None, expand=True, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    shown = snapshot.latest[:most]
-    offsets = {_offset(order) for order in shown}
-    # Said once, as long as it is one; else by each order.
-    together = offsets.pop() if len(offsets) == 1 else None
-    table.add_column(f"time {together or ''}".rstrip(), no_wrap=True)
-    table.add_column("order", no_wrap=True, max_width=24)
-    table.add_column("state", no_wrap=True, width=14)
-    table.add_column("CRM", no_wrap=True, max_width=12)
-    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
-    for order in shown:
-        word, style = STATES.get(order.state, (order.state, ""))
-        table.add_row(
-            _clock(order) if together else f"{_clock(order)} {_offset(order)}",
-            Text(line(order.order_id)),
-            Text(word, style=style),
-            Text(line(order.target_id or "–")),
-            Text(line(order.reason)),
-        )
-    return table
-
-
-def _clock(order: LatestOrder) -> str:
-    return f"{order.changed_at:%H:%M:%S}"
-
-
-def _offset(order: LatestOrder) -> str:
-    """Of that clock from UTC: +02:00."""
-    return order.changed_at.isoformat()[-6:]
-
-
-def _programs(statuses: Iterable[Status]) -> Text:
-    text = Text("programs  ")
-    for status in statuses:
-        style, note = "green", ""
-        if status.again_in is not None:
-            style, note = "bold red", f" down, again in {status.again_in:.0f} s"
-        elif status.restarts:
-            style, note = "yellow", f" ({status.restarts}× restarted)"
-        # Lines may break between programs, not within one.
-        text.append("●\xa0", style=style)
-        text.append(
-            (status.name + note).replace(" ", "\xa0"), style="" if style == "green" else style
-        )
-        text.append("   ")
-    return text
-
-
-def _queues(view: View) -> Text:
-    text = Text("queues  ", no_wrap=True)
-    if view.queues is None:
-        return text.append("the broker does not answer", style="bold red")
-    late = () if view.snapshot is None else view.snapshot.late
-    for name, length in view.queues.items():
-        text.append(f"{name} {length}", style="" if length else "dim")
-        if name in view.unserved:
-            text.append(" nobody serves it", style="bold red")
-        elif name in late:
-            text.append(" late", style="bold red")
-        text.append("   ")
-    return text
+    at = f"{clock(order.changed_at)} {offset(order.changed_at)}"
+    return f"{at}  order {order.order_id}  {order.state}{_after(order)}"
 
 
 def _after(order: LatestOrder) -> str:

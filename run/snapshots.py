@@ -1,7 +1,7 @@
-"""What the screen shows of the ledger: its counts, the latest orders, the polls, the lanes that are late.
+"""What the screen shows of the ledger: counts, what needs a person, what is stopped, the newest, the polls.
 
 In: the settings. Out: a function that reads the ledger anew each time it is called; it fails as the ledger
-does, which run/screen shows. A figure on the screen is read here. Called by run/system.py.
+does, which run/frame shows. A figure on the screen is read here. Called by run/system.py.
 """
 
 from __future__ import annotations
@@ -9,16 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors import registry
+from desk.gates import Closed
 from desk.overview import glance
 from desk.zones import Zones
+from ledger.connections import PERSON
 from ledger.database import open_ledger
 from ledger.lateness import late_lanes
-from run.screen import LatestOrder, Snapshot, utc_now
+from run.screen import utc_now
+from run.views import ForPerson, LatestOrder, Snapshot, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from settings import Settings
+
+# How the calls through a gate are called.
+CALLS = {"read": "reads", "write": "writes"}
 
 
 def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
@@ -27,25 +33,65 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     zones = Zones(settings)
     has_several = len(settings.source_names) > 1
 
+    def called(connection: str, order_id: str) -> str:
+        return f"{connection} {order_id}" if has_several else order_id
+
     def read() -> Snapshot:
-        seen = glance(ledger, latest)
+        seen = glance(ledger, settings.connections, latest=latest, for_people=latest)
         polls = {name: seen.polls.get(name) for name in names}
         orders = [
             LatestOrder(
-                order_id=f"{row.connection} {row.order_id}" if has_several else row.order_id,
+                order_id=called(row.connection, row.order_id),
                 state=row.state,
-                # The codes read as words and fit a column; `orders show` has the sentences.
-                reason=row.reason.replace("_", " "),
+                reason=_words(row.reason),
                 target_id=row.target_id,
                 received_at=zones.local(row.received_at, row.connection),
                 changed_at=zones.local(row.state_at, row.connection),
             )
             for row in seen.latest
         ]
+        held = [
+            ForPerson(
+                f"order {called(row.connection, row.order_id)}",
+                row.state,
+                _words(row.reason),
+                zones.local(row.state_at, row.connection),
+            )
+            for row in seen.held
+        ]
+        parked = [
+            ForPerson(
+                f"update {row.id} of {called(row.connection, row.order_id)}",
+                row.state,
+                _words(row.reason),
+                zones.local(row.state_at, row.connection),
+            )
+            for row in seen.parked
+        ]
         last = max(filter(None, polls.values()), default=None)
-        several = polls if len(polls) > 1 else {}
         written = [n for n in settings.source_names if settings.connections[n].mode == "live"]
-        late = late_lanes(ledger, registry.receiving_names(settings), written, utc_now())
-        return Snapshot(seen.counts, orders, last, seen.counted_at, several, late)
+        return Snapshot(
+            counts=seen.counts,
+            latest=orders,
+            last_poll=last,
+            counted_at=seen.counted_at,
+            polls=polls if len(polls) > 1 else {},
+            late=late_lanes(ledger, registry.receiving_names(settings), written, utc_now()),
+            for_people=sorted([*held, *parked], key=lambda one: one.since, reverse=True),
+            parked=seen.parked_count,
+            stopped=[_stopped(one) for one in seen.closed],
+        )
 
     return read
+
+
+def _words(reason: str) -> str:
+    """The codes read as words and fit a column; `orders show` has the sentences."""
+    return reason.replace("_", " ")
+
+
+def _stopped(one: Closed) -> Stopped:
+    """With what the remote said: who sees the screen runs the system."""
+    said = f" It says: {one.said}" if one.said else ""
+    calls = f"{one.connection}: {CALLS[one.direction]}"
+    return Stopped(calls, f"{one.why}{said}", one.since, one.how_it_opens, one.by == PERSON)

@@ -31,13 +31,14 @@ from references import is_given
 from run import broker
 from run.data_folder import data_folder, record
 from run.errors import RunError
+from run.frame import MOST_ORDERS, frame
 from run.places import MODES, SANDBOX, Place, mode, moved, short, without_password
 from run.ports import Ports, accepts
 from run.private import kept_secret
 from run.processes import Process, Supervisor
 from run.programs import BROKER, REMOTES, STOP_SECONDS, Program, own_programs
 from run.sandbox import Double, doubles
-from run.screen import MOST_ORDERS, Lines, Watch, frame, utc_now
+from run.screen import Lines, Watch, utc_now
 from run.snapshots import ledger_reader
 from run.stopping import Stop, Stopped
 
@@ -113,7 +114,7 @@ class _System:
         self._start_simulators()
         upgrade(self._settings.database_url, sandbox=self._settings.sandbox)
         self._wait_for_remotes()
-        gateway, flower = self._choose_doors()
+        gateway, flower = self._choose_gateway(), self._choose_flower()
         record(self._chosen)
         # From here on all processes, this one too, see the same settings.
         self._settings = configuration.load()
@@ -214,9 +215,6 @@ class _System:
 
     def _choose(self, name: str, value: str) -> None:
         self._chosen[name] = value
-
-    def _choose_doors(self) -> tuple[int | None, int]:
-        return self._choose_gateway(), self._choose_flower()
 
     def _choose_gateway(self) -> int | None:
         chosen = self._settings

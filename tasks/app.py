@@ -17,6 +17,7 @@ import redis
 import structlog
 from celery import Celery, Task, signals
 from click import ClickException, echo
+from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 import file_modes
@@ -141,6 +142,19 @@ def _signs() -> redis.Redis:
     return redis.Redis.from_url(
         settings.current().broker, socket_timeout=1, socket_connect_timeout=1, retry=None
     )
+
+
+@signals.worker_ready.connect
+def ring_for_what_waits(**_: Any) -> None:
+    """What waits for this start does not wait for the sweeper's minute too: what shadow mode mapped, when the
+    mode is live now, and what became due while nobody worked.
+    """
+    if "upkeep" not in app.amqp.queues.consume_from:
+        return
+    try:
+        app.send_task("upkeep.sweep", kwargs={"grace": 0.0}, queue="upkeep", retry=False)
+    except (KombuError, OSError, RedisError):
+        log.warning("ring_failed", doorbell="upkeep.sweep", count=1)
 
 
 @signals.beat_init.connect

@@ -2,8 +2,8 @@
 
 In: a remote, the direction, and the work that calls it. Out: what the work gives; what was called, and for
 how long, for the attempt. What an error means stands in VERDICTS, for all flows alike; what becomes of an
-order or an update is for those who called. Fails as the client does, with `NoTurn` and `NoTimeLeft` where no
-call was made. Called by creating, delivering, polling, reading and checking.
+order or an update is for those who called. Fails as the client does, with `NoTurn`, `Paused` and `NoTimeLeft`
+where no call was made. Called by creating, delivering, polling, reading and checking.
 Source: docs/architecture.md, "When a call fails".
 """
 
@@ -41,6 +41,10 @@ LOOK = 0.1
 
 class NoTurn(Exception):  # noqa: N818  it says what is, as the errors of clients do
     """The rate gave no turn for so long, so the call is not made."""
+
+
+class Paused(NoTurn):
+    """A person has paused these calls: no turn comes until a person resumes them."""
 
 
 class NoTimeLeft(Exception):  # noqa: N818  as above
@@ -167,20 +171,23 @@ def _waited(look: Callable[[], bool], seconds: float) -> bool:
 
 
 class Calls:
-    """The calls that one holder makes at one remote, one after the other. `patience` is how long a turn is
-    waited for, in seconds; `longest` what a call may take, in time-outs; `turn` is one that was taken
-    before.
+    """The calls that one holder makes at one remote, one after the other. `gate` is the one they go through:
+    none begins while a person has closed it, also between two; None: who calls sees to that, or may call.
+    `patience` is how long a turn is waited for, in seconds; `longest` what a call may take, in time-outs;
+    `turn` is one that was taken before.
     """
 
     def __init__(
         self,
         remote: Remote,
+        gate: Gate | None,
         *,
         patience: float,
         longest: float = 1.0,
         turn: Turn | None = None,
     ) -> None:
         self._remote = remote
+        self._gate = gate
         self._now = remote.gate.now
         self._patience = patience
         self._longest = longest
@@ -190,14 +197,16 @@ class Calls:
         self._clock = time.monotonic()
 
     def begin(self, lease_until: datetime | None = None) -> None:
-        """Before each call: its turn, waited for here so that no work comes between it and the call, and a
-        lease that outlives the call.
+        """Before each call: its turn, waited for here so that no work comes between it and the call; no pause
+        of a person; and a lease that outlives the call.
         """
         turn = self._turn or self._remote.rate.reserve(self._patience)
         if turn is None:
             raise NoTurn
         turn.await_it()
         self._turn = None
+        if self._gate is not None and self._gate.is_paused():
+            raise Paused
         if lease_until is not None:
             left = (lease_until - self._now()).total_seconds()
             if left < self._longest * self._remote.settings.timeout:

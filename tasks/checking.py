@@ -7,18 +7,21 @@ any remote; reads the shop's orders only when asked to, since in some shops read
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from clients.errors import AuthFailed, ClientError, Forbidden, Misconfigured, Unreachable
+from ledger import connections
 from ledger.clock import SKEW_LIMIT
 from mapping.profile import UnknownShape
+from tasks import closings
 from tasks.calling import Calls, NoTurn, place
 from tasks.doorbell import ring_waiting_reads
 from tasks.resources import Remote, Resources
 
 # Seconds that a test waits for its turn, and for a place.
 PATIENCE = 5.0
+CALLS = {"read": "reads", "write": "writes"}
 BUSY = "not tested: all its calls are taken"
 LATER = "Try again in a minute."
 MEND: tuple[tuple[type[Exception], str], ...] = (
@@ -46,7 +49,7 @@ def check(
     """All tests of all connections, or of these. Raises SettingsError where nothing is called."""
     r.settings.demand_calls()
     asked = r.settings.connections if names is None else names
-    lines = [_clock(r)]
+    lines = [_clock(r), *_gates(r, asked)]
     for name, remote in {**r.sources, **r.targets}.items():
         inspector = remote.connector.inspector
         if inspector is not None and name in asked:
@@ -65,6 +68,21 @@ def _clock(r: Resources) -> Line:
     )
 
 
+def _gates(r: Resources, names: Collection[str]) -> list[Line]:
+    """The gates of these connections that are closed: what passes every test may still be stopped."""
+    return [
+        Line(
+            row.connection,
+            CALLS[row.direction],
+            good=False,
+            result=closings.why(row) if row.is_paused else f"{closings.why(row)} {row.reason}",
+            mend=closings.how_it_opens(row),
+        )
+        for row in connections.gates(r.ledger)
+        if row.closed_by is not None and row.connection in names
+    ]
+
+
 def _test(remote: Remote, what: str, work: Callable[[], str]) -> Line:
     try:
         return Line(remote.name, what, good=True, result=_called(remote, work))
@@ -81,4 +99,4 @@ def _called(remote: Remote, work: Callable[[], str]) -> str:
     with place(remote, "read", holder, ring_waiting_reads, patience=PATIENCE) as has_place:
         if not has_place:
             raise NoTurn
-        return Calls(remote, patience=PATIENCE).make(work)
+        return Calls(remote, None, patience=PATIENCE).make(work)

@@ -61,7 +61,7 @@ def create(
     target = r.targets.get(target_name or r.target_name(connection))
     if target is None:
         return _hold_astray(r, pk, task_id)
-    if not r.is_live(connection, target.name):
+    if not r.is_live(connection, target.name) and not orders.is_let_through(r.ledger, pk):
         return _with_claim(r, target, pk, task_id)
     admission = target.gate.admit()
     if admission is Admission.CLOSED:
@@ -110,6 +110,10 @@ def _with_claim(
         return Step()
     if claim.target != target.name:
         return _elsewhere(r, claim, task_id)
+    if turn is None and claim.let_through:
+        # Let through a moment ago: it is to pass the guards first.
+        orders.give_back(r.ledger, claim, now)
+        return Step(ring=[Due(claim.pk, claim.connection, claim.target)])
     structlog.contextvars.bind_contextvars(connection=claim.connection, order_id=claim.order_id)
     attempt = _Attempt(r, target, claim, task_id, turn)
     try:
@@ -159,7 +163,7 @@ class _Attempt(Verdicts):
         self, r: Resources, target: Remote, claim: Claim, task_id: str | None, turn: Turn | None
     ) -> None:
         patience = max(SECOND_PATIENCE, SECOND_TURNS * target.rate.gap)
-        calls = Calls(target, patience=patience, turn=turn)
+        calls = Calls(target, target.gate, patience=patience, turn=turn)
         super().__init__(r, target, claim, task_id, calls)
         self._finder = target.connector.finder
 
@@ -171,7 +175,8 @@ class _Attempt(Verdicts):
     def make(self) -> Step:
         mapped = self._mapped(self._claim.source)
         body = self._body(mapped)
-        shadow = not self._r.is_live(self._claim.connection, self._target.name)
+        claim = self._claim
+        shadow = not (self._r.is_live(claim.connection, self._target.name) or claim.let_through)
         if shadow and body is not None:
             return self._wait("shadow", SHADOW_WAIT, mapped, None, counts=False, shadow=True)
         try:

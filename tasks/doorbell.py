@@ -60,6 +60,11 @@ def ring_hook(hook_id: int) -> int:
     return publish("updates.hook", "updates", [{"hook_id": hook_id}])
 
 
+def ring_for_all() -> int:
+    """Have the sweeper ring now for all that is due; 0 when the broker could not be reached."""
+    return publish("upkeep.sweep", "upkeep", [{"grace": 0.0}])
+
+
 def ring_waiting_reads(members: Iterable[str]) -> int:
     """Ring for those who waited for a place to read: hook calls by their keys, and the reconcile."""
     rung = 0

@@ -2,7 +2,7 @@
 
 In: how calls went. Out: `admit()` says open, probe or closed. The truth is a row of the ledger, so that
 all workers agree and a lost Redis opens nothing; each process reads it at most once a second, and a
-healthy connection costs no statement per order. Called by tasks/creating.
+healthy connection costs no statement per order. Called by tasks/calling and the flows.
 """
 
 from __future__ import annotations
@@ -67,6 +67,10 @@ class Gate:
                 self._reading.release()
         return self._row
 
+    def is_paused(self) -> bool:
+        """Whether a person has closed it, as of a second ago at most."""
+        return self.row().is_paused
+
     def admit(self) -> Admission:
         """Whether the caller may call; PROBE is the one call that a closed gate lets through."""
         row = self.row()
@@ -97,7 +101,9 @@ class Gate:
         if row.closed_by is None and (not sent or not (row.failures or row.failed)):
             return False
         opened = connections.open_gate(self._ledger, self._connection, self._direction, clears=sent)
-        self._keep(GateRow(self._connection, self._direction))
+        if opened or row.closed_by is None:
+            self._keep(GateRow(self._connection, self._direction))
+        # One that a person has closed is to look open to nobody, not even until it is read anew.
         self._read_at = float("-inf")
         if opened:
             log.warning("connection_back", target=self._connection)

@@ -13,7 +13,7 @@ import structlog
 from ledger.faults import LedgerUnavailable
 from tasks import creating, polling, retry
 from tasks.app import app
-from tasks.doorbell import ring
+from tasks.doorbell import ring, ring_for_all
 from tasks.resources import resources
 
 log = structlog.get_logger()
@@ -33,6 +33,9 @@ def fetch(self: Any, connection: str) -> None:
         polled = polling.poll(resources(), connection, ring)
     except polling.PollRunning:
         log.info("poll_already_running")
+        return
+    except polling.PollPaused:
+        log.info("poll_paused")
         return
     except polling.LaneFull:
         if self.request.retries == 0:
@@ -64,6 +67,6 @@ def create(self: Any, order_pk: int, connection: str, target: str = "") -> None:
     if step.ring:
         ring(step.ring)
     if step.woke:
-        app.send_task("upkeep.sweep", kwargs={"grace": 0.0}, queue="upkeep", retry=False)
+        ring_for_all()
     if step.wait is not None and step.wait <= retry.IN_CELERY:
         raise self.retry(countdown=step.wait)

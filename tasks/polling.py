@@ -1,10 +1,10 @@
 """Reads one shop: what changed since the watermark is stored, and only what was surely read moves it.
 
 In: the connection's name; for a back-fill its own window, which moves no cursor and trusts no dedupe key.
-Out: a `Polled` count, and the orders to ring for as they are stored. Fails with `PollRunning` when another
-poll of the shop is under way, and with `PollFailed` when the shop or our stores do not answer as they
-should: the cursor then stands at the end of the last slice that was read for certain, and the next tick
-reads on from there. Called by tasks/orders.fetch and by the command line.
+Out: a `Polled` count, and the orders to ring for as they are stored. Fails with `PollRunning`, with
+`PollPaused` while a person has paused the reads, and with `PollFailed` when the shop or our stores do not
+answer as they should: the cursor then stands at the end of the last slice that was read for certain, and the
+next tick reads on from there. Called by tasks/orders.fetch and by the command line.
 Source: docs/contracts/okliving.md, "Polling rules"; docs/architecture.md, "One order's way, through five
 files".
 """
@@ -27,6 +27,7 @@ from ledger.connections import Poll
 from ledger.faults import LedgerUnavailable
 from ledger.orders import Due
 from mapping.profile import UnknownShape
+from tasks import closings
 from tasks.calling import Calls, NoTurn, slot, tell
 from tasks.doorbell import ring_waiting
 from tasks.gate import Admission
@@ -57,6 +58,10 @@ class PollRunning(Exception):  # noqa: N818  it says what is, as the errors of c
 
 class LaneFull(Exception):  # noqa: N818  as above
     """No thread of this lane is left for another poll: others hang."""
+
+
+class PollPaused(Exception):  # noqa: N818  as above
+    """A person has paused the reads of this shop; the message says who, and how they go on."""
 
 
 class PollFailed(Exception):  # noqa: N818  as above
@@ -98,7 +103,7 @@ def _poll(
         r,
         source,
         feed_of(r, connection),
-        Calls(source, patience=TURN),
+        Calls(source, None, patience=TURN),
         held,
         polled,
         ring,
@@ -108,12 +113,16 @@ def _poll(
     )
     try:
         _require_open(source)
-        certain = reading.walk().read(asked, reading.reached(asked) if window is None else _nothing)
+        # A back-fill moves no cursor.
+        certain = reading.walk().read(asked, (lambda _: None) if window else reading.reached(asked))
     except (ClientError, UnknownShape, EndlessList, Unreadable) as exc:
         connections.fail_poll(r.ledger, held, clock(), str(exc))
         raise PollFailed(f"{connection} could not be read: {exc}") from exc
     except PollFailed as exc:
         connections.fail_poll(r.ledger, held, clock(), str(exc))
+        raise
+    except PollPaused:
+        connections.leave_poll(r.ledger, held)
         raise
     except LedgerUnavailable as exc:
         # A moment's outage must not cost the polls of a whole lease.
@@ -142,8 +151,14 @@ def _require_turn(kept: bool, connection: str) -> None:
         raise PollFailed(f"The poll of {connection} took too long and lost its turn.")
 
 
+def _require_no_pause(source: Remote) -> None:
+    if source.read_gate.is_paused():
+        raise PollPaused(closings.told(source.read_gate.row()))
+
+
 def _require_open(source: Remote) -> None:
     """A shop that asked us to wait is not asked before its time."""
+    _require_no_pause(source)
     if source.read_gate.admit() is Admission.CLOSED:
         row = source.read_gate.row()
         raise PollFailed(f"{source.name} is not read before {row.probe_at}: {row.reason}")
@@ -155,10 +170,6 @@ def feed_of(r: Resources, connection: str) -> Feed:
     if feed is None:
         raise PollFailed(f"{connection} is not read: its orders come by themselves.")
     return feed
-
-
-def _nothing(_: datetime) -> None:
-    """A back-fill moves no cursor."""
 
 
 @dataclass(slots=True)
@@ -243,6 +254,7 @@ class _Reading:
         with ExitStack() as held:
             self._take_turn(held)
             self._keep_turn()
+            _require_no_pause(self.source)
             try:
                 page = self.calls.run(lambda: self.feed.page(window.start, window.end, number))
             except UnknownShape:

@@ -52,7 +52,7 @@ class QueueLease:
         self._source = source
         self._ordered = ordered
         self._until = queue.lease_until
-        self.calls = Calls(source, patience=RATE_PATIENCE, longest=LONGEST_CALL)
+        self.calls = Calls(source, source.gate, patience=RATE_PATIENCE, longest=LONGEST_CALL)
         self.queue = queue
         self.tries = queue.tries
         self.woke = False

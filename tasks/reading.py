@@ -14,6 +14,7 @@ import structlog
 
 from clients.errors import AuthFailed, ConnectionFault, RemoteError
 from connectors.ports import Listener
+from ledger.connections import PERSON
 from mapping.hook import Said
 from tasks import calling, retry
 from tasks.calling import Calls, NoTurn, tell
@@ -38,8 +39,10 @@ class NotRead(Exception):  # noqa: N818  it says what is, as the errors of clien
 
 
 def may_read(target: Remote) -> bool:
-    """Whether the target may be asked now: not while it is paused, nor while its reads fail."""
-    if target.gate.row().closed_by is not None:
+    """Whether the target may be asked now: not while it is down, nor while its reads are paused or fail. A
+    person who has paused what is written there leaves it open to be read.
+    """
+    if target.gate.row().closed_by not in (None, PERSON):
         return False
     return target.read_gate.admit() is not Admission.CLOSED
 
@@ -63,7 +66,7 @@ def read(
     """What these processes say, by external id, of those that the target has. The names of stages are known
     afterwards, also of what was `told`, if it tells any.
     """
-    calls = Calls(target, patience=PATIENCE)
+    calls = Calls(target, target.read_gate, patience=PATIENCE)
     try:
         said = calls.make(lambda: listener.read(external_ids, told, calls.begin))
     except NoTurn:

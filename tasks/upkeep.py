@@ -38,7 +38,10 @@ def sweep(grace: float = GRACE) -> None:
     nobody works on, the oldest first.
     """
     r = resources()
-    orders.leave_shadow(r.ledger, _live(r.sources), _live(r.targets), r.ledger.now(), MOST_CHUNKS)
+    if orders.leave_shadow(
+        r.ledger, _live(r.sources), _live(r.targets), r.ledger.now(), MOST_CHUNKS
+    ):
+        grace = 0.0  # of these no message is on the way
     _wake(r)
     for target in r.targets.values():
         rung = _sweep(r, target, grace)

@@ -1,19 +1,17 @@
 """What the ledger knows of a connection: how far it was read, and whether its gates are open."""
 
+from ledger.connections.gate_rows import PERSON, Direction, GateRow, gate, gates
 from ledger.connections.gating import (
-    Direction,
-    GateRow,
     ask_to_wait,
     close,
     count_failure,
-    gate,
-    gates,
     give_probe_back,
     is_cleared,
     open_gate,
     suspect,
     take_probe,
 )
+from ledger.connections.pausing import AsItIs, pause, resume
 from ledger.connections.polls import (
     CursorRow,
     Poll,
@@ -22,10 +20,13 @@ from ledger.connections.polls import (
     end_poll,
     fail_poll,
     keep_poll,
+    leave_poll,
     move_cursor,
 )
 
 __all__ = [
+    "PERSON",
+    "AsItIs",
     "CursorRow",
     "Direction",
     "GateRow",
@@ -42,8 +43,11 @@ __all__ = [
     "give_probe_back",
     "is_cleared",
     "keep_poll",
+    "leave_poll",
     "move_cursor",
     "open_gate",
+    "pause",
+    "resume",
     "suspect",
     "take_probe",
 ]

@@ -1,84 +1,33 @@
-"""Whether calls to a connection may go out: one gate for its writes, one for its reads.
+"""How gates close and open by themselves: the breaker, a connection's fault, a remote that asks us to wait.
 
-In and out: aware UTC times. Raises `LedgerUnavailable` when the database cannot be reached. Called, by its
-package, by tasks/gate, tasks/upkeep and gateway.
+In and out: aware UTC times. A gate that a person closed stays as it is. Raises `LedgerUnavailable` when the
+database cannot be reached. Called, by its package, by tasks/gate and tasks/upkeep.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from ledger.connections.gate_rows import (
+    COLUMNS,
+    PERSON,
+    SUSPECT,
+    Direction,
+    GateRow,
+    change,
+    ensure,
+    locked,
+    opened,
+    this,
+)
 from ledger.database import Ledger
 from ledger.tables import GATES
 
-# Before the name of who met what looked like the connection's fault, among those that failed in a row.
-SUSPECT = "!"
 # A reason that turned out to be single orders' own does so for this long.
 CLEARED_FOR = timedelta(hours=1)
-# What a gate guards: the calls that change something there, or those that only read.
-Direction = Literal["write", "read"]
-
-
-@dataclass(frozen=True, slots=True)
-class GateRow:
-    """How one gate of a connection stands; open when `closed_by` is None."""
-
-    connection: str
-    direction: str = "write"
-    failures: int = 0
-    closed_by: str | None = None
-    closed_at: datetime | None = None
-    reason: str = ""
-    probe_at: datetime | None = None
-    failed: str = ""
-    cleared: str = ""
-    cleared_at: datetime | None = None
-
-    @property
-    def suspects(self) -> int:
-        """How many different orders met what looks like the connection's fault, one after the other."""
-        return sum(name.startswith(SUSPECT) for name in self.failed.split())
-
-
-def _this(connection: str, direction: Direction) -> tuple[Any, Any]:
-    return GATES.c.connection == connection, GATES.c.direction == direction
-
-
-_GATE = (
-    GATES.c.connection,
-    GATES.c.direction,
-    GATES.c.failures,
-    GATES.c.closed_by,
-    GATES.c.closed_at,
-    GATES.c.reason,
-    GATES.c.probe_at,
-    GATES.c.failed,
-    GATES.c.cleared,
-    GATES.c.cleared_at,
-)
-
-
-def _row(found: Any) -> GateRow:
-    return GateRow(*found)
-
-
-def gate(ledger: Ledger, connection: str, direction: Direction = "write") -> GateRow:
-    with ledger.read() as db:
-        row = db.execute(select(*_GATE).where(*_this(connection, direction))).first()
-    return GateRow(connection, direction) if row is None else _row(row)
-
-
-def gates(ledger: Ledger) -> list[GateRow]:
-    with ledger.read() as db:
-        return [
-            _row(row)
-            for row in db.execute(select(*_GATE).order_by(GATES.c.connection, GATES.c.direction))
-        ]
 
 
 def take_probe(
@@ -88,7 +37,7 @@ def take_probe(
     statement = (
         update(GATES)
         .where(
-            *_this(connection, direction),
+            *this(connection, direction),
             GATES.c.closed_by.is_not(None),
             GATES.c.probe_at <= now,
         )
@@ -104,7 +53,7 @@ def give_probe_back(
     statement = (
         update(GATES)
         .where(
-            *_this(connection, direction),
+            *this(connection, direction),
             GATES.c.closed_by.is_not(None),
             GATES.c.probe_at > now,
         )
@@ -128,10 +77,10 @@ def count_failure(
     """
 
     def unit(db: Connection) -> GateRow:
-        row = _locked(db, connection, direction)
+        row = locked(db, connection, direction)
         if who is not None and who in row.failed.split():
             return row
-        row = _set(
+        row = change(
             db,
             connection,
             direction,
@@ -160,10 +109,10 @@ def suspect(
     """
 
     def unit(db: Connection) -> GateRow:
-        row = _locked(db, connection, direction)
+        row = locked(db, connection, direction)
         name = SUSPECT + who
         if name not in row.failed.split():
-            row = _set(db, connection, direction, failed=f"{row.failed} {name}".strip())
+            row = change(db, connection, direction, failed=f"{row.failed} {name}".strip())
         if row.closed_by is not None or row.suspects < limits[is_cleared(row, reason, now)]:
             return row
         return _close(db, connection, "fault", now, 0.0, reason, direction)
@@ -185,9 +134,9 @@ def ask_to_wait(
 
     def unit(db: Connection) -> None:
         for direction in ("write", "read"):
-            row = _locked(db, connection, direction)
+            row = locked(db, connection, direction)
             if row.closed_by is None:
-                _set(
+                change(
                     db,
                     connection,
                     direction,
@@ -197,21 +146,9 @@ def ask_to_wait(
                     probe_at=until,
                 )
             elif row.probe_at is not None and row.probe_at < until:
-                _set(db, connection, direction, probe_at=until)
+                change(db, connection, direction, probe_at=until)
 
     ledger.write(unit)
-
-
-def _locked(db: Connection, connection: str, direction: Direction) -> GateRow:
-    """A gate, which stays as it is until this transaction ends."""
-    _ensure(db, connection, direction)
-    query = select(*_GATE).where(*_this(connection, direction)).with_for_update()
-    return _row(db.execute(query).one())
-
-
-def _set(db: Connection, connection: str, direction: Direction, **values: Any) -> GateRow:
-    statement = update(GATES).where(*_this(connection, direction)).values(**values)
-    return _row(db.execute(statement.returning(*_GATE)).one())
 
 
 def close(
@@ -226,7 +163,7 @@ def close(
     """Close the gate for a fault of the connection; a person's closing is never weakened."""
 
     def unit(db: Connection) -> GateRow:
-        _ensure(db, connection, direction)
+        ensure(db, connection, direction)
         return _close(db, connection, by, now, probe_after, reason, direction)
 
     return ledger.write(unit)
@@ -244,8 +181,8 @@ def _close(
     db.execute(
         update(GATES)
         .where(
-            *_this(connection, direction),
-            or_(GATES.c.closed_by.is_(None), GATES.c.closed_by.not_in((by, "person"))),
+            *this(connection, direction),
+            or_(GATES.c.closed_by.is_(None), GATES.c.closed_by.not_in((by, PERSON))),
         )
         .values(
             closed_by=by,
@@ -254,7 +191,7 @@ def _close(
             probe_at=now + timedelta(seconds=probe_after),
         )
     )
-    return _row(db.execute(select(*_GATE).where(*_this(connection, direction))).one())
+    return GateRow(*db.execute(select(*COLUMNS).where(*this(connection, direction))).one())
 
 
 def open_gate(
@@ -267,32 +204,13 @@ def open_gate(
     """
 
     def unit(db: Connection) -> bool:
-        row = _locked(db, connection, direction)
-        if row.closed_by == "person":
+        row = locked(db, connection, direction)
+        if row.is_paused:
             return False
         values: dict[str, Any] = {}
         if row.closed_by == "fault" and clears:
             values = {"cleared": row.reason, "cleared_at": ledger.now()}
-        if row.closed_by is not None and direction == "write":
-            values |= {"opened_at": ledger.now(), "waking": True}
-        _set(
-            db,
-            connection,
-            direction,
-            failures=0,
-            failed="",
-            closed_by=None,
-            closed_at=None,
-            reason="",
-            probe_at=None,
-            **values,
-        )
+        change(db, connection, direction, **opened(row, ledger.now()), **values)
         return row.closed_by is not None
 
     return ledger.write(unit)
-
-
-def _ensure(db: Connection, connection: str, direction: Direction) -> None:
-    new = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(GATES)
-    values = {"connection": connection, "direction": direction}
-    db.execute(new.values(values).on_conflict_do_nothing())

@@ -107,6 +107,11 @@ def fail_poll(ledger: Ledger, poll: Poll, now: datetime, error: str) -> None:
     _update_held(ledger, poll, failed_at=now, error=error, lease_until=None, lease_token=None)
 
 
+def leave_poll(ledger: Ledger, poll: Poll) -> None:
+    """Give the shop back as if it had not been asked: its reads are paused, and nothing went wrong."""
+    _update_held(ledger, poll, lease_until=None, lease_token=None)
+
+
 def _update_held(ledger: Ledger, poll: Poll, **values: Any) -> bool:
     statement = (
         update(CURSORS)

@@ -5,16 +5,18 @@ a conditional UPDATE; three statements at most are run for an order that goes th
 attempt). Called by tasks, gateway and cli; raises `LedgerUnavailable` when the database cannot be reached.
 """
 
-from ledger.orders.claiming import begin_again, certain, claim, give_back
+from ledger.orders.claiming import begin_again, certain, claim, give_back, is_let_through
 from ledger.orders.listing import (
     by_process,
+    content,
+    held,
     is_in,
     listing,
     overview,
     snapshot,
     source,
 )
-from ledger.orders.mending import ignore, release, retry
+from ledger.orders.mending import ignore, let_through, release, retry, take_back
 from ledger.orders.recording import doubled, doubled_problem, record
 from ledger.orders.rows import (
     NO_LOOKUP,
@@ -24,6 +26,7 @@ from ledger.orders.rows import (
     UNKNOWN,
     Arrived,
     Claim,
+    Content,
     Due,
     NotPossible,
     Outcome,
@@ -51,6 +54,7 @@ __all__ = [
     "UNKNOWN",
     "Arrived",
     "Claim",
+    "Content",
     "Due",
     "NotPossible",
     "Outcome",
@@ -63,14 +67,18 @@ __all__ = [
     "by_process",
     "certain",
     "claim",
+    "content",
     "doubled",
     "doubled_problem",
     "due",
     "give_back",
+    "held",
     "ignore",
     "is_in",
+    "is_let_through",
     "keep_aside",
     "leave_shadow",
+    "let_through",
     "listing",
     "oldest_due_at",
     "overview",
@@ -81,6 +89,7 @@ __all__ = [
     "snapshot",
     "source",
     "store",
+    "take_back",
     "wait_again",
     "wake",
 ]

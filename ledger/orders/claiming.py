@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, false, func
+from sqlalchemy import Connection, and_, bindparam, case, false, func, select
 
 from ledger import attempts
 from ledger.attempts import Try
@@ -22,6 +22,8 @@ from ledger.orders.rows import OPEN, Claim, Trouble
 from ledger.tables import ORDERS
 
 _TAKEN_OVER = ORDERS.c.lease_until.is_not(None)
+# That a person lets it go, as it is now, although in shadow mode.
+IS_LET_THROUGH = func.coalesce(ORDERS.c.let_through_hash == ORDERS.c.content_hash, false())
 _IS_CERTAIN = ORDERS.c.uncertain_since.is_(None)
 
 LEASES = Leases(
@@ -49,6 +51,7 @@ LEASES = Leases(
         ORDERS.c.sends,
         ORDERS.c.troubled_since,
         ORDERS.c.lost_lease,
+        IS_LET_THROUGH.label("let_through"),
     ),
     on_claim={
         "claimed_at": bindparam("now"),
@@ -95,9 +98,18 @@ def claim(
             lost = Try("create", now - took, int(lease * 1000), "lost", task_id=task_id)
             attempts.note(ledger, row.target, lost, order_pk=pk)
         found: tuple[Any, ...] = (pk, taken.token, taken.until, *row[:11], Trouble(*row[11:15]))
-        return Claim(*found)
+        return replace(Claim(*found), let_through=row.let_through)
 
     return ledger.write(unit)
+
+
+def is_let_through(ledger: Ledger, pk: int) -> bool:
+    """Whether a person lets this order go although in shadow mode; what counts is what its claim says."""
+    with ledger.read() as db:
+        return bool(db.execute(_LET_THROUGH, {"of_pk": pk}).scalar())
+
+
+_LET_THROUGH = select(IS_LET_THROUGH).where(ORDERS.c.id == bindparam("of_pk"))
 
 
 def give_back(ledger: Ledger, claim: Claim, next_try_at: datetime) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, text
 
 from ledger import tallies
+from ledger.conditions import IS_HELD
 from ledger.database import Ledger
-from ledger.orders.rows import Overview, Row
+from ledger.orders.rows import Content, Overview, Row
 from ledger.orders.waiting import oldest_due_at
 from ledger.tables import ORDERS
 
@@ -52,6 +53,24 @@ def source(ledger: Ledger, pk: int) -> str:
     """The shop's JSON of one order, as text; empty when it was purged."""
     with ledger.read() as db:
         return str(db.execute(select(ORDERS.c.source).where(ORDERS.c.id == pk)).scalar_one())
+
+
+def held(ledger: Ledger, now: datetime, limit: int) -> list[Row]:
+    """Orders that need a person, those that were held last first."""
+    query = _ROW.where(text(IS_HELD), ORDERS.c.state_at <= now).order_by(
+        ORDERS.c.state_at.desc(), ORDERS.c.id.desc()
+    )
+    with ledger.read() as db:
+        return [_row(found, now) for found in db.execute(query.limit(limit))]
+
+
+def content(ledger: Ledger, pk: int) -> Content:
+    """What is sent of one order now; its text is empty when it was purged."""
+    accepted = ORDERS.c.accepted_hash == ORDERS.c.content_hash
+    query = select(ORDERS.c.source, ORDERS.c.content_hash, accepted).where(ORDERS.c.id == pk)
+    with ledger.read() as db:
+        text, content_hash, is_accepted = db.execute(query).one()
+    return Content(text, content_hash, bool(is_accepted))
 
 
 def snapshot(ledger: Ledger, connection: str, order_id: str) -> tuple[str, datetime | None] | None:

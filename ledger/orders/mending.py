@@ -1,4 +1,4 @@
-"""What a person decides about one order: try again, accept its doubts, never send it.
+"""What a person decides about one order: try again, accept its doubts, never send it, send it in shadow mode.
 
 In: its key, an aware UTC time, and who decides, for the history. Raises `NotPossible` with a plain sentence,
 and `LedgerUnavailable`. Called, by its package, by desk.
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
 
 from ledger import history
 from ledger.database import Ledger
@@ -36,7 +36,7 @@ def release(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     """
     act = _Act("order_released", who, "waiting", "released")
     is_unknown = ORDERS.c.reason == NO_LOOKUP
-    accepted = {
+    accepted: dict[str, Any] = {
         "accepted_hash": case((is_unknown, ORDERS.c.accepted_hash), else_=ORDERS.c.content_hash),
         "uncertain_since": case((is_unknown, None), else_=ORDERS.c.uncertain_since),
         "sent_hash": case((is_unknown, None), else_=ORDERS.c.sent_hash),
@@ -52,6 +52,44 @@ def ignore(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     _mend(ledger, pk, now, act, ("received", "waiting", "held"))
 
 
+def let_through(ledger: Ledger, pk: int, content_hash: str, now: datetime, *, who: str) -> None:
+    """A person has this one order sent, as it is now, although in shadow mode. An uncertain one is looked up
+    first, as always. Raises NotPossible when it is not open, or is another one than the person has seen.
+    """
+    act = _Act("order_sent_in_shadow", who, "waiting", "released")
+    _mend(
+        ledger,
+        pk,
+        now,
+        act,
+        ("received", "waiting"),
+        seen=content_hash,
+        let_through_hash=content_hash,
+    )
+
+
+def take_back(ledger: Ledger, pk: int, now: datetime, *, who: str) -> bool:
+    """Such an order that nobody has begun with stays in shadow mode after all; False: it was begun with."""
+    free = or_(ORDERS.c.lease_until.is_(None), ORDERS.c.lease_until < now)
+    untouched = and_(ORDERS.c.state == "waiting", ORDERS.c.reason == "released", free)
+
+    def unit(db: Connection) -> bool:
+        row = db.execute(
+            update(ORDERS)
+            .where(ORDERS.c.id == pk, untouched, ORDERS.c.let_through_hash.is_not(None))
+            .values(let_through_hash=None)
+            .returning(ORDERS.c.connection, ORDERS.c.order_id)
+        ).first()
+        if row is not None:
+            act = history.Act(
+                now, who, "order_kept_in_shadow", "order", row.connection, row.order_id
+            )
+            history.write_in(db, act)
+        return row is not None
+
+    return ledger.write(unit)
+
+
 @dataclass(frozen=True, slots=True)
 class _Act:
     """What a person does to an order, and the state and reason that it has then."""
@@ -63,8 +101,17 @@ class _Act:
 
 
 def _mend(
-    ledger: Ledger, pk: int, now: datetime, act: _Act, allowed: tuple[str, ...], **more: Any
+    ledger: Ledger,
+    pk: int,
+    now: datetime,
+    act: _Act,
+    allowed: tuple[str, ...],
+    *,
+    seen: str | None = None,
+    **more: Any,
 ) -> None:
+    values = {"shadow": False, "let_through_hash": None, "state_at": now, "next_try_at": now} | more
+
     def unit(db: Connection) -> None:
         # Locked, so that the history tells what this act has changed.
         found = db.execute(_MENDED, {"of_pk": pk}).one()
@@ -72,12 +119,10 @@ def _mend(
             raise NotPossible(f"Order {found.order_id} is being worked on; try again in a minute.")
         if found.state not in allowed:
             raise NotPossible(f"Order {found.order_id} is {found.state}.")
+        if seen not in {None, found.content_hash}:
+            raise NotPossible(f"Order {found.order_id} has changed in the shop; look at it again.")
         after = {"state": act.state, "reason": act.reason}
-        db.execute(
-            update(ORDERS)
-            .where(ORDERS.c.id == pk)
-            .values(**after, shadow=False, state_at=now, next_try_at=now, **more)
-        )
+        db.execute(update(ORDERS).where(ORDERS.c.id == pk).values(**after, **values))
         before = {"state": found.state, "reason": found.reason}
         of = (found.connection, found.order_id)
         done = history.Act(now, act.who, act.what, "order", *of, before=before, after=after)
@@ -93,6 +138,7 @@ _MENDED = (
         ORDERS.c.state,
         ORDERS.c.reason,
         ORDERS.c.lease_until,
+        ORDERS.c.content_hash,
     )
     .where(ORDERS.c.id == bindparam("of_pk"))
     .with_for_update()

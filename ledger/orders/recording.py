@@ -62,6 +62,10 @@ _RECORD = (
         lease_token=None,
         lost_lease=False,
         shadow=bindparam("new_shadow"),
+        # A person's word for one order to go in shadow mode ends with it.
+        let_through_hash=case(
+            (bindparam("new_state") == "waiting", ORDERS.c.let_through_hash), else_=None
+        ),
         check_at=case((bindparam("new_state") == "created", _CHECK_AT), else_=ORDERS.c.check_at),
     )
 )
@@ -86,6 +90,7 @@ _ADOPT_LATE = (
         lease_token=None,
         lost_lease=False,
         shadow=False,
+        let_through_hash=None,
         uncertain_since=None,
         check_at=_CHECK_AT,
     )

@@ -59,6 +59,7 @@ NO_TROUBLE = Trouble()
 class Claim:
     """The right to work on one order until `lease_until`, held by `token`. `sent_hash` is of what may have
     arrived of this order: of what a call of unknown fate carried, else of what this claim sends.
+    `let_through`: a person lets it go although in shadow mode.
     """
 
     pk: int
@@ -76,6 +77,7 @@ class Claim:
     lookups: int
     sent_hash: str | None = None
     trouble: Trouble = NO_TROUBLE
+    let_through: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,17 @@ class Row:
     next_try_at: datetime
     uncertain_since: datetime | None
     being_worked_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent of an order, but for its mapping: its source's text, the hash of that, and whether a
+    person has accepted its doubts.
+    """
+
+    source: str
+    content_hash: str
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from desk import overview, previewing, reading
 from desk import updates as desk_updates
 from desk.errors import Absent, Failed, Impossible, KeyTaken, Wrong
 from desk.ringing import Bells, bells
-from ledger import enqueueing, history, orders, updates
+from ledger import connections, enqueueing, history, orders, updates
 from ledger.attempts import Try
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
-from ledger.tables import HISTORY
+from ledger.tables import HISTORY, UPDATES
 from mapping.request import UpdateRequest
 from mapping.source_profile import load_source
 from settings import ROOT
@@ -95,14 +95,14 @@ def test_a_mended_order_is_rung_for_and_a_broker_that_is_away_is_told(ledger, ac
         rung.extend(due)
         return len(due) if heard else 0
 
-    mended = act(ledger, "1", who="olena", bells=Bells(ring, ring))
+    mended = act(ledger, "1", who="olena", bells=Bells(ring, ring, pytest.fail))
     assert (mended.order.state, mended.rung) == ("waiting", heard)
     assert rung == [orders.Due(pk, SHOP)]
 
 
 def test_what_is_not_possible_is_said_and_nothing_rings(ledger):
     give(ledger, "created")
-    silent = Bells(pytest.fail, pytest.fail)
+    silent = Bells(pytest.fail, pytest.fail, pytest.fail)
     for act in (desk_orders.retry, desk_orders.release):
         with pytest.raises(Impossible, match="Order 1 is created"):
             act(ledger, "1", who="olena", bells=silent)
@@ -139,7 +139,7 @@ def test_updates_may_be_known_without_their_order(ledger):
 def test_a_cancelled_update_rings_for_what_waits_behind_it(ledger):
     rung = []
     update = ask(ledger)
-    heard = Bells(pytest.fail, lambda due: rung.extend(due) or 1)
+    heard = Bells(pytest.fail, lambda due: rung.extend(due) or 1, pytest.fail)
     assert desk_updates.cancel(ledger, update.id, who="olena", bells=heard).state == "cancelled"
     assert rung == [updates.Due(SHOP, "1")]
     with pytest.raises(Impossible, match="is cancelled"):
@@ -201,9 +201,24 @@ def test_a_poll_by_hand_is_no_act_and_wants_a_known_connection(ledger, monkeypat
 
 def test_a_glance_has_the_counts_the_newest_and_the_oldest_due(ledger):
     give(ledger, "held", "1"), give(ledger, order_id="2")
-    seen = overview.glance(ledger, 1)
+    seen = overview.glance(ledger, [SHOP], latest=1, for_people=5)
     assert (seen.counts["held"], seen.counts["received"], len(seen.latest)) == (1, 1, 1)
     assert (seen.oldest_due_at, seen.polls) == (NOW, {})
+
+
+def test_a_glance_shows_what_needs_a_person_before_what_is_new(ledger):
+    """A held order is seen however many others have changed since."""
+    give(ledger, "held", "1")
+    for number in range(2, 20):
+        give(ledger, order_id=str(number))
+    ask(ledger)
+    ledger.write(lambda db: db.execute(UPDATES.update().values(state="parked", state_at=NOW)))
+    connections.pause(ledger, "onebox", ["write"], NOW, reason="they move", who="anna")
+    connections.close(ledger, "no longer configured", "fault", NOW, 5, "403")
+    seen = overview.glance(ledger, ["onebox", SHOP], latest=3, for_people=5)
+    assert [row.order_id for row in seen.held] == ["1"]
+    assert (len(seen.parked), seen.parked_count) == (1, 1)
+    assert [(one.connection, one.who) for one in seen.closed] == [("onebox", "anna")]
 
 
 def test_a_file_that_is_no_order_is_wrong(tmp_path):

@@ -64,13 +64,14 @@ def test_alive_whatever_is_missing(client, r):
 def test_ready_when_nothing_is_missing(client, r):
     polled(r, datetime.now(UTC))
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json) == (200, {"ready": True, "missing": []})
+    assert (answer.status_code, answer.json) == (200, {"ready": True, "missing": [], "closed": []})
 
 
 def test_not_ready_says_what_is_missing(client):
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json == {"ready": False, "missing": ["okliving was not read yet"]}
+    assert answer.json["ready"] is False
+    assert answer.json["missing"] == ["okliving was not read yet"]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,59 @@ def test_shop_that_was_not_read_for_long_is_missing(r, interval, age, ready):
     missing = not_ready(r, NOW)
     assert (missing == []) is ready
     assert ready or missing[0].startswith("okliving was last read at 2026-11-21 11:")
+
+
+# By whom, and what everyone is told.
+STOPPED = {
+    "person": "Writes to onebox are paused by anna: they move.",
+    "breaker": "Writes to onebox are stopped: it does not answer.",
+    "fault": "Writes to onebox are stopped: it refuses them, whatever the order.",
+}
+
+
+@pytest.mark.parametrize("by", STOPPED)
+def test_stopped_connection_is_named_and_alone_makes_nothing_unready(client, r, by):
+    """What comes in is kept, so a balancer is to go on sending it; no text of a remote is told."""
+    now = datetime.now(UTC)
+    polled(r, now)
+    if by == "person":
+        connections.pause(r.ledger, "onebox", ["write"], now, reason="they move", who="anna")
+    else:
+        connections.close(r.ledger, "onebox", by, now, 5, "its own words")
+    connections.close(r.ledger, "no longer configured", "fault", now, 5, "")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["ready"]) == (200, True)
+    assert answer.json["closed"] == [
+        {
+            "connection": "onebox",
+            "direction": "write",
+            "by": by,
+            "who": "anna" if by == "person" else None,
+            "since": now.isoformat(),
+            "why": STOPPED[by],
+        }
+    ]
+
+
+@pytest.mark.parametrize(("by", "ready"), [("person", True), ("breaker", False)])
+def test_source_that_is_not_read_as_told_is_not_missing(client, r, by, ready):
+    now = datetime.now(UTC)
+    if by == "person":
+        connections.pause(r.ledger, "okliving", ["read"], now, reason="they move", who="anna")
+    else:
+        connections.close(r.ledger, "okliving", by, now, 5, "down", "read")
+    assert client.get("/readyz").json["ready"] is ready
+
+
+def test_writes_to_a_source_that_is_not_read_are_still_late(r):
+    long_ago = NOW - timedelta(hours=1)
+    enqueueing.accept(
+        r.ledger, Asked("okliving", "1", digest="d", origin="t", parts={"note": "x"}), long_ago
+    )
+    connections.pause(r.ledger, "okliving", ["read"], NOW, reason="they move", who="anna")
+    assert late_lanes(r.ledger, [], ["okliving"], NOW) == ["updates"]
+    connections.pause(r.ledger, "okliving", ["write"], NOW, reason="they move", who="anna")
+    assert late_lanes(r.ledger, [], ["okliving"], NOW) == []
 
 
 def test_every_shop_must_be_read(r):

@@ -216,6 +216,8 @@ def watch(bridge):
     list(metrics._Figures(bridge.r).collect())
     ledger, now = bridge.r.ledger, bridge.r.ledger.now()
     orders.overview(ledger, now)
+    orders.held(ledger, now, 12)
+    updates.parked(ledger, now, 12)
     for state in (None, *orders.STATES):
         orders.listing(ledger, now, state=state, limit=50)
     for state in (None, *updates.STATES):
@@ -255,6 +257,10 @@ def quick(bridge):
 
     return {
         "newest and counts": lambda: orders.overview(ledger, now),
+        "what needs a person": lambda: (
+            orders.held(ledger, now, 12),
+            updates.parked(ledger, now, 12),
+        ),
         "figures": lambda: measures.measure(ledger, now),
         "by process": lambda: orders.by_process(ledger, BOX, "p11", SHOP),
         "one is due": lambda: orders.due(ledger, BOX, now, 1),

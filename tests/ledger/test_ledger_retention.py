@@ -23,7 +23,8 @@ KEPT = {
         ["order_id", "external_id", "target_id", "heard_number", "task_id", "failed"], "ids"
     ),
     **dict.fromkeys(
-        [f"{name}_hash" for name in ("content", "wanted", "sent", "accepted")], "digests"
+        [f"{name}_hash" for name in ("content", "wanted", "sent", "accepted", "let_through")],
+        "digests",
     ),
     **dict.fromkeys(["digest", "lease_token", "writer", "epoch", "identity.id"], "made by us"),
     **dict.fromkeys(
@@ -77,7 +78,7 @@ OVER = {
     "update_queues": [{"open": False, "order_id": str(n)} for n in (1, 2, 3, 5)],
     "gates": [
         {"direction": "write", "closed_by": "fault"},
-        {"direction": "read", "closed_by": None, "closed_at": None, "reason": ""},
+        {"direction": "read", "closed_by": None, "closed_at": None, "reason": "", "who": ""},
     ],
     "hook_calls": [{"process": MARK}, {"process": MARK, "done_at": None}],
     "identity": [],

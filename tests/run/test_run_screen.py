@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
+from run.frame import FRAME_LINES, frame
 from run.processes import Status
-from run.screen import LatestOrder, Lines, Snapshot, View, Watch, age, frame
+from run.screen import Lines, Watch
+from run.views import ForPerson, LatestOrder, Snapshot, Stopped, View, age
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -54,10 +56,10 @@ def test_the_screen_tells_state_reason_and_where_the_order_stands():
     held = order("10002", "held", "phone missing", None)
     text = drawn(View(snapshot(order(), held, created=7, held=1), {"create": 3}))
     assert "7 created" in text
-    assert "1 needs a person" in text
+    assert "1 held" in text
     assert "create 3" in text
     [line] = [line for line in text.splitlines() if "10002" in line]
-    assert "needs a person" in line
+    assert "held" in line
     assert "phone missing" in line
 
 
@@ -76,10 +78,114 @@ def test_the_clock_of_a_screen_says_its_offset_once_or_where_they_differ_with_ea
     assert line.startswith("14:00:00 +02:00  order 1")
 
 
-@pytest.mark.parametrize("height", [5, 14, 24, 60])
-def test_the_screen_fits_the_terminal(height):
-    text = drawn(View(snapshot(*(order(str(n)) for n in range(50))), {}), height=height)
-    assert len(text.splitlines()) <= max(height, 13)
+def for_person(number=1, state="held", reason="recipient phone missing"):
+    name = f"order {number}" if state == "held" else f"update {number} of 10001"
+    return ForPerson(name, state, reason, NOW - timedelta(seconds=number))
+
+
+def stopped(number=1, *, paused=True):
+    why = f"Writes to box{number} are paused by anna: the box moves."
+    return Stopped(
+        f"box{number}: writes", why, NOW - timedelta(minutes=3), "To go on: resume", paused
+    )
+
+
+PROGRAMS = [Status(name, 7, 0, None) for name in ("valkey", "shop", "crm", "create", "updates",
+            "fetch and upkeep", "beat", "gateway", "flower")]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("height", [16, 20, 24, 40, 60])
+@pytest.mark.parametrize("needing", [0, 1, 30])
+@pytest.mark.parametrize("stops", [0, 1, 5])
+def test_the_screen_fits_the_terminal(height, width, needing, stops):
+    seen = Snapshot(
+        {"held": needing, "created": 50},
+        [order(str(n), reason="r" * 300) for n in range(50)],
+        NOW,
+        for_people=[for_person(n, reason="r" * 300) for n in range(needing)],
+        parked=needing,
+        stopped=[stopped(n) for n in range(stops)],
+        notices=["n" * 300],
+    )
+    text = drawn(View(seen, {"create": 0}), PROGRAMS, height=height, width=width)
+    lines = text.splitlines()
+    assert len(lines) <= max(height, FRAME_LINES + 13)
+    assert len(lines) <= height or height < 24
+    assert all(len(line.rstrip()) <= width for line in lines)
+
+
+def test_what_needs_a_person_stands_above_what_is_new_whatever_is_newer():
+    seen = Snapshot(
+        {"held": 1, "created": 7_000},
+        [order(str(n), seconds=n) for n in range(12)],
+        NOW,
+        for_people=[for_person(77), for_person(17, "parked", "update too old")],
+        parked=1,
+    )
+    text = drawn(View(seen, {}), width=80)
+    assert text.index("order 77") < text.index("update 17 of 10001") < text.index("CRM")
+    [parked] = [line for line in text.splitlines() if "update 17" in line]
+    assert "parked" in parked
+    assert "update too old" in parked
+    assert "orderbridge orders list --state held · orderbridge updates list --state parked" in text
+    assert "needs a person   1 held   1 parked" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "not_shown"),
+    [("held", "orders list --state held", "parked"), ("parked", "updates list", "orders list")],
+)
+def test_only_the_command_that_shows_something_is_named(kind, shown, not_shown):
+    seen = Snapshot(
+        {"held": int(kind == "held")},
+        (),
+        NOW,
+        for_people=[for_person(1, kind)],
+        parked=int(kind == "parked"),
+    )
+    text = drawn(View(seen, {}), width=80)
+    assert shown in text
+    assert not_shown not in text
+
+
+def test_where_nothing_needs_a_person_nobody_is_called():
+    text = drawn(View(snapshot(order(), created=7), {}))
+    assert "person" not in text
+    assert "parked" not in text
+
+
+@pytest.mark.parametrize(("paused", "word"), [(True, "PAUSED"), (False, "DOWN")])
+def test_a_stopped_connection_is_a_banner_with_its_reason_and_what_to_do(paused, word):
+    seen = Snapshot({}, (), NOW, stopped=[stopped(1, paused=paused)])
+    lines = drawn(View(seen, {}), width=80).splitlines()
+    assert lines[1].startswith(f" {word}  Writes to box1 are paused by anna: the box moves.")
+    assert lines[2].strip() == "3 min ago. To go on: resume"
+
+
+def test_of_many_stopped_connections_some_are_shown_and_the_others_counted():
+    seen = Snapshot({}, (), NOW, stopped=[stopped(n) for n in range(5)])
+    assert "and 3 more: orderbridge check" in drawn(View(seen, {}), width=80)
+
+
+def test_no_text_of_a_remote_steers_the_screen():
+    hostile = "a\x1b[31m[red]b[/red]\n\u202ec"
+    seen = Snapshot(
+        {"held": 1},
+        (),
+        NOW,
+        for_people=[ForPerson(hostile, "held", hostile, NOW)],
+        stopped=[Stopped("x", hostile, NOW, "x", paused=False)],
+        notices=[hostile],
+    )
+    text = drawn(View(seen, {}))
+    assert text.count("a[31m[red]b[/red] c") == 4
+    assert not {"\x1b", "\u202e"} & set(text)
+
+
+def test_what_is_older_than_today_says_its_day():
+    old = ForPerson("order 1", "held", "", NOW - timedelta(days=3))
+    assert "18 Nov" in drawn(View(Snapshot({"held": 1}, (), NOW, for_people=[old]), {}))
 
 
 def test_markup_in_an_id_is_only_text():
@@ -109,7 +215,7 @@ def test_each_change_of_an_order_is_one_line_the_oldest_first():
     held = order("1", "held", "phone missing", None, seconds=2)
     again = snapshot(held, order("2", seconds=1))
     [line] = lines.new(again, [])
-    assert line.endswith("order 1  needs a person  phone missing")
+    assert line.endswith("order 1  held  phone missing")
     assert lines.new(again, []) == []
     assert lines.new(None, []) == []
 
@@ -158,3 +264,21 @@ def test_a_lane_that_nobody_serves_or_that_is_late_is_named():
     text = drawn(View(seen, {"create": 0, "updates": 3}, unserved=("create",)))
     assert "create 0 nobody serves it" in text
     assert "updates 3 late" in text
+
+
+def test_lines_tell_of_parked_updates_and_of_stopped_connections_once():
+    lines = Lines()
+    seen = Snapshot(
+        {},
+        (),
+        NOW,
+        for_people=[for_person(1), for_person(17, "parked", "update too old")],
+        stopped=[stopped(1)],
+    )
+    told = lines.new(seen, [])
+    assert told[0] == "Writes to box1 are paused by anna: the box moves. To go on: resume"
+    assert told[1].endswith("update 17 of 10001  parked  update too old")
+    assert len(told) == 2
+    assert lines.new(seen, []) == []
+    assert lines.new(None, []) == []
+    assert lines.new(snapshot(), []) == ["box1: writes go on"]

@@ -62,7 +62,7 @@ def test_an_order_that_waits_for_a_place_is_rung_for_by_the_read_that_leaves(
 
 def test_no_call_is_begun_that_could_outlive_its_lease(r, clock):
     target = r.targets["onebox"]
-    calls = Calls(target, patience=1.0)
+    calls = Calls(target, target.gate, patience=1.0)
     until = clock.now
     clock.go(-target.settings.timeout)
     calls.begin(until)
@@ -74,7 +74,7 @@ def test_no_call_is_begun_that_could_outlive_its_lease(r, clock):
 
 def test_no_call_is_made_without_a_turn(make, clock):
     target = make(box={"rate": 0.1}).targets["onebox"]
-    calls = Calls(target, patience=1.0)
+    calls = Calls(target, target.gate, patience=1.0)
     assert calls.make(lambda: "done") == "done"
     with pytest.raises(NoTurn):
         calls.make(lambda: pytest.fail("called"))

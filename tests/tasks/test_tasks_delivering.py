@@ -23,7 +23,7 @@ from mapping.digest import body_hash
 from mapping.updates import PARTS
 from simulator.samples import reference_order
 from simulator.shop import next_state
-from tasks import accepting, delivering, draining, queue_lease
+from tasks import accepting, delivering, draining, gate, queue_lease
 from tasks.gate import SUSPECTS
 
 SHOP = "okliving"
@@ -1101,3 +1101,21 @@ def test_a_door_has_its_own_keys_also_long_ones(r):
     accepting.accept_flat(r, {"order_id": "1", "note": "n"}, origin="celery", key="k")
     asked = Asked(SHOP, "1", "x", "http:a", {"note": "n"}, key="http:a:k")
     assert enqueueing.accept(r.ledger, asked, r.ledger.now()).seq == 3
+
+
+def test_a_drain_stops_before_its_next_call_when_a_person_pauses_the_shop(r, clock, monkeypatch):
+    monkeypatch.setattr(gate, "FRESH", -1.0)
+    ask(r, note="first")
+    ask(r, note="second")
+
+    def pause():
+        connections.pause(r.ledger, SHOP, ["write"], r.ledger.now(), reason="moving", who="anna")
+
+    shop(r).script = [pause]
+    drain(r)
+    drain(r)
+    assert len(shop(r).sent) == 1
+    connections.resume(r.ledger, SHOP, ["write"], r.ledger.now(), who="anna")
+    clock.go(60)
+    drain(r)
+    assert len(shop(r).sent) == 2

@@ -1,5 +1,5 @@
-"""The README's ten minutes: each of its commands is run against a sandbox as `make run` starts it, in its order,
-and shows what its line says.
+"""The README's ten minutes: each command is run, in its order, against a sandbox as `make run` starts it, and
+shows what its line says.
 """
 
 from __future__ import annotations

@@ -123,6 +123,10 @@ def test_a_source_in_shadow_writes_nothing_to_its_target_nor_back(tmp_path, data
         system.cli("update", given["north"][0], "--connection", "north", "--note", "later")
         system.wait_until(lambda: [r.reason for r in system.rows()].count("shadow") == 3)
         assert (north.crm.processes, north.shop.updates) == ({}, [])
+        one = given["north"][0]
+        asked = system.cli("orders", "send-one", one, "--connection", "north", "--yes-really", one)
+        assert asked.returncode == 0, asked.stderr
+        assert len(north.crm.processes) == 1
         system.kill(worker)
         system.file.write_text(live)
         system.worker()

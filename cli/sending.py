@@ -1,0 +1,101 @@
+"""The command `orders send-one`: one order goes for real although in shadow mode, asked for twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import settings
+from cli import words
+from cli.answers import (
+    FAILED,
+    WRONG,
+    As,
+    Connection,
+    Json,
+    acting,
+    answer,
+    complain,
+    err,
+    plain,
+    stop,
+)
+from desk.ringing import bells
+
+if TYPE_CHECKING:
+    from desk.sending import Proposal
+
+# Seconds that a person waits for a worker and the target.
+PATIENCE = 90.0
+
+
+def send_one(
+    order_id: Annotated[str, typer.Argument(help="The shop's order id.")],
+    connection: Connection = None,
+    who: As = None,
+    *,
+    yes_really: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="In place of both questions: the order's id once more."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Create ONE order in the real target although in shadow mode; shown and asked for twice before."""
+    from desk import sending
+    from tasks import resources
+
+    chosen = settings.load()
+    _demand_consent_or_terminal(order_id, yes_really, as_json=as_json)
+    _ = chosen.broker  # a worker sends it, so there must be one to be rung
+    r = resources.build(chosen)
+    proposal = sending.propose(r, order_id, connection)
+    if yes_really is None:
+        _ask_twice(proposal)
+    sent = sending.send(
+        r, proposal, who=acting(who), bells=bells(chosen.redis_url), patience=PATIENCE
+    )
+    if sent.state == "created":
+        told = f"Order {order_id} is created in {sent.target} as {sent.target_id}."
+        answer(_as_dict(sent), told, as_json=as_json)
+        return
+    if as_json:
+        answer(_as_dict(sent), "", as_json=True)
+    complain(
+        f"Order {order_id} is {sent.state}. {words.why(sent)} "
+        f"How it goes on: orderbridge orders show {order_id}"
+    )
+    raise typer.Exit(FAILED)
+
+
+def _demand_consent_or_terminal(order_id: str, yes_really: str | None, *, as_json: bool) -> None:
+    """Nothing that is piped in, and no slip in a script, sends an order."""
+    if yes_really is None and (as_json or not sys.stdin.isatty()):
+        stop(f"Nobody is here to be asked. In a script: --yes-really {order_id}", WRONG)
+    if yes_really is not None and yes_really != order_id:
+        stop(f"--yes-really says {yes_really}, the order is {order_id}. Nothing is sent.", WRONG)
+
+
+def _ask_twice(proposal: Proposal) -> None:
+    from cli.tables import Table
+
+    order = proposal.order
+    table = Table("what", "which", texts={"which"})
+    named = f", number {proposal.number}" if proposal.number not in {"", order.order_id} else ""
+    table.add_row("order", f"{order.order_id} of {order.connection}{named}")
+    table.add_row("to", f"{proposal.city or 'no town'}")
+    table.add_row("sum", f"{proposal.total} {proposal.currency}, {proposal.lines} lines")
+    table.add_row("created in", f"{order.target}, {proposal.address}")
+    err().print("This order is created FOR REAL, although in shadow mode:")
+    err().print(table)
+    if not typer.confirm(f"Create it in {order.target}?", err=True):
+        stop("Nothing is sent.", FAILED)
+    typed = typer.prompt("Type the order's id to send it", err=True, default="", show_default=False)
+    if typed.strip() != order.order_id:
+        stop("That is not its id. Nothing is sent.", FAILED)
+
+
+def _as_dict(row: Any) -> dict[str, Any]:
+    return {key: value for key, value in plain(dataclasses.asdict(row)).items() if key != "pk"}
