@@ -19,13 +19,13 @@ from ledger.attempts import Try
 from ledger.database import Ledger
 from ledger.enqueueing import KeyReused
 from ledger.orders import NotPossible
-from ledger.updates import Due, Part, Update
+from ledger.updates import Due, Part, Told, Update
 
 if TYPE_CHECKING:
     from mapping.request import UpdateRequest
     from tasks.resources import Resources
 
-__all__ = ["STATES", "Part", "Try", "Update"]
+__all__ = ["STATES", "Part", "Told", "Try", "Update"]
 
 STATES = updates.STATES
 
