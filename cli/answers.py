@@ -100,13 +100,17 @@ def tell(parts: Sequence[str], *head: Text | str) -> None:
     """What is told with its commands, text and command in turn, behind a head: each command on a line of its
     own, which no narrow terminal breaks.
     """
+    from cli.console import coloured
+
     for place, part in enumerate(parts):
         if place % 2:
-            out().print(f"  {part.replace('orderbridge', program(), 1)}", soft_wrap=True)
+            command = part.replace("orderbridge", program(), 1)
+            out().print(coloured(f"  {command}", "bold"), soft_wrap=True)
         elif place == 0:
             out().print(*head, part.strip())
         elif said := part.strip(" .;,"):
-            out().print(said if said.endswith(":") else f"{said}.")
+            end = "" if said.endswith(":") else "."
+            out().print(f"{said[0].upper()}{said[1:]}{end}")
 
 
 def program() -> str:

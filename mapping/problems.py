@@ -25,6 +25,7 @@ _INDEX = re.compile(r"\[\d+\]")
 _HOLE = re.compile(r":? ?(?:«»|“”|\(\))(?=[.,;:)]|$)|«»|“”|\(\)")
 _GAP = re.compile(r" {2,}")
 _BETWEEN_SENTENCES = re.compile(r"(?<=\.) ")
+_WHICH_ORDER = re.compile(r"\w+ \{order\}: ")
 # What a command says in place of what is not known, for a person to fill in.
 _BLANKS = {"named": "ID", "update": "NUMBER", "again": "--order ACTION"}
 
@@ -97,8 +98,11 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
 
 
 def summary(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
-    """What happened, without the sentences that name commands: for a line of a list. See `explain`."""
-    return _filled(problem, lang, params, summed_up=True)[0].strip()
+    """What happened, for a line of a list: without the sentences that name commands, and without the order's
+    number, which stands beside it. See `explain`.
+    """
+    said = _filled(problem, lang, params, summed_up=True)[0].strip()
+    return said[:1].upper() + said[1:]
 
 
 def parts(problem: Problem | str, lang: Language = "uk", **params: object) -> list[str]:
@@ -140,7 +144,7 @@ def _filled(
 
 
 def _summed_up(template: str) -> str:
-    sentences = _BETWEEN_SENTENCES.split(template)
+    sentences = _BETWEEN_SENTENCES.split(_WHICH_ORDER.sub("", template, count=1))
     return " ".join(one for one in sentences if "`" not in one and "{allowed}" not in one)
 
 

@@ -157,7 +157,7 @@ def test_no_text_of_others_makes_a_command(code):
 
 def test_the_summary_of_a_text_is_what_happened_without_the_commands():
     assert summary(ILLEGAL, "en", order="1") == (
-        "Order 1: the shop does not allow “complete the order” now."
+        "The shop does not allow “complete the order” now."
     )
     for language in LANGUAGES:
         for code in codes():
