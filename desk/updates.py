@@ -59,8 +59,15 @@ def listing(
 def find(ledger: Ledger, update_id: int) -> Update:
     row = updates.find(ledger, update_id)
     if row is None:
-        raise Absent(f"No update {update_id} is in the ledger.")
+        raise absent(update_id)
     return row
+
+
+def absent(update_id: int) -> Absent:
+    """There is none with this number, or none for who asks."""
+    return Absent(
+        f"No update {update_id} is in the ledger. Those that are: `orderbridge updates list`."
+    )
 
 
 def show(ledger: Ledger, update_id: int) -> Shown:
@@ -83,7 +90,8 @@ def _mend(ledger: Ledger, update_id: int, change: _Change, who: str, bells: Bell
     try:
         due = change(ledger, update_id, ledger.now(), who=who)
     except NotPossible as exc:
-        raise Impossible(str(exc)) from exc
+        seen = f"How it stands: `orderbridge updates show {update_id}`."
+        raise Impossible(f"{exc} {seen}") from exc
     bells.updates([due])
     return find(ledger, update_id)
 

@@ -22,7 +22,7 @@ from connections_file import SettingsError
 from desk import orders as desk_orders
 from desk import updates as desk_updates
 from desk import waiting
-from desk.errors import Absent, KeyTaken, Wrong
+from desk.errors import KeyTaken, Wrong
 from gateway import rights, words
 from gateway.body import read_json
 from gateway.doors import Door
@@ -165,7 +165,7 @@ def show_update(update_id: int) -> dict[str, Any]:
     rights.demand("updates:read", "updates:write")
     shown = desk_updates.show(_resources().ledger, update_id)
     if not rights.may_read(shown.update):
-        raise Absent(f"No update {update_id} is in the ledger.")
+        raise desk_updates.absent(update_id)
     (asked,) = _all_shown([shown.update])
     return asked | {"attempts": shown.calls}
 

@@ -38,7 +38,7 @@ STATES = {
     "received": ("received", "cyan"),
     "waiting": ("waiting", "yellow"),
     "created": ("created", "green"),
-    "held": ("needs a person", "bold red"),
+    "held": ("held", "bold red"),
     "ignored": ("ignored", "dim"),
 }
 

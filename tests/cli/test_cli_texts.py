@@ -12,6 +12,7 @@ import pytest
 from command_lines import parse
 
 from desk.naming import named
+from ledger import orders
 from mapping.problems import LANGUAGES, Problem, codes, parts
 from mapping.statuses import ACTIONS
 
@@ -72,6 +73,31 @@ def test_a_text_says_what_to_do(code):
     assert "`" in said or ELSEWHERE.search(said)
     assert "retry the order" not in said
     assert "повторіть" not in "".join(parts(code, "uk")).lower()
+
+
+def test_the_live_screen_calls_each_state_by_its_name():
+    from run.screen import STATES  # noqa: PLC0415  rich, which only this test needs
+
+    assert {state: word for state, (word, _) in STATES.items()} == {s: s for s in orders.STATES}
+
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+# Other words for `held` and `parked`; what the two are stands in docs/architecture.md, "Words".
+OTHERS = re.compile(
+    r"\bneed(?:s|ing)? a person|person is needed|\bput on hold|\bstuck\b", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_no_document_has_another_word_for_a_state(path):
+    assert OTHERS.findall(path.read_text()) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_text_of_the_program_has_another_word_for_a_state(package):
+    told = [text for path in (ROOT / package).rglob("*.py") for text in literals(path)]
+    told += [path.read_text() for path in (ROOT / package).rglob("*.yaml")]
+    assert [text for text in told if OTHERS.search(text)] == []
 
 
 def literals(path):

@@ -52,10 +52,10 @@ def test_the_screen_tells_state_reason_and_where_the_order_stands():
     held = order("10002", "held", "phone missing", None)
     text = drawn(View(snapshot(order(), held, created=7, held=1), {"create": 3}))
     assert "7 created" in text
-    assert "1 needs a person" in text
+    assert "1 held" in text
     assert "create 3" in text
     [line] = [line for line in text.splitlines() if "10002" in line]
-    assert "needs a person" in line
+    assert "held" in line
     assert "phone missing" in line
 
 
@@ -92,7 +92,7 @@ def test_each_change_of_an_order_is_one_line_the_oldest_first():
     held = order("1", "held", "phone missing", None, seconds=2)
     again = snapshot(held, order("2", seconds=1))
     [line] = lines.new(again, [])
-    assert line.endswith("order 1  needs a person  phone missing")
+    assert line.endswith("order 1  held  phone missing")
     assert lines.new(again, []) == []
     assert lines.new(None, []) == []
 
