@@ -157,4 +157,4 @@ def stop(message: str, code: int) -> NoReturn:
 def complain(message: str) -> None:
     from cli.console import coloured
 
-    err().print(coloured("orderbridge:", "red"), coloured(as_called(message), ""))
+    err().print(coloured("orderbridge:", "red"), coloured(as_called(message), ""), soft_wrap=True)

@@ -139,7 +139,7 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
         attempts = [dataclasses.asdict(call) for call in shown.calls]
         print_json({**as_dict(shown.update, waits.get(update_id)), "attempts": attempts})
         return
-    out().print(table([shown.update], waits))
+    out().print(table([shown.update], None))
     _print_told(shown.update, waits.get(update_id))
     if shown.calls:
         out().print(_calls_table(shown.calls))
@@ -197,11 +197,13 @@ def as_dict(row: updates.Update, wait: updates.Told | None) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def table(rows: list[updates.Update], waits: Mapping[int, updates.Told]) -> Table:
-    """Updates, a line each; `waits` is why those that are queued have not gone yet."""
+def table(rows: list[updates.Update], waits: Mapping[int, updates.Told] | None) -> Table:
+    """Updates, a line each; `waits` is why those that are queued have not gone yet, None where the reasons
+    are told in full beside it.
+    """
     from rich.table import Table
 
-    heads = ("update", "order", "state", "accepted", "what", "why")
+    heads = ["update", "order", "state", "accepted", "what", *([] if waits is None else ["why"])]
     lines = Table(*heads, box=None, header_style="bold")
     for row in rows:
         what = ", ".join(_part_shown(name, part) for name, part in row.parts.items())
@@ -211,7 +213,7 @@ def table(rows: list[updates.Update], waits: Mapping[int, updates.Told]) -> Tabl
             _coloured(row.state),
             moment(row.accepted_at),
             what,
-            words.why_update(row, waits.get(row.id)),
+            *(() if waits is None else (words.why_update(row, waits.get(row.id)),)),
         )
     return lines
 
@@ -224,8 +226,8 @@ def _part_shown(name: str, part: updates.Part) -> str:
 
 def _print_told(row: updates.Update, wait: updates.Told | None) -> None:
     """Why it has not gone yet, and what became of its parts, with what to do."""
-    told = row.fates if wait is None else [wait, *row.fates]
-    for one in told:
+    whole = [told for told in words.reasons_of_update(row, wait) if told not in row.fates]
+    for one in [*whole, *row.fates]:
         part = one.get("part") or one.get("field")
         said = words.of_update(one, row) if one.get("code") else [one.get("fate", "")]
         tell(said, *([f"{part}:"] if part else []))

@@ -5,19 +5,25 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 from command_lines import parse
 
+from cli import answers
 from desk.naming import named
-from ledger import orders
+from ledger import enqueueing, orders, queues
+from ledger.enqueueing import Asked
+from ledger.updates import Due, Told
 from mapping.problems import LANGUAGES, Problem, codes, parts
 from mapping.statuses import ACTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cli", "clients", "connectors", "desk", "gateway", "ledger", "mapping", "run", "tasks")
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ALLOWED = ", ".join(f"{machine}.{action}" for machine in ACTIONS for action in ACTIONS[machine])
 # Values as the ledger has them for codes whose sentences put one into a command.
 FOUND = {
@@ -98,6 +104,51 @@ def test_no_text_of_the_program_has_another_word_for_a_state(package):
     told = [text for path in (ROOT / package).rglob("*.py") for text in literals(path)]
     told += [path.read_text() for path in (ROOT / package).rglob("*.yaml")]
     assert [text for text in told if OTHERS.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "program"),
+    [
+        (".venv/bin/orderbridge", None, ".venv/bin/orderbridge"),
+        ("/opt/a b/orderbridge", None, "'/opt/a b/orderbridge'"),
+        (".venv/bin/orderbridge", "/usr/local/bin/orderbridge", "orderbridge"),
+        ("/code/cli/__main__.py", None, "orderbridge"),
+    ],
+)
+def test_commands_are_shown_as_this_person_calls_us(monkeypatch, called, on_path, program):
+    monkeypatch.setattr("sys.argv", [called])
+    monkeypatch.setattr("shutil.which", lambda _: on_path)
+    assert answers.as_called("See `orderbridge updates list`.") == f"See `{program} updates list`."
+
+
+def test_no_narrow_terminal_breaks_a_command(run, ledger, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    told = Told(part="order", fate="parked", code="update_illegal", before="order.complete")
+    told["detail"] = ALLOWED
+    asked = Asked("shop-2", "№ 5; ls", digest="d", origin="t", parts={"order": "complete"})
+    row = enqueueing.accept(ledger, asked, NOW)
+    queue, _, _ = queues.claim(ledger, Due("shop-2", row.order_id), NOW, 60)
+    queues.record(ledger, queue, replace(row, state="parked", fates=[told]), NOW)
+    lines = run("updates", "show", str(row.id))[1].splitlines()
+    made = [line for line in lines if line.startswith("  orderbridge ")]
+    assert [line.strip() for line in made] == commands_of(told, row)
+    for line in made:
+        parse(shlex.split(line)[1:])
+
+
+def test_why_an_update_ended_is_told_where_it_is_shown(run, ledger):
+    asked = Asked("okliving", "1", digest="d", origin="t", parts={"order": "complete"})
+    row = enqueueing.accept(ledger, asked, NOW)
+    assert "To send it after all" not in run("updates", "show", "1")[1]
+    assert run("updates", "cancel", "1")[0] == 0
+    said = run("updates", "show", "1")[1]
+    assert said.count("a person cancelled the update") == 1
+    assert f"  orderbridge updates show {row.id}\n" in said
+
+
+def commands_of(told, row):
+    problem = Problem(told["code"], "held", "", before=told["before"], detail=told["detail"])
+    return parts(problem, "en", named=named(row.order_id, row.connection), update=row.id)[1::2]
 
 
 def literals(path):
