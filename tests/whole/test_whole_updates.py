@@ -253,12 +253,16 @@ def test_the_doors_for_celery_clients_and_for_people(tmp_path, database_url):
         assert "update_unknown_order" in json.dumps(cli("show", str(parked["id"])))
         system.shop.add(reference_order(id="unknown"))
         cli("retry", str(parked["id"]))
-        system.wait_until(lambda: system.shop.notes.get("unknown") == ["n"])
+        # The shop has it a moment before the ledger says so.
+        system.wait_until(lambda: counts(system).get("sent") == 2)
+        assert system.shop.notes["unknown"] == ["n"]
         system.shop.faults.add(Fault("status", system.shop.UPDATE_ORDER, status=503))
         enqueue(order_id=order_id, note="not any more")
         system.wait_until(lambda: counts(system).get("queued") == 1)
         (queued,) = updates.listing(system.ledger, state="queued")
-        cli("cancel", str(queued.id))
+        # While a try is under way it cannot be cancelled.
+        cancel = ("updates", "cancel", str(queued.id))
+        system.wait_until(lambda: system.cli(*cancel).returncode == 0)
         assert counts(system) == {"sent": 2, "refused": 2, "cancelled": 1}
 
 
