@@ -9,6 +9,8 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -23,6 +25,7 @@ from plain_text import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 # 0 done, 1 it failed, 2 the call or a setting is wrong, 3 there is nothing of that kind, 4 not possible in
 # the present state.
@@ -91,7 +94,43 @@ def answer(machine: dict[str, Any], person: str, *, as_json: bool) -> None:
     if as_json:
         print_json(machine)
     else:
-        out().print(person)
+        out().print(as_called(person), soft_wrap=True)
+
+
+def tell(parts: Sequence[str], *head: Text | str) -> None:
+    """What is told with its commands, text and command in turn, behind a head: each command on a line of its
+    own, which no narrow terminal breaks.
+    """
+    from cli.console import coloured
+
+    for place, part in enumerate(parts):
+        if place % 2:
+            command = part.replace("orderbridge", program(), 1)
+            out().print(coloured(f"  {command}", "bold"), soft_wrap=True)
+        elif place == 0:
+            out().print(*head, part.strip())
+        elif said := part.strip(" .;,"):
+            end = "" if said.endswith(":") else "."
+            out().print(f"{said[0].upper()}{said[1:]}{end}")
+
+
+def program() -> str:
+    """The name by which this person calls us: on their path, or where they found us."""
+    called = sys.argv[0]
+    if Path(called).name != "orderbridge" or shutil.which("orderbridge"):
+        return "orderbridge"
+    return shlex.quote(called)
+
+
+def as_called(sentence: str) -> str:
+    """A sentence of ours whose commands can be pasted."""
+    return sentence.replace("`orderbridge ", f"`{program()} ")
+
+
+def hint(sentence: str) -> None:
+    """Where more is told, for a person at a terminal; who reads a pipe wants the answer alone."""
+    if out().is_terminal:
+        out().print(as_called(sentence), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -125,4 +164,4 @@ def stop(message: str, code: int) -> NoReturn:
 def complain(message: str) -> None:
     from cli.console import coloured
 
-    err().print(coloured("orderbridge:", "red"), coloured(message, ""))
+    err().print(coloured("orderbridge:", "red"), coloured(as_called(message), ""), soft_wrap=True)

@@ -19,15 +19,18 @@ from cli.answers import (
     acting,
     answer,
     demand_state,
+    hint,
     moment,
     out,
     plain,
     print_json,
+    tell,
 )
 from cli.listing import Limit, ListByDefault, tell_rest
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
-from desk import orders
+from desk import orders, waiting
+from desk.naming import named
 from desk.opening import opened
 from desk.ringing import bells
 from desk.zones import Zones
@@ -64,6 +67,8 @@ def list_orders(
             print_json([_as_dict(row) for row in rows])
         elif rows:
             out().print(_table(rows, Zones(chosen)))
+            if any(row.reason for row in rows):
+                hint("In full, with what to do: `orderbridge orders show ID`.")
         else:
             out().print("No orders yet." if state is None else f"No orders are {state}.")
         tell_rest(
@@ -80,10 +85,11 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
     chosen = settings.load()
     with opened(chosen) as ledger:
         shown = orders.show(ledger, order_id, connection)
+        waits = waiting.reasons(ledger, shown.updates, chosen.connections)
     if as_json:
         more = {
             "attempts": [dataclasses.asdict(tried) for tried in shown.attempts],
-            "updates": [update_as_dict(update) for update in shown.updates],
+            "updates": [update_as_dict(one, waits.get(one.id)) for one in shown.updates],
             "history": [dataclasses.asdict(act) for act in shown.history],
         }
         print_json(_as_dict(shown.order) | more)
@@ -94,7 +100,7 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
     if shown.attempts:
         out().print(_tries_table(shown.attempts, shown.order, zone))
     if shown.updates:
-        out().print(updates_table(shown.updates[::-1], zones))
+        out().print(updates_table(shown.updates[::-1], zones, waits))
     if shown.history:
         out().print(_history_table(shown.history, zone))
 
@@ -124,7 +130,8 @@ def ignore_order(
     """Never send an order."""
     with opened(settings.load()) as ledger:
         row = orders.ignore(ledger, order_id, connection, who=acting(who))
-    answer(_as_dict(row), f"Order {order_id} will not be sent.", as_json=as_json)
+    back = f"To send it after all: `orderbridge orders retry {named(order_id, row.connection)}`."
+    answer(_as_dict(row), f"Order {order_id} will not be sent. {back}", as_json=as_json)
 
 
 def _mend(
@@ -138,7 +145,8 @@ def _mend(
 def _say_mended(mended: orders.Mended, done: str, *, as_json: bool) -> None:
     later = "" if mended.rung else " (within a minute: no broker answers now)"
     row = mended.order
-    answer(_as_dict(row), f"Order {row.order_id} {done}{later}.", as_json=as_json)
+    seen = f"How it stands: `orderbridge orders show {named(row.order_id, row.connection)}`."
+    answer(_as_dict(row), f"Order {row.order_id} {done}{later}. {seen}", as_json=as_json)
 
 
 def _as_dict(row: orders.Row) -> dict[str, Any]:
@@ -166,23 +174,21 @@ def _table(rows: list[orders.Row], zones: Zones) -> Table:
 
 def _print_order(row: orders.Row, zone: tzinfo | None) -> None:
     from cli.console import coloured
-    from mapping.problems import Problem
 
     heading = coloured(f"Order {row.order_id}", "bold")
     out().print(heading, "of", f"{row.connection}:", _coloured(row))
     if row.target_id:
         out().print(f"In {row.target} as {row.target_id}, external id {row.external_id}")
-    why = words.why(row)
-    if why:
-        out().print(why)
+    found = {problem["code"] for problem in row.problems}
+    for told in words.reasons_of_order(row):
+        if told["code"] not in found:
+            tell(words.of_order(told, row.order_id, row.connection))
     if row.state in orders.OPEN and not row.being_worked_on:
         out().print(f"Next try {moment(row.next_try_at, zone)}")
     for problem in row.problems:
-        found = Problem(**problem)
-        if words.explained(problem, row.order_id) in why:
-            continue  # what the reason told is not told again
-        level = coloured(found.level, COLOURS[found.level])
-        out().print(level, words.finding(found, row.order_id))
+        level = coloured(problem["level"], COLOURS[problem["level"]])
+        said = words.of_order(problem, row.order_id, row.connection)
+        tell(said, level, f"{problem['field']}:")
 
 
 def _tries_table(tries: list[orders.Try], row: orders.Row, zone: tzinfo | None) -> Table:

@@ -9,7 +9,7 @@ import typer
 
 import settings
 from cli import words
-from cli.answers import COLOURS, Connection, Json, json_text, out, print_json
+from cli.answers import COLOURS, Connection, Json, json_text, out, print_json, tell
 from desk.opening import opened
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def preview(
     if as_json:
         print_json(_as_dict(found))
     else:
-        _show(found)
+        _show(found, connection)
 
 
 def _read_order(
@@ -60,7 +60,7 @@ def _as_dict(found: Preview) -> dict[str, Any]:
     }
 
 
-def _show(found: Preview) -> None:
+def _show(found: Preview, connection: str | None) -> None:
     from cli.console import coloured
 
     _head("what the shop sent")
@@ -71,7 +71,8 @@ def _show(found: Preview) -> None:
     out().print(coloured(json_text(found.target), ""), soft_wrap=True)
     for problem in found.problems:
         level = coloured(problem.level, COLOURS[problem.level])
-        out().print(level, words.finding(problem, found.order_id or "?"))
+        told = words.of_order(problem.to_dict(), found.order_id, connection)
+        tell(told, level, f"{problem.field}:")
     would = ("It would be held.", "red") if found.held else ("It would be sent.", "green")
     out().print(coloured(*would))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,13 +19,15 @@ from cli.answers import (
     answer,
     demand_state,
     err,
+    hint,
     moment,
     out,
     plain,
     print_json,
+    tell,
 )
 from cli.listing import Limit, ListByDefault, tell_rest
-from desk import updates
+from desk import updates, waiting
 from desk.opening import opened
 from desk.ringing import bells
 from desk.zones import Zones
@@ -42,6 +44,9 @@ app = typer.Typer(
     help="See updates on their way to the shop, and mend what is parked. Without a command: `list`.",
     cls=ListByDefault,
 )
+
+# Why an update waits, where another one of its order is in its way.
+BEHIND = "update_waits_behind"
 
 OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
 UpdateId = Annotated[int, typer.Argument(help="The update's number.")]
@@ -96,10 +101,10 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
         key=None if key is None else f"cli:{key}",
     )
     for warning in request.warnings:
-        err().print(coloured("warning", "yellow"), words.sentence(warning))
+        err().print(coloured("warning", "yellow"), words.sentence(warning, row.order_id))
     answer(
         {"id": str(row.id), "order_id": row.order_id, "state": row.state},
-        f"Update {row.id} of order {row.order_id} is {row.state}.",
+        f"Update {row.id} of order {row.order_id} is {row.state}. {_seen(row)}",
         as_json=as_json,
     )
 
@@ -119,10 +124,13 @@ def list_updates(
     of = {"state": state, "connection": connection, "order_id": order_id}
     with opened(chosen) as ledger:
         rows = updates.listing(ledger, **of, limit=limit)
+        waits = waiting.reasons(ledger, rows, chosen.connections)
         if as_json:
-            print_json([as_dict(row) for row in rows])
+            print_json([as_dict(row, waits.get(row.id)) for row in rows])
         else:
-            out().print(table(rows, Zones(chosen)) if rows else "No updates.")
+            out().print(table(rows, Zones(chosen), waits) if rows else "No updates.")
+            if waits or any(row.reason for row in rows):
+                hint("In full, with what to do: `orderbridge updates show NUMBER`.")
         tell_rest(len(rows), limit, "updates", lambda: updates.total(ledger, **of))
 
 
@@ -132,13 +140,14 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
     chosen = settings.load()
     with opened(chosen) as ledger:
         shown = updates.show(ledger, update_id)
+        waits = waiting.reasons(ledger, [shown.update], chosen.connections)
     if as_json:
         attempts = [dataclasses.asdict(call) for call in shown.calls]
-        print_json({**as_dict(shown.update), "attempts": attempts})
+        print_json({**as_dict(shown.update, waits.get(update_id)), "attempts": attempts})
         return
     zones = Zones(chosen)
-    out().print(table([shown.update], zones))
-    _print_fates(shown.update)
+    out().print(table([shown.update], zones, None))
+    _print_told(shown.update, waits.get(update_id))
     if shown.calls:
         out().print(_calls_table(shown, zones.of(shown.update.connection)))
 
@@ -146,30 +155,41 @@ def show_update(update_id: UpdateId, *, as_json: Json = False) -> None:
 @app.command("retry")
 def retry_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) -> None:
     """Send a parked update after all, however old it is."""
-    row = _mend(updates.retry, update_id, who)
-    answer(as_dict(row), f"Update {update_id} will be sent.", as_json=as_json)
+    row, wait = _mend(updates.retry, update_id, who)
+    answer(as_dict(row, wait), f"Update {update_id} will be sent. {_seen(row)}", as_json=as_json)
 
 
 @app.command("cancel")
 def cancel_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) -> None:
     """Never send what of an update is not sent yet."""
-    row = _mend(updates.cancel, update_id, who)
-    answer(as_dict(row), f"Update {update_id} is cancelled.", as_json=as_json)
+    row, wait = _mend(updates.cancel, update_id, who)
+    answer(as_dict(row, wait), f"Update {update_id} is cancelled.", as_json=as_json)
 
 
-def _mend(act: Callable[..., updates.Update], update_id: int, who: str | None) -> updates.Update:
+def _mend(
+    act: Callable[..., updates.Update], update_id: int, who: str | None
+) -> tuple[updates.Update, updates.Told | None]:
     chosen = settings.load()
     with opened(chosen) as ledger:
-        return act(ledger, update_id, who=acting(who), bells=bells(chosen.redis_url))
+        row = act(ledger, update_id, who=acting(who), bells=bells(chosen.redis_url))
+        return row, waiting.reasons(ledger, [row], chosen.connections).get(row.id)
 
 
-def as_dict(row: updates.Update) -> dict[str, Any]:
-    """An update for machines."""
+def _seen(row: updates.Update) -> str:
+    """How to see what becomes of it."""
+    return f"How it stands: `orderbridge updates show {row.id}`."
+
+
+def as_dict(row: updates.Update, wait: updates.Told | None) -> dict[str, Any]:
+    """An update for machines; `wait` is why it has not gone yet."""
     asked = row.values
     shown = {k: v for k, v in plain(dataclasses.asdict(row)).items() if k != "options"}
+    codes = [told["code"] for told in words.reasons_of_update(row, wait)]
     return {
         **shown,
         "id": str(row.id),
+        "reason": ", ".join(dict.fromkeys(codes)),
+        "waits_behind": wait["after"] if wait and wait["code"] == BEHIND else None,
         "parts": {name: part.state for name, part in row.parts.items()},
         "tracking_number": asked.get("tracking_number"),
         "order_action": asked.get("order"),
@@ -184,11 +204,15 @@ def as_dict(row: updates.Update) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def table(rows: list[updates.Update], zones: Zones) -> Table:
-    """Updates: what each asks for, how it stands and why."""
+def table(
+    rows: list[updates.Update], zones: Zones, waits: Mapping[int, updates.Told] | None
+) -> Table:
+    """Updates: what each asks for, how it stands and why; `waits` is why those that are queued have not gone
+    yet, None where the reasons are told in full beside it.
+    """
     from cli.tables import Table
 
-    heads = ("update", "order", "state", "accepted", "what", "why")
+    heads = ["update", "order", "state", "accepted", "what", *([] if waits is None else ["why"])]
     lines = Table(*heads, texts={"what", "why"})
     for row in rows:
         what = ", ".join(_part_shown(name, part) for name, part in row.parts.items())
@@ -198,7 +222,7 @@ def table(rows: list[updates.Update], zones: Zones) -> Table:
             _coloured(row.state),
             moment(row.accepted_at, zones.of(row.connection)),
             what,
-            words.why_update(row),
+            *(() if waits is None else (words.why_update(row, waits.get(row.id)),)),
         )
     return lines
 
@@ -209,12 +233,13 @@ def _part_shown(name: str, part: updates.Part) -> str:
     return f"{'TTN' if name == 'tracking_number' else name} {value}"
 
 
-def _print_fates(row: updates.Update) -> None:
-    why = words.why_update(row)
-    for fate in row.fates:
-        told = words.explained(fate, row.order_id) if "code" in fate else fate.get("fate", "")
-        if told not in why:
-            out().print(f"{fate.get('part') or fate.get('field', '')}: {told}")
+def _print_told(row: updates.Update, wait: updates.Told | None) -> None:
+    """Why it has not gone yet, and what became of its parts, with what to do."""
+    whole = [told for told in words.reasons_of_update(row, wait) if told not in row.fates]
+    for one in [*whole, *row.fates]:
+        part = one.get("part") or one.get("field")
+        said = words.of_update(one, row) if one.get("code") else [one.get("fate", "")]
+        tell(said, *([f"{part}:"] if part else []))
 
 
 def _calls_table(shown: updates.Shown, zone: tzinfo | None) -> Table:

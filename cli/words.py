@@ -1,13 +1,15 @@
 """Says in English why an order or an update stands as it does: codes of the ledger as sentences for a person.
 
-In: rows as the desk gives them. Out: plain text, which may hold what a remote sent. Used by cli/orders.py,
-cli/updates.py and cli/previewing.py.
+In: rows as the desk gives them. Out: text, which may hold what a remote sent: for lists without commands, in
+full as text and command in turn. Used by cli/orders.py, cli/updates.py and cli/previewing.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from desk.naming import named
 
 if TYPE_CHECKING:
     from ledger import orders, updates
@@ -16,31 +18,78 @@ if TYPE_CHECKING:
 
 
 def why(row: orders.Row) -> str:
-    """The reasons in words; what the ledger knows more of is told with its details."""
+    """The reasons of an order, for a line of a list."""
+    from mapping.problems import summary
+
+    return " ".join(
+        summary(_problem(told), "en", order=row.order_id) for told in reasons_of_order(row)
+    )
+
+
+def why_update(row: updates.Update, wait: updates.Told | None) -> str:
+    """The reasons of an update, for a line of a list; `wait` is why it has not gone yet."""
+    from mapping.problems import summary
+
+    return " ".join(
+        summary(_problem(told), "en", order=row.order_id) for told in reasons_of_update(row, wait)
+    )
+
+
+def reasons_of_order(row: orders.Row) -> list[Mapping[str, Any]]:
+    """What it is held or waits for; what the ledger knows more of is told with its details."""
     known = {problem["code"]: problem for problem in row.problems}
-    codes = [code for code in row.reason.split(", ") if code]
-    return " ".join(explained(known.get(code, {"code": code}), row.order_id) for code in codes)
+    return [known.get(code, {"code": code}) for code in row.reason.split(", ") if code]
 
 
-def why_update(row: updates.Update) -> str:
-    """The reasons of an update, with their details."""
-    codes = row.reason.split(", ")
-    told = [fate for fate in row.fates or [] if fate.get("code") in codes]
-    return " ".join(explained(fate, row.order_id) for fate in told)
+def reasons_of_update(row: updates.Update, wait: updates.Told | None) -> list[Mapping[str, Any]]:
+    """What it is parked or waits for, with the details."""
+    told: list[Mapping[str, Any]] = []
+    for code in filter(None, row.reason.split(", ")):
+        told += [fate for fate in row.fates if fate.get("code") == code] or [{"code": code}]
+    return [*told, wait] if wait is not None else told
 
 
-def explained(told: Mapping[str, Any], order_id: str) -> str:
+def of_order(
+    told: Mapping[str, Any], order_id: str | None, connection: str | None = None
+) -> list[str]:
+    """A finding about an order in full: text and command in turn. What was never read has no id."""
+    from mapping.problems import parts
+
+    meant = {} if order_id is None else {"named": named(order_id, connection)}
+    return parts(_problem(told), "en", order=order_id or "?", **meant)
+
+
+def of_update(told: Mapping[str, Any], row: updates.Update) -> list[str]:
+    """What is told of an update in full: text and command in turn."""
+    from mapping.problems import parts
+
+    return parts(
+        _problem(told),
+        "en",
+        order=row.order_id,
+        named=named(row.order_id, row.connection),
+        update=row.id,
+    )
+
+
+def _problem(told: Mapping[str, Any]) -> Problem:
     """A finding or a fate as it is kept."""
-    from mapping.problems import Problem, explain
+    from mapping.problems import Problem
 
     given = {name: told.get(name) for name in ("before", "after") if told.get(name) is not None}
-    problem = Problem(
+    return Problem(
         told["code"],
         told.get("level", "held"),
         told.get("field", ""),
         detail=told.get("detail") or "",
         **given,
     )
+
+
+def sentence(problem: Problem, order_id: str) -> str:
+    """A finding about an order that need not be in the ledger."""
+    from mapping.problems import explain
+
     return explain(problem, lang="en", order=order_id)
 
 
@@ -50,20 +99,6 @@ def once(said: Iterable[str], told: Iterable[Mapping[str, Any]]) -> Iterator[str
     for text in said:
         yield "as above" if text and text in known else text
         known.add(text)
-
-
-def sentence(problem: Problem) -> str:
-    """A finding about something that is not an order yet."""
-    from mapping.problems import explain
-
-    return explain(problem, lang="en")
-
-
-def finding(found: Problem, order_id: str) -> str:
-    """A finding about an order: its field, and the sentence."""
-    from mapping.problems import explain
-
-    return f"{found.field}: {explain(found, lang='en', order=order_id)}"
 
 
 def done(act: Act) -> str:

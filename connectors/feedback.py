@@ -35,11 +35,14 @@ class PartRule:
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """An update as a feedback sees it: the values of all its parts, sent ones too, and its options."""
+    """An update as a feedback sees it: the values of all its parts, sent ones too, its options, and the code
+    for which each parked part is parked.
+    """
 
     values: Mapping[str, Any]
     left: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    parked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ class Feedback(Protocol[Knowledge]):
         """What a part asks for, as a clerk is shown it; None for what is not repeated."""
 
     def takes_over(self, newer: Asks, older: Asks, part: str) -> str | None:
-        """The code for a clerk when a newer update ends this part of an older one, which is not sent yet."""
+        """The code for a clerk when a newer update ends this part of an older one, which is not sent yet or
+        parked.
+        """
 
     def first_known(
         self,

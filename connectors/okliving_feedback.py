@@ -88,13 +88,19 @@ class OklivingFeedback:
         return value if part == NUMBER else None
 
     def takes_over(self, newer: Asks, older: Asks, part: str) -> str | None:
-        """A newer tracking number replaces an unsent one; a cancel withdraws an unsent shipping."""
+        """A newer tracking number replaces an unsent one; a cancel withdraws an unsent shipping. What the
+        shop does not allow is parked with the actions that it allows: the one that is chosen takes its place.
+        """
         if part not in newer.left:
             return None
         if part == NUMBER:
             return "update_replaced"
+        if part not in MACHINES:
+            return None
         cancels = part == "delivery" and newer.values[part] == "cancel"
-        return "update_withdrawn" if cancels and older.values[part] in SHIPPING else None
+        if cancels and older.values[part] in SHIPPING:
+            return "update_withdrawn"
+        return "update_superseded" if older.parked.get(part) == "update_illegal" else None
 
     def send(self, order_id: str, send: Send) -> None:
         self._client.update_order(body(order_id, send.values))

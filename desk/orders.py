@@ -15,6 +15,7 @@ from typing import Protocol
 from connections_file import SettingsError
 from default_pair import default_of
 from desk.errors import Absent, Impossible, Wrong
+from desk.naming import named
 from desk.ringing import Bells
 from ledger import attempts, history, orders, tallies, updates
 from ledger.attempts import Try
@@ -81,13 +82,16 @@ def find(ledger: Ledger, order_id: str, connection: str | None = None) -> Row:
     """
     rows = orders.listing(ledger, ledger.now(), order_id=order_id, connection=connection)
     if not rows:
-        raise Absent(f"No order {order_id} is in the ledger.")
+        raise Absent(
+            f"No order {order_id} is in the ledger. Those that are: `orderbridge orders list`."
+        )
     names = [row.connection for row in rows]
     try:
         meant = default_of(names)
     except SettingsError:
+        each = ", ".join(f"`orderbridge orders show {named(order_id, name)}`" for name in names)
         raise Wrong(
-            f"Several connections have an order {order_id}: say which with --connection ({', '.join(names)})."
+            f"Several connections have an order {order_id}: name yours, as in {each}."
         ) from None
     return next(row for row in rows if row.connection == meant)
 
@@ -170,7 +174,8 @@ def _mend(ledger: Ledger, order_id: str, connection: str | None, change: _Change
     try:
         change(ledger, row.pk, ledger.now(), who=who)
     except NotPossible as exc:
-        raise Impossible(str(exc)) from exc
+        seen = f"How it stands: `orderbridge orders show {named(order_id, row.connection)}`."
+        raise Impossible(f"{exc} {seen}") from exc
     return find(ledger, order_id, row.connection)
 
 

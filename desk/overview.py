@@ -1,4 +1,4 @@
-"""The system at a glance, for the live screen and a console: what needs a person, what is stopped, the new.
+"""The system at a glance, for the live screen and a console: what waits for a person, is stopped, is new.
 
 In: the open ledger, the connections' names. Out: plain rows; its cost does not grow with the ledger. Raises
 `LedgerUnavailable`. Called by run.
@@ -37,7 +37,7 @@ class Glance:
 
 def glance(ledger: Ledger, names: Collection[str], *, latest: int, for_people: int) -> Glance:
     """What there is to see now of these connections, with so many of the orders that changed last, and of
-    each kind of what needs a person.
+    each kind of what waits for a person.
     """
     now = ledger.now()
     seen = orders.overview(ledger, now, latest=latest)

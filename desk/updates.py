@@ -20,13 +20,13 @@ from ledger.database import Ledger
 from ledger.enqueueing import KeyReused
 from ledger.orders import NotPossible
 from ledger.tallies import Total
-from ledger.updates import Due, Part, Update
+from ledger.updates import Due, Part, Told, Update
 
 if TYPE_CHECKING:
     from mapping.request import UpdateRequest
     from tasks.resources import Resources
 
-__all__ = ["STATES", "Part", "Try", "Update"]
+__all__ = ["STATES", "Part", "Told", "Try", "Update"]
 
 STATES = updates.STATES
 
@@ -72,8 +72,15 @@ def total(
 def find(ledger: Ledger, update_id: int) -> Update:
     row = updates.find(ledger, update_id)
     if row is None:
-        raise Absent(f"No update {update_id} is in the ledger.")
+        raise absent(update_id)
     return row
+
+
+def absent(update_id: int) -> Absent:
+    """There is none with this number, or none for who asks."""
+    return Absent(
+        f"No update {update_id} is in the ledger. Those that are: `orderbridge updates list`."
+    )
 
 
 def show(ledger: Ledger, update_id: int) -> Shown:
@@ -96,7 +103,8 @@ def _mend(ledger: Ledger, update_id: int, change: _Change, who: str, bells: Bell
     try:
         due = change(ledger, update_id, ledger.now(), who=who)
     except NotPossible as exc:
-        raise Impossible(str(exc)) from exc
+        seen = f"How it stands: `orderbridge updates show {update_id}`."
+        raise Impossible(f"{exc} {seen}") from exc
     bells.updates([due])
     return find(ledger, update_id)
 

@@ -21,14 +21,15 @@ from flask_smorest import Blueprint
 from connections_file import SettingsError
 from desk import orders as desk_orders
 from desk import updates as desk_updates
-from desk.errors import Absent, KeyTaken, Wrong
+from desk import waiting
+from desk.errors import KeyTaken, Wrong
 from gateway import rights, words
 from gateway.body import read_json
 from gateway.doors import Door
 from gateway.errors import ErrorSchema, Refusal
 from gateway.keys import by_key
 from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
-from ledger.updates import Update
+from ledger.updates import Told, Update
 from mapping.problems import explain
 from mapping.request import UpdateRequest
 from mapping.updates import UpdateSchema
@@ -164,8 +165,9 @@ def show_update(update_id: int) -> dict[str, Any]:
     rights.demand("updates:read", "updates:write")
     shown = desk_updates.show(_resources().ledger, update_id)
     if not rights.may_read(shown.update):
-        raise Absent(f"No update {update_id} is in the ledger.")
-    return _shown(shown.update) | {"attempts": shown.calls}
+        raise desk_updates.absent(update_id)
+    (asked,) = _all_shown([shown.update])
+    return asked | {"attempts": shown.calls}
 
 
 @blueprint.route("/orders/<path:order_id>")
@@ -201,14 +203,14 @@ def show_order(order_id: str) -> dict[str, Any]:
         "order_id": order_id,
         "connection": connection,
         "state": found and found.state,
-        "reason": words.sentences(codes, found.problems if found else (), order_id),
+        "reason": words.sentences(codes, found.problems if found else (), order_id, connection),
         "reason_codes": codes,
         "target": found and found.target,
         "target_id": found and found.target_id,
         "changed": found is not None and found.changed,
         "received_at": found and found.received_at,
         "state_at": found and found.state_at,
-        "updates": [_shown(row) for row in known.updates],
+        "updates": _all_shown(known.updates),
     }
 
 
@@ -261,22 +263,29 @@ def _codes(reason: str) -> list[str]:
     return [code.strip() for code in reason.split(",") if code.strip()]
 
 
-def _shown(row: Update) -> dict[str, Any]:
+def _all_shown(rows: list[Update]) -> list[dict[str, Any]]:
+    """Updates of one order, each with why it waits, if it does."""
+    r = _resources()
+    waits = waiting.reasons(r.ledger, rows, r.settings.connections)
+    return [_shown(row, waits.get(row.id)) for row in rows]
+
+
+def _shown(row: Update, wait: Told | None) -> dict[str, Any]:
     codes, asked = _codes(row.reason), row.values
     return {
         "id": row.id,
         "connection": row.connection,
         "order_id": row.order_id,
         "state": row.state,
-        "reason": words.sentences(codes, row.fates, row.order_id),
-        "reason_codes": codes,
+        "reason": words.reason(row, codes, wait),
+        "reason_codes": codes if wait is None else [*codes, wait["code"]],
         "origin": row.origin,
         "parts": {name: part.state for name, part in row.parts.items()},
         "tracking_number": asked.get("tracking_number"),
         "statuses": {name: asked.get(name) for name in ("order", "delivery")},
         "note": asked.get("note"),
         "left": list(row.parts_left),
-        "fates": [words.fate(told, row.order_id) for told in row.fates],
+        "fates": [words.fate(told, row) for told in row.fates],
         "accepted_at": row.accepted_at,
         "state_at": row.state_at,
     }

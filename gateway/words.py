@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from flask import request
 
-from ledger.updates import Told
+from desk.naming import named
+from ledger.updates import Told, Update
 from mapping.problems import LANGUAGES, QUOTING, Language, Problem, explain
 
 
@@ -21,15 +22,18 @@ def language() -> Language:
     return cast("Language", request.accept_languages.best_match(LANGUAGES, default="en"))
 
 
-def sentences(codes: list[str], told: Sequence[Mapping[str, Any]], order_id: str) -> str:
-    """What these codes mean for this order; some of `told`, its findings or fates, quote a remote."""
+def sentences(
+    codes: list[str], told: Sequence[Mapping[str, Any]], order_id: str, connection: str
+) -> str:
+    """What these codes mean for this order; some of `told`, its findings, quote a remote."""
     problems = [problem for code in codes for problem in _meant(code, told)]
-    said = (explain(problem, language(), order=order_id) for problem in problems)
+    meant = {"order": order_id, "named": named(order_id, connection)}
+    said = (explain(problem, language(), **meant) for problem in problems)
     return " ".join(dict.fromkeys(said))
 
 
 def _meant(code: str, told: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """The findings or fates that say what a remote said with this code, else the code alone."""
+    """The findings that say what a remote said with this code, else the code alone."""
     quoting = [one for one in told if one.get("code") == code and code in QUOTING]
     return [
         Problem(code, "held", one.get("field") or "", detail=one.get("detail") or "")
@@ -37,15 +41,45 @@ def _meant(code: str, told: Sequence[Mapping[str, Any]]) -> list[Problem]:
     ]
 
 
-def fate(told: Told, order_id: str) -> dict[str, Any]:
+def reason(row: Update, codes: list[str], wait: Told | None) -> str:
+    """What these codes mean for this update; `wait` is why it has not gone yet."""
+    told = [fate for code in codes for fate in _of_code(row, code)]
+    if wait is not None:
+        told.append(wait)
+    return " ".join(_explained(one, row) for one in told)
+
+
+def fate(told: Told, row: Update) -> dict[str, Any]:
     """A fate with its sentence. A warning about a field, as it was accepted, is a fate too."""
-    part = told.get("part") or told.get("field") or ""
-    code = told.get("code")
-    detail = told.get("detail") or ""
-    problem = Problem(code, "warning", part, detail=detail) if code else None
     return {
-        "part": part,
+        "part": told.get("part") or told.get("field") or "",
         "fate": told.get("fate") or told.get("level") or "",
-        "code": code,
-        "text": explain(problem, language(), order=order_id) if problem else None,
+        "code": told.get("code"),
+        "text": _explained(told, row) if told.get("code") else None,
     }
+
+
+def _of_code(row: Update, code: str) -> list[Told]:
+    return [told for told in row.fates if told.get("code") == code] or [Told(code=code)]
+
+
+def _explained(told: Told, row: Update) -> str:
+    """What an update's own parts ask for, and what its source said of them, may be told: who asks for it may
+    read it.
+    """
+    part = told.get("part") or told.get("field") or ""
+    problem = Problem(
+        told["code"],
+        "warning",
+        part,
+        told.get("before"),
+        told.get("after"),
+        told.get("detail") or "",
+    )
+    return explain(
+        problem,
+        language(),
+        order=row.order_id,
+        named=named(row.order_id, row.connection),
+        update=row.id,
+    )

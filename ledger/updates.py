@@ -191,7 +191,7 @@ def listing(
 
 
 def parked(ledger: Ledger, now: datetime, limit: int) -> list[Update]:
-    """Updates that need a person, those that were parked last first."""
+    """Updates that wait for a person, those that were parked last first."""
     latest = (UPDATES.c.state_at.desc(), UPDATES.c.id.desc())
     query = select(*COLUMNS).where(text(IS_PARKED), UPDATES.c.state_at <= now).order_by(*latest)
     with ledger.read() as db:

@@ -4,6 +4,7 @@ A new code needs its sentence in texts/uk.yaml and texts/en.yaml; tests hold the
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 from mapping.yamlfile import read_yaml
 
-__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "shown"]
+__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "parts", "shown", "summary"]
 
 Level = Literal["fixed", "warning", "held"]
 Language = Literal["uk", "en"]
@@ -23,6 +24,10 @@ _TEXTS = Path(__file__).parent / "texts"
 _INDEX = re.compile(r"\[\d+\]")
 _HOLE = re.compile(r":? ?(?:«»|“”|\(\))(?=[.,;:)]|$)|«»|“”|\(\)")
 _GAP = re.compile(r" {2,}")
+_BETWEEN_SENTENCES = re.compile(r"(?<=\.) ")
+_WHICH_ORDER = re.compile(r"\w+ \{order\}: ")
+# What a command says in place of what is not known, for a person to fill in.
+_BLANKS = {"named": "ID", "update": "NUMBER", "again": "--order ACTION"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,41 +100,115 @@ def codes(language: Language = "uk") -> frozenset[str]:
 
 
 def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
-    """Say to a clerk what happened, to which order and what to do.
+    """Say to a clerk what happened, to which order and what to do, commands between backticks.
 
-    In: a problem or a bare code, and what the sentence may name, such as `order="300167757"`.
-    A code without a sentence is given back as it is: an error page must not fail in turn.
+    In: a problem or a bare code, and what the sentence may name: `order`, the order's number; `named`, how a
+    command is told which order is meant; `update`, the update's number. A code without a sentence is given
+    back as it is: an error page must not fail in turn.
     """
+    return "`".join(parts(problem, lang, **params)).strip()
+
+
+def summary(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
+    """What happened, for a line of a list: without the sentences that name commands, and without the order's
+    number, which stands beside it. See `explain`.
+    """
+    said = _filled(problem, lang, params, summed_up=True)[0].strip()
+    return said[:1].upper() + said[1:]
+
+
+def parts(problem: Problem | str, lang: Language = "uk", **params: object) -> list[str]:
+    """What `explain` says, as text and command in turn, text at both ends. The commands are our own: nothing
+    that a remote or a buyer wrote makes one.
+    """
+    return _filled(problem, lang, params)
+
+
+def _filled(
+    problem: Problem | str, lang: Language, params: dict[str, object], *, summed_up: bool = False
+) -> list[str]:
     texts = _texts(lang)
-    values: dict[str, object] = {}
+    values: dict[str, object] = {"allowed": texts["phrases"]["nothing"]}
+    allowed = "{allowed}"
     if isinstance(problem, Problem):
-        values = {
-            name: _named(value, texts["actions"])
+        actions = texts["actions"]
+        values |= {
+            name: _in_words(value, actions)
             for name, value in problem.to_dict().items()
             if value is not None
         }
         field = _INDEX.sub("", problem.field)
         values["field"] = texts["fields"].get(field, field)
+        if problem.before is not None and problem.before in actions:
+            values["again"] = _option(problem.before)
+        if problem.detail:
+            allowed = _offered(problem.detail, actions)
         problem = problem.code
-    sentence = texts["problems"].get(problem)
-    if sentence is None:
-        return problem
+    template = texts["problems"].get(problem)
+    if template is None:
+        return [problem]
     if str(values.get("detail", "")).endswith((".", "!", "?")):
         # A remote's own words may be a whole sentence.
-        sentence = sentence.replace("{detail}.", "{detail}")
-    filled = sentence.format_map(_Blank(values | params))
-    return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":").strip()
+        template = template.replace("{detail}.", "{detail}")
+    if summed_up:
+        template = _summed_up(template)
+    pieces = template.replace("{allowed}", allowed).split("`")
+    pieces[::2] = [_sentence(piece, values | params) for piece in pieces[::2]]
+    pieces[1::2] = [_command(piece, values | params) for piece in pieces[1::2]]
+    return pieces
 
 
-def _named(value: str, names: Mapping[str, str]) -> str:
+def _summed_up(template: str) -> str:
+    sentences = _BETWEEN_SENTENCES.split(_WHICH_ORDER.sub("", template, count=1))
+    return " ".join(one for one in sentences if "`" not in one and "{allowed}" not in one)
+
+
+def _sentence(piece: str, values: Mapping[str, object]) -> str:
+    filled = piece.format_map(_Blank(values))
+    return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":")
+
+
+def _command(piece: str, values: Mapping[str, object]) -> str:
+    """A command with its words filled in, each as a shell takes it."""
+    made = {"named", "again"}
+    words = {
+        name: str(value) if name in made else shlex.quote(str(value))
+        for name, value in values.items()
+        if value not in ("", None)
+    }
+    return piece.format_map(_ToFillIn(_BLANKS | words))
+
+
+def _in_words(value: str, names: Mapping[str, str]) -> str:
     """Put a list of actions into words; any other text stays."""
     found = value.split(", ")
     return ", ".join(names[f] for f in found) if all(f in names for f in found) else value
 
 
+def _offered(detail: str, names: Mapping[str, str]) -> str:
+    """The actions that may be chosen, as a template: each in words with its command. Other text stays."""
+    found = detail.split(", ")
+    if not all(action in names for action in found):
+        return "{detail}"
+    return "; ".join(
+        f"{names[action]}: `orderbridge update {_option(action)} {{named}}`" for action in found
+    )
+
+
+def _option(action: str) -> str:
+    """An action as a command takes it."""
+    machine, _, name = action.partition(".")
+    return f"--{machine} {name}"
+
+
 class _Blank(dict[str, object]):
     def __missing__(self, key: str) -> str:
         return ""
+
+
+class _ToFillIn(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return key.upper()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The live screen on a terminal: what needs a person first, then what goes by itself.
+"""The live screen on a terminal: what waits for a person first, then what goes by itself.
 
 In: what was last seen, the programs' statuses, the terminal's height. Out: what rich draws, of a height that
 fits. Orders stand there by their ids alone. Nothing fails. Called by run/system.py.
@@ -35,7 +35,7 @@ MOST_FOR_PEOPLE = 8
 PART_LINES = 3
 # Counts that are no older are not told to be so.
 COUNTED_NOW = timedelta(seconds=5)
-# What shows all of what needs a person.
+# What shows all of what waits for a person.
 SHOWS = {
     "held": "orderbridge orders list --state held",
     "parked": "orderbridge updates list --state parked",
@@ -67,7 +67,7 @@ def frame(
 
 
 def _rows_for_people(seen: Snapshot, room: int) -> int:
-    """How many rows of what needs a person are shown: all of a few, else half of the room."""
+    """How many rows of what waits for a person are shown: all of a few, else half of the room."""
     return min(len(seen.for_people), MOST_FOR_PEOPLE, max(1, (room - PART_LINES) // 2))
 
 
@@ -136,9 +136,9 @@ class _When:
 
 
 def _for_people(seen: Snapshot, most: int, when: _When) -> list[RenderableType]:
-    """How much needs a person, the newest of it, and the commands that show all."""
+    """How much waits for a person, the newest of it, and the commands that show all."""
     numbers = {"held": seen.counts.get("held", 0), "parked": seen.parked}
-    head = Text("needs a person   ", style=STYLES["held"], no_wrap=True, overflow="ellipsis")
+    head = Text("waits for a person   ", style=STYLES["held"], no_wrap=True, overflow="ellipsis")
     head.append("   ".join(f"{number} {state}" for state, number in numbers.items() if number))
     table = _table(when, "what", "state", "why")
     table.show_header = False

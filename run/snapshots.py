@@ -1,4 +1,4 @@
-"""What the screen shows of the ledger: counts, what needs a person, what is stopped, the newest, the polls.
+"""What the screen shows of the ledger: counts, what waits for a person, is stopped, is new, the polls.
 
 In: the settings. Out: a function that reads the ledger anew each time it is called; it fails as the ledger
 does, which run/frame shows. A figure on the screen is read here. Called by run/system.py.

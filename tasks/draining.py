@@ -51,7 +51,7 @@ class Drain:
         self._ordered = frozenset(n for n, rule in self._rules.items() if rule.ordered)
         self._lease = QueueLease(r, source, queue, self._ordered)
         self._rows = {row.id: row for row in rows}  # as they stand
-        self._parked = queue.parked
+        self._parked = [row for row in queue.parked if row.id not in self._rows]
         self._blocking = first_blocking([*rows, *queue.parked])
         self._task_id = task_id
         self._known = self._first_known(queue)
@@ -63,6 +63,7 @@ class Drain:
         rows = list(self._rows.values())
         for place, row in enumerate(rows):
             self._deliver(row, rows[place + 1 :])
+            self._withdraw_parked()
         return self._lease.end()
 
     def rest(self, until: datetime, *, counted: bool = False) -> Step:
@@ -97,15 +98,18 @@ class Drain:
                 self._record(after)
 
     def _withdraw_parked(self) -> None:
-        """End what waits for a person, where a later update has settled the matter meanwhile."""
-        ended = []
-        for row in self._parked:
-            after = self._rows.get(row.id, row)
-            later = [other for other in self._rows.values() if other.seq > row.seq]
-            for part in row.parts_parked:
-                after = self._taken_over(after, part, later) or after
-            ended.append(after)
-        self._blocking = first_blocking([*self._rows.values(), *ended])
+        """End what is parked, where a later update has settled the matter meanwhile."""
+        self._parked = [self._settled(row) for row in self._parked]
+        for row in list(self._rows.values()):
+            self._settled(row)
+        self._blocking = first_blocking([*self._rows.values(), *self._parked])
+
+    def _settled(self, row: Update) -> Update:
+        """The update without those of its parked parts that a later one has taken over."""
+        later = [other for other in self._rows.values() if other.seq > row.seq]
+        for part in row.parts_parked:
+            row = self._taken_over(row, part, later) or row
+        return row
 
     # --- one update -------------------------------------------------------------------------------
 

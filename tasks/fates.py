@@ -17,7 +17,12 @@ Rules = Mapping[str, PartRule]
 
 def asks(update: Update) -> Asks:
     """The update as its source's connector sees it."""
-    return Asks(update.values, update.parts_left, update.options)
+    parked = {
+        told["part"]: told.get("code", "")
+        for told in update.fates
+        if told.get("part") in update.parts_parked and told.get("fate") == "parked"
+    }
+    return Asks(update.values, update.parts_left, update.options, parked)
 
 
 def sent(update: Update, parts: Iterable[str], rules: Rules) -> Update:

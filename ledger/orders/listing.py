@@ -56,7 +56,7 @@ def source(ledger: Ledger, pk: int) -> str:
 
 
 def held(ledger: Ledger, now: datetime, limit: int) -> list[Row]:
-    """Orders that need a person, those that were held last first."""
+    """Orders that wait for a person, those that were held last first."""
     query = _ROW.where(text(IS_HELD), ORDERS.c.state_at <= now).order_by(
         ORDERS.c.state_at.desc(), ORDERS.c.id.desc()
     )

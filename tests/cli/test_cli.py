@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -146,7 +147,8 @@ def test_mending(run, ledger, command, state, after, code, machine):
     (row,) = orders.listing(ledger, NOW)
     assert row.state == after
     if code:
-        assert (out, err) == ("", f"orderbridge: Order 1 is {state}.")
+        seen = "How it stands: `orderbridge orders show 1`."
+        assert (out, err) == ("", f"orderbridge: Order 1 is {state}. {seen}")
     elif machine:
         assert (json.loads(out)["state"], err) == (after, "")
     else:
@@ -160,7 +162,7 @@ def test_unknown_order_is_said_so(run, ledger, command):
     assert run("orders", command, "4711", "--json") == (
         3,
         "",
-        "orderbridge: No order 4711 is in the ledger.",
+        "orderbridge: No order 4711 is in the ledger. Those that are: `orderbridge orders list`.",
     )
 
 
@@ -168,7 +170,9 @@ def test_order_id_of_two_shops_must_name_the_shop(run, ledger):
     give(ledger, connection="third"), give(ledger, connection="second")
     code, _, err = run("orders", "show", "1")
     assert code == 2
-    assert "--connection (second, third)" in err
+    advised = re.findall("`orderbridge ([^`]+)`", err)
+    assert advised == [f"orders show --connection {name} 1" for name in ("second", "third")]
+    assert all(run(*words.split())[0] == 0 for words in advised)
     assert run("orders", "show", "1", "--connection", "second")[0] == 0
     assert "No order 1" in run("orders", "show", "1", "--connection", "fourth")[2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -174,3 +175,19 @@ def test_a_step_of_a_wrong_guess_is_planned_anew():
 )
 def test_what_a_later_update_takes_over(newer, older, part, code):
     assert feedback().takes_over(asks(**newer), asks(**older), part) == code
+
+
+@pytest.mark.parametrize(
+    ("newer", "why", "code"),
+    [
+        ({"order": "process"}, "update_illegal", "update_superseded"),
+        ({"order": "process"}, "update_refused", None),
+        ({"order": "complete"}, "update_illegal", "update_superseded"),
+        ({"order": "process"}, "update_too_old", None),
+        ({"delivery": "ship"}, "update_illegal", None),
+        ({"note": "n"}, "update_illegal", None),
+    ],
+)
+def test_what_a_later_action_does_to_a_parked_one(newer, why, code):
+    parked = replace(asks(order="complete"), left=(), parked={"order": why})
+    assert feedback().takes_over(asks(**newer), parked, "order") == code

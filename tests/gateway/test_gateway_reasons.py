@@ -80,7 +80,7 @@ def test_what_the_crm_said_is_told_as_it_was_masked_where_it_came_in(keyed):
 def test_a_sentence_ends_once(keyed, end):
     hold(keyed, "crm_refused", finding("crm_refused", SAID + end))
     reason = keyed.client.get("/api/v1/orders/1").json["reason"]
-    assert f"{SAID}{end or '.'} Remove" in reason
+    assert f"{SAID}{end or '.'} If" in reason
 
 
 def test_letters_leave_as_they_are_and_what_is_no_letter_escaped(keyed):

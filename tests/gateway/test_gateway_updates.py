@@ -240,6 +240,41 @@ def test_update_is_shown_with_its_parts_fates_and_attempts(keyed):
     assert datetime.fromisoformat(english["accepted_at"]).utcoffset().total_seconds() == 0
 
 
+def test_update_that_waits_says_why_with_what_to_do(keyed):
+    for asked in ({"order": "complete"}, {"delivery": "ship"}):
+        keyed.client.post(UPDATES, json={"order_id": "300", "statuses": asked})
+    parked, waits = sorted(taken_in(keyed), key=lambda row: row.id)
+    due, now = updates.Due("okliving", "300"), datetime.now(UTC)
+    queue, _, _ = queues.claim(keyed.ledger, due, now, 60)
+    told = {"part": "order", "fate": "parked", "code": "update_illegal"}
+    told |= {"before": "order.complete", "detail": "order.process, order.cancel"}
+    after = replace(
+        parked,
+        state="parked",
+        reason="update_illegal",
+        fates=[told],
+        parts=updates.moved(parked.parts, ["order"], "parked"),
+        blocks=True,
+    )
+    queues.record(keyed.ledger, queue, after, now)
+    queues.rest(keyed.ledger, queue, now, ordered=frozenset({"order", "delivery"}))
+
+    first, second = (
+        keyed.client.get(f"{UPDATES}/{row.id}", headers={"Accept-Language": "en"}).json
+        for row in (parked, waits)
+    )
+
+    assert "`orderbridge update --order process 300`" in first["reason"]
+    assert f"`orderbridge updates cancel {parked.id}`" in first["reason"]
+    assert second["reason_codes"] == ["update_waits_behind"]
+    assert f"waits behind update {parked.id}" in second["reason"]
+    order = keyed.client.get("/api/v1/orders/300").json
+    assert {row["reason_codes"][0] for row in order["updates"]} == {
+        "update_illegal",
+        "update_waits_behind",
+    }
+
+
 @pytest.mark.parametrize("name", ["7", "0", "-1", "abc", "9223372036854775808", "1.5"])
 def test_unknown_update_is_not_found(keyed, name):
     answer = keyed.client.get(f"{UPDATES}/{name}")

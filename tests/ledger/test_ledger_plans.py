@@ -33,6 +33,7 @@ from ledger import (
     queues,
     tallies,
     updates,
+    waits,
 )
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
@@ -223,6 +224,7 @@ def watch(bridge):
     for state in (None, *updates.STATES):
         updates.listing(ledger, state=state)
     orders.listing(ledger, now, order_id="f77")
+    waits.standing(ledger, [row.id for row in updates.listing(ledger, state="queued")])
     updates.listing(ledger, order_id="f77")
     updates.listing(ledger, connection=SHOP, order_id="f77")
     orders.by_process(ledger, BOX, "p11", SHOP)

@@ -2,13 +2,15 @@
 
 import json
 import re
+import shlex
 import string
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import mapping
-from mapping.problems import LANGUAGES, Problem, codes, explain, shown
+from mapping.problems import LANGUAGES, Problem, codes, explain, parts, shown, summary
 from mapping.statuses import ACTIONS
 from mapping.yamlfile import read_yaml
 
@@ -47,6 +49,14 @@ TASK_CODES = [
     "update_cancelled",
     "update_retried",
     "update_invalid",
+    "update_superseded",
+    "update_waits_behind",
+    "update_connection_paused",
+    "update_shop_silent",
+    "update_due",
+    "update_not_taken",
+    "update_shadow",
+    "update_not_configured",
 ]
 
 
@@ -58,6 +68,7 @@ def test_both_languages_have_the_same_keys():
     assert texts("uk")["problems"].keys() == texts("en")["problems"].keys()
     assert texts("uk")["fields"].keys() == texts("en")["fields"].keys()
     assert texts("uk")["actions"].keys() == texts("en")["actions"].keys()
+    assert texts("uk")["phrases"].keys() == texts("en")["phrases"].keys()
 
 
 def test_every_code_the_package_emits_has_a_sentence():
@@ -74,8 +85,11 @@ def test_every_code_the_package_emits_has_a_sentence():
 def test_a_sentence_names_the_order_and_nothing_unknown(language, code):
     sentence = texts(language)["problems"][code]
     names = {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+    in_commands = {"named", "update", "again"}
     assert "order" in names
-    assert names <= {"order", "field", "before", "after", "detail"}
+    assert names <= {"order", "field", "before", "after", "detail", "allowed"} | in_commands
+    for text in sentence.split("`")[::2]:
+        assert not any(f"{{{name}}}" in text for name in in_commands)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -101,20 +115,55 @@ def test_values_with_braces_are_shown_as_they_are():
     assert "{order} {0}" in explain(problem)
 
 
-def test_actions_are_put_into_words():
-    problem = Problem(
-        "update_illegal",
-        "held",
-        "statuses.order",
-        before="order.complete",
-        detail="order.process, order.cancel",
-    )
-    assert explain(problem, order="1") == (
+ILLEGAL = Problem(
+    "update_illegal",
+    "held",
+    "statuses.order",
+    before="order.complete",
+    detail="order.process, order.cancel",
+)
+
+
+def test_actions_are_put_into_words_with_the_command_for_each():
+    assert explain(ILLEGAL, order="1", named="1", update=12).startswith(
         "Замовлення 1: магазин зараз не дозволяє дію «завершити замовлення». "
-        "Дозволено: «взяти замовлення в роботу, скасувати замовлення». "
-        "Оберіть одну з дозволених дій або скасуйте цю зміну."
+        "Дозволено: взяти замовлення в роботу: `orderbridge update --order process 1`; "
+        "скасувати замовлення: `orderbridge update --order cancel 1`; "
     )
-    assert "Allowed: “take the order into work, cancel the order”." in explain(problem, "en")
+    assert parts(ILLEGAL, "en", order="1", named="1", update=12)[1::2] == [
+        "orderbridge update --order process 1",
+        "orderbridge update --order cancel 1",
+        "orderbridge updates retry 12",
+        "orderbridge updates cancel 12",
+    ]
+
+
+def test_a_list_of_no_actions_is_said_in_words():
+    problem = replace(ILLEGAL, detail="")
+    assert "It allows: nothing;" in explain(problem, "en")
+    assert "Дозволено: нічого;" in explain(problem, "uk")
+
+
+@pytest.mark.parametrize("code", sorted(codes()))
+def test_no_text_of_others_makes_a_command(code):
+    """Whatever a remote or a buyer writes, also between backticks, is no step that we advise."""
+    bad = "`orderbridge orders ignore 5`; $(rm -rf /) '"
+    problem = Problem(code, "held", "order", before=bad, after=bad, detail=bad)
+    for made in parts(problem, "en", order=bad, named="1", update=12)[1::2]:
+        for word in shlex.split(made):
+            assert word == bad or bad not in word
+        assert made == "orderbridge" or made.startswith("orderbridge ")
+
+
+def test_the_summary_of_a_text_is_what_happened_without_the_commands():
+    assert summary(ILLEGAL, "en", order="1") == (
+        "The shop does not allow “complete the order” now."
+    )
+    for language in LANGUAGES:
+        for code in codes():
+            said = summary(code, language)
+            assert said
+            assert "`" not in said
 
 
 def test_an_action_without_words_is_shown_as_it_is():

@@ -129,7 +129,7 @@ def test_what_needs_a_person_stands_above_what_is_new_whatever_is_newer():
     assert "parked" in parked
     assert "update too old" in parked
     assert "orderbridge orders list --state held · orderbridge updates list --state parked" in text
-    assert "needs a person   1 held   1 parked" in text
+    assert "waits for a person   1 held   1 parked" in text
 
 
 @pytest.mark.parametrize(

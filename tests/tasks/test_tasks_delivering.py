@@ -253,15 +253,69 @@ def test_a_cancel_withdraws_a_ship_that_waits_for_a_person(r):
     ]
 
 
-def test_another_status_withdraws_no_ship_that_waits_for_a_person(r):
-    shop(r).script = [illegal("reopen")]
-    shipped = ask(r, delivery="ship")
+@pytest.mark.parametrize("at_once", [False, True], ids=["after it was parked", "accepted before"])
+@pytest.mark.parametrize(
+    ("start", "first", "then"),
+    [
+        ("open", "complete", "process"),
+        ("open", "complete", "cancel"),
+        ("open", "complete", "complete"),
+        ("completed", "process", "reopen"),
+    ],
+)
+def test_an_action_takes_the_place_of_one_that_the_shop_does_not_allow(
+    with_shop, start, first, then, at_once
+):
+    """What a clerk was advised to choose goes, whatever waited behind the parked one goes with it."""
+    r = with_shop(shop=StatefulShop())
+    shop(r).states["order"] = start
+    parked = ask(r, order=first)
+    if not at_once:
+        drain(r)
+        assert state(r, parked) == ("parked", "update_illegal")
+    waits = ask(r, delivery="ship")
+    chosen = ask(r, order=then)
     drain(r)
-    before = len(shop(r).sent)
-    returned = ask(r, delivery="retour")
+    assert (state(r, parked), codes(r, parked)) == (("withdrawn", ""), ["update_superseded"])
+    told = row(r, parked).fates[0]
+    assert (told["before"], told["after"]) == (f"order.{first}", f"order.{then}")
+    assert state(r, waits)[0] == "sent"
+    assert state(r, chosen)[0] == ("parked" if then == "complete" else "sent")
+
+
+def test_what_was_chosen_may_be_chosen_again_until_the_goal_is_reached(with_shop):
+    r = with_shop(shop=StatefulShop())
+    first = ask(r, order="complete")
     drain(r)
-    assert (state(r, shipped)[0], state(r, returned)[0]) == ("parked", "queued")
-    assert len(shop(r).sent) == before
+    ask(r, order="process")
+    drain(r)
+    last = ask(r, order="complete")
+    drain(r)
+    assert shop(r).states["order"] == "completed"
+    assert (state(r, first)[0], state(r, last)) == ("withdrawn", ("sent", ""))
+
+
+@pytest.mark.parametrize("other", ["reopen", "cancel"])
+def test_an_action_of_the_other_machine_takes_no_place(r, other):
+    shop(r).script = [illegal("process")]
+    parked = ask(r, order="complete")
+    drain(r)
+    waits = ask(r, delivery=other)
+    drain(r)
+    assert (state(r, parked)[0], state(r, waits)[0]) == ("parked", "queued")
+
+
+def test_what_is_parked_for_another_reason_is_not_given_up_for_what_comes_later(r):
+    """It may be sent yet, and then what comes later is legal."""
+    shop(r).script = [Rejected("locked", status=400, excerpt="locked")]
+    parked = ask(r, order="process")
+    drain(r)
+    waits = ask(r, order="complete")
+    drain(r)
+    assert (state(r, parked), state(r, waits)) == (("parked", "update_refused"), ("queued", ""))
+    updates.retry(r.ledger, parked, r.ledger.now(), who="olena")
+    drain(r)
+    assert (state(r, parked)[0], state(r, waits)[0]) == ("sent", "sent")
 
 
 def test_a_newer_number_replaces_one_that_waits_for_a_person(r, clock):
@@ -772,7 +826,7 @@ def test_update_that_was_never_sent_is_not_taken_for_one_that_was(with_shop):
     ask(r, order="complete")
     shop(r).states = {"order": "completed", "delivery": "open"}
     drain(r)
-    assert state(r, first) == ("parked", "update_illegal")
+    assert (state(r, first)[0], codes(r, first)) == ("withdrawn", ["update_superseded"])
 
 
 def test_after_a_vanished_worker_nothing_is_certain(r, clock):

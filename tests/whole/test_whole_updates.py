@@ -253,10 +253,49 @@ def test_the_doors_for_celery_clients_and_for_people(tmp_path, database_url):
         assert "update_unknown_order" in json.dumps(cli("show", str(parked["id"])))
         system.shop.add(reference_order(id="unknown"))
         cli("retry", str(parked["id"]))
-        system.wait_until(lambda: system.shop.notes.get("unknown") == ["n"])
+        # The shop has it a moment before the ledger says so.
+        system.wait_until(lambda: counts(system).get("sent") == 2)
+        assert system.shop.notes["unknown"] == ["n"]
         system.shop.faults.add(Fault("status", system.shop.UPDATE_ORDER, status=503))
         enqueue(order_id=order_id, note="not any more")
         system.wait_until(lambda: counts(system).get("queued") == 1)
         (queued,) = updates.listing(system.ledger, state="queued")
-        cli("cancel", str(queued.id))
+        # While a try is under way it cannot be cancelled.
+        cancel = ("updates", "cancel", str(queued.id))
+        system.wait_until(lambda: system.cli(*cancel).returncode == 0)
         assert counts(system) == {"sent": 2, "refused": 2, "cancelled": 1}
+
+
+def test_the_advice_for_a_parked_status_leads_out_of_it(tmp_path, database_url):
+    """Each command is taken from what the one before it printed, as a clerk would paste it."""
+    with System(tmp_path, database_url) as system:
+        (order_id,) = system.give(1, start=7002)
+        system.worker("-Q", "updates,upkeep")
+
+        def orderbridge(*words):
+            done = system.cli(*words)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        def states():
+            rows = updates.listing(system.ledger, order_id=order_id)
+            return [row.state for row in reversed(rows)]
+
+        def advised(number):
+            printed = orderbridge("updates", "show", str(number)).splitlines()
+            return [line.split()[1:] for line in printed if line.startswith("  orderbridge ")]
+
+        orderbridge("update", order_id, "--order", "complete")
+        system.wait_until(lambda: states() == ["parked"])
+        orderbridge("update", order_id, "--delivery", "ship")
+        waits = ["updates", "show", "1"]
+        system.wait_until(lambda: waits in advised(2))
+        process = ["update", "--order", "process", order_id]
+        assert process in advised(1)
+        orderbridge(*process)
+        system.wait_until(lambda: states() == ["withdrawn", "sent", "sent"])
+        assert {"order": "process"} in [sent["statuses"] for sent in system.shop.updates]
+        (again,) = advised(1)
+        assert again == ["update", "--order", "complete", order_id]
+        orderbridge(*again)
+        system.wait_until(lambda: states() == ["withdrawn", "sent", "sent", "sent"])
