@@ -7,7 +7,7 @@ without harm, giving the lock back and remembering a failure, does not.
 
 import contextlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import redis
@@ -150,6 +150,28 @@ class TokenStore:
         with reaching_store():
             value = self._redis.get(self._failure_key)
         return None if value is None else _failure(value)
+
+
+class NotStored:
+    """In the place of a TokenStore, for one who shares nothing: nobody else logs in, and nothing is kept."""
+
+    def lock(self) -> Any:
+        return self
+
+    def unlock(self, lock: object) -> None:
+        """There is nothing to give back."""
+
+    def read(self) -> Held | None:
+        return None
+
+    def write(self, held: Held, life: float) -> None:
+        """It stays with who logged in."""
+
+    def remember(self, failure: RemoteError) -> None:
+        """Nobody else is to wait for it."""
+
+    def remembered_failure(self) -> RemoteError | None:
+        return None
 
 
 def _failure(value: bytes | str) -> RemoteError | None:

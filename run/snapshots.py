@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors import registry
-from desk.overview import glance
+from desk.overview import Tables, glance
 from ledger.database import open_ledger
 from ledger.lateness import late_lanes
 from run.screen import LatestOrder, Snapshot, utc_now
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     ledger = open_ledger(settings.database_url)
+    tables = Tables(settings)
     names = registry.read_names(settings)
     has_several = len(settings.source_names) > 1
 
     def read() -> Snapshot:
-        seen = glance(ledger, latest)
+        seen = glance(ledger, latest, tables)
         polls = {name: seen.polls.get(name) for name in names}
         orders = [
             LatestOrder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
@@ -21,9 +22,11 @@ from ledger.enqueueing import Asked
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
 from ledger.tables import HISTORY
+from mapping.profile import join as profile_of
+from mapping.profile import load_source, load_target
 from mapping.request import UpdateRequest
-from mapping.source_profile import load_source
 from settings import ROOT
+from simulator.samples import reference_order
 from tasks import backfilling, polling
 from tasks.storing import Polled
 
@@ -204,6 +207,35 @@ def test_a_glance_has_the_counts_the_newest_and_the_oldest_due(ledger):
     seen = overview.glance(ledger, 1)
     assert (seen.counts["held"], seen.counts["received"], len(seen.latest)) == (1, 1, 1)
     assert (seen.oldest_due_at, seen.polls) == (NOW, {})
+
+
+def test_a_glance_tells_the_tables_that_orders_ask_in_vain_and_looks_once_a_minute(
+    ledger, monkeypatch
+):
+    seconds = [0.0]
+    monkeypatch.setattr(overview.time, "monotonic", lambda: seconds[0])
+    profile = profile_of(
+        load_source(ROOT / "mapping" / "profiles" / "okliving.yaml"),
+        load_target(ROOT / "mapping" / "profiles" / "onebox.yaml"),
+        "okl-",
+    )
+    monkeypatch.setattr(overview.registry, "joined", lambda *_: profile)
+    one = SimpleNamespace(target="onebox")
+    chosen = SimpleNamespace(source_names=(SHOP,), connections={SHOP: one, "onebox": one})
+    tables = overview.Tables(chosen)
+    assert overview.glance(ledger, 1, tables).unfilled == []
+    text = json.dumps(reference_order(payment={"code": "cod"}))
+    arrived = Arrived("1", "okl-1", text, "a" * 32, NOW)
+    orders.store(ledger, SHOP, "onebox", [arrived], NOW, lambda *_: True)
+    assert overview.glance(ledger, 1, tables).unfilled == []
+    seconds[0] = overview.TABLES_KEPT
+    found = overview.glance(ledger, 1, tables).unfilled
+    assert ("payment", ("cod",), 1) in {(one.name, one.codes, one.orders) for one in found}
+
+
+def test_without_a_target_a_source_asks_no_table(ledger):
+    chosen = SimpleNamespace(source_names=(SHOP,), connections={SHOP: SimpleNamespace(target=None)})
+    assert overview.glance(ledger, 1, overview.Tables(chosen)).unfilled == []
 
 
 def test_a_file_that_is_no_order_is_wrong(tmp_path):
