@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from mapping.yamlfile import read_yaml
 
-__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "shown"]
+__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "phrases", "shown"]
 
 Level = Literal["fixed", "warning", "held"]
 Language = Literal["uk", "en"]
@@ -104,6 +104,11 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
         return problem
     filled = sentence.format_map(_Blank(values | params))
     return _GAP.sub(" ", _HOLE.sub("", filled)).replace(" .", ".").replace(" :", ":").strip()
+
+
+def phrases(section: str, language: Language = "uk") -> Mapping[str, str]:
+    """Give the sentences of a section that is not about orders, by their codes."""
+    return _texts(language)[section]
 
 
 def _named(value: str, names: Mapping[str, str]) -> str:

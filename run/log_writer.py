@@ -24,8 +24,7 @@ class Log(RotatingFileHandler):
     """A log that counts the lines that it could not take."""
 
     def __init__(self, path: str, size: int, old: int) -> None:
-        # Bytes as they are, whatever they mean. And a log that cannot be opened is one that cannot be written:
-        # no reason to end.
+        # Bytes as they are, whatever they mean; and a log that cannot be opened ends nothing.
         super().__init__(path, maxBytes=size, backupCount=old, encoding=BYTES, delay=True)
         self.lost = 0
 

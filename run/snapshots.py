@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors import registry
-from desk.overview import Tables, glance
+from desk.overview import glance
+from desk.tables import Tables
 from ledger.database import open_ledger
 from ledger.lateness import late_lanes
 from run.screen import LatestOrder, Snapshot, utc_now

@@ -12,6 +12,7 @@ from connections_file import SettingsError
 from connectors import okliving
 from desk import orders as desk_orders
 from desk import overview, previewing, reading
+from desk import tables as tables_of
 from desk import updates as desk_updates
 from desk.errors import Absent, Failed, Impossible, KeyTaken, Wrong
 from desk.ringing import Bells, bells
@@ -213,29 +214,29 @@ def test_a_glance_tells_the_tables_that_orders_ask_in_vain_and_looks_once_a_minu
     ledger, monkeypatch
 ):
     seconds = [0.0]
-    monkeypatch.setattr(overview.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(tables_of.time, "monotonic", lambda: seconds[0])
     profile = profile_of(
         load_source(ROOT / "mapping" / "profiles" / "okliving.yaml"),
         load_target(ROOT / "mapping" / "profiles" / "onebox.yaml"),
         "okl-",
     )
-    monkeypatch.setattr(overview.registry, "joined", lambda *_: profile)
+    monkeypatch.setattr(tables_of.registry, "joined", lambda *_: profile)
     one = SimpleNamespace(target="onebox")
     chosen = SimpleNamespace(source_names=(SHOP,), connections={SHOP: one, "onebox": one})
-    tables = overview.Tables(chosen)
+    tables = tables_of.Tables(chosen)
     assert overview.glance(ledger, 1, tables).unfilled == []
     text = json.dumps(reference_order(payment={"code": "cod"}))
     arrived = Arrived("1", "okl-1", text, "a" * 32, NOW)
     orders.store(ledger, SHOP, "onebox", [arrived], NOW, lambda *_: True)
     assert overview.glance(ledger, 1, tables).unfilled == []
-    seconds[0] = overview.TABLES_KEPT
+    seconds[0] = tables_of.KEPT
     found = overview.glance(ledger, 1, tables).unfilled
     assert ("payment", ("cod",), 1) in {(one.name, one.codes, one.orders) for one in found}
 
 
 def test_without_a_target_a_source_asks_no_table(ledger):
     chosen = SimpleNamespace(source_names=(SHOP,), connections={SHOP: SimpleNamespace(target=None)})
-    assert overview.glance(ledger, 1, overview.Tables(chosen)).unfilled == []
+    assert overview.glance(ledger, 1, tables_of.Tables(chosen)).unfilled == []
 
 
 def test_a_file_that_is_no_order_is_wrong(tmp_path):

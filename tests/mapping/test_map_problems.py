@@ -58,6 +58,7 @@ def test_both_languages_have_the_same_keys():
     assert texts("uk")["problems"].keys() == texts("en")["problems"].keys()
     assert texts("uk")["fields"].keys() == texts("en")["fields"].keys()
     assert texts("uk")["actions"].keys() == texts("en")["actions"].keys()
+    assert texts("uk").keys() == texts("en").keys()
 
 
 def test_every_code_the_package_emits_has_a_sentence():
