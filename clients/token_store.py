@@ -87,6 +87,8 @@ class _Failure:
 class TokenStore:
     """The three keys of one connection; `login_timeout` seconds is the longest that a login takes."""
 
+    is_shared = True
+
     def __init__(
         self, store: "redis.Redis", connection: str, cipher: Fernet, login_timeout: float
     ) -> None:
@@ -154,6 +156,8 @@ class TokenStore:
 
 class NotStored:
     """In the place of a TokenStore, for one who shares nothing: nobody else logs in, and nothing is kept."""
+
+    is_shared = False
 
     def lock(self) -> Any:
         return self

@@ -157,7 +157,8 @@ class SharedToken:
         # A token of a short life is renewed at its half, not at once again and again.
         ahead = min(self._renew_ahead, life / 2)
         self._held = Held(token, now + life - ahead, now + life)
-        _log.info("token_renewed", connection=self._connection, life_seconds=life)
+        if self._store.is_shared:
+            _log.info("token_renewed", connection=self._connection, life_seconds=life)
         # The token is good even when it cannot be shared.
         with contextlib.suppress(StoreUnavailable):
             self._store.write(self._held, life)

@@ -1,7 +1,7 @@
 """The system at a glance, for the live screen and a console: orders by state, the newest, the last good poll,
 and the look-up tables that are empty while orders carry codes.
 
-In: the open ledger, the tables of the profiles. Out: plain rows; its cost does not grow with the ledger. Raises
+In: the open ledger, the profiles' tables. Out: plain rows; its cost does not grow with the ledger. Raises
 `LedgerUnavailable`. Called by run.
 """
 

@@ -7,6 +7,7 @@ without the internet. A new door of the API appears by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
@@ -14,7 +15,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from gateway.doors import Door
 from gateway.errors import JsonApi
 from gateway.keys import everyone
-from gateway.pages import TEMPLATES, page
+from gateway.pages import TEMPLATES, answer, rendered
 from mapping.updates import AT_LEAST_ONE
 from tasks.resources import Resources
 
@@ -50,18 +51,27 @@ def door(_: Resources) -> Door:
 
     @blueprint.get("/api/openapi.json")
     def openapi() -> Response:
-        return jsonify(_document())
+        return jsonify(document())
 
     @blueprint.get("/api/docs")
     def docs() -> Response:
-        document = _document()
-        return page(
+        return answer(page())
+
+    # Both are open to everyone, and making them takes some 20 ms: that is done once.
+    @cache
+    def document() -> dict[str, Any]:
+        return _document()
+
+    @cache
+    def page() -> str:
+        told = document()
+        return rendered(
             "docs.html",
-            info=document["info"],
-            operations=list(_operations(document)),
+            info=told["info"],
+            operations=list(_operations(told)),
             schemas={
                 name: list(_properties(schema))
-                for name, schema in document["components"]["schemas"].items()
+                for name, schema in told["components"]["schemas"].items()
             },
         )
 

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, current_app
 from gateway.doors import Door
 from gateway.health import not_ready
 from gateway.keys import everyone
-from gateway.pages import TEMPLATES, page
+from gateway.pages import TEMPLATES, answer, rendered
 from gateway.words import language, told
 from mapping.problems import phrases
 from tasks.resources import Resources
@@ -31,12 +31,13 @@ def door(_: Resources) -> Door:
 @home.get("/", strict_slashes=False)
 def show() -> Response:
     chosen = language()
-    response = page(
+    page = rendered(
         "home.html",
         lang=chosen,
         version=VERSION,
         text=phrases("page", chosen),
         missing=[told(one) for one in not_ready(current_app.config["RESOURCES"])],
     )
+    response = answer(page)
     response.headers["Vary"] = "Accept-Language"
     return response

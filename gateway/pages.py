@@ -1,7 +1,7 @@
 """Makes the pages that people read in a browser: without scripts, and with nothing from elsewhere.
 
-In: the name of a template and its values. Out: the answer, whose policy allows our one style and nothing
-else. Called by the doors of pages: gateway/docs.py and gateway/home.py.
+In: the name of a template and its values; then the page. Out: the page; then its answer, whose policy allows
+our one style and nothing else. Called by the doors of pages: gateway/docs.py and gateway/home.py.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ POLICY = (
 )
 
 
-def page(template: str, **values: Any) -> Response:
+def rendered(template: str, **values: Any) -> str:
     """A page of ours."""
-    style = Markup(_STYLE)  # noqa: S704  our own file
-    response = make_response(render_template(template, style=style, **values))
+    return render_template(template, style=Markup(_STYLE), **values)  # noqa: S704  our own file
+
+
+def answer(page: str) -> Response:
+    """The answer with this page."""
+    response = make_response(page)
     response.headers["Content-Security-Policy"] = POLICY
     return response

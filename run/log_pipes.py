@@ -13,6 +13,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from run import log_writer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # Of one file, and how many old ones are kept beside it.
@@ -27,8 +29,8 @@ LOG_BYTES = 10 * 1024 * 1024
 OLD_LOGS = 4
 # What a program may say while its writer is started anew, in bytes; the system's own is a sixteenth.
 PIPE_BYTES = 1024 * 1024
-# Seconds that a writer has for what still waits in its pipe, at the end.
-LAST_WORDS = 1.0
+# Seconds that all writers have for what still waits in their pipes, at the end.
+LAST_WORDS = 0.5
 
 
 class LogPipe:
@@ -68,13 +70,21 @@ class LogPipe:
         if select.select([], [self.end], [], 0)[1]:
             os.write(self.end, line[: select.PIPE_BUF])
 
-    def close(self) -> None:
-        """Nobody writes any more: let the writer come to its end."""
-        os.close(self.end)
+    def await_end(self, until: float) -> None:
+        """Let the writer come to its end, once nobody writes any more; `until` is of the monotonic clock."""
         if self._writer is not None:
             try:
-                self._writer.wait(LAST_WORDS)
+                self._writer.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self._writer.kill()
                 self._writer.wait()
         os.close(self._out)
+
+
+def close(pipes: Sequence[LogPipe]) -> None:
+    """Their programs are gone: all writers come to their end at the same time."""
+    for pipe in pipes:
+        os.close(pipe.end)
+    until = time.monotonic() + LAST_WORDS
+    for pipe in pipes:
+        pipe.await_end(until)

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from run import leash
+from run import leash, log_pipes
 from run.log_pipes import LogPipe
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class Supervisor:
         for rank in sorted({child.process.stop_rank for child in self._children.values()}):
             stage = [c for c in self._children.values() if c.process.stop_rank == rank]
             _stop_together(stage, hurried)
-        for child in self._children.values():
-            child.close()
+        log_pipes.close([child.log for child in self._children.values() if child.log is not None])
         self._children.clear()
 
 
@@ -103,7 +102,7 @@ class _Child:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.popen: subprocess.Popen[bytes] | None = None
-        self._log: LogPipe | None = None
+        self.log: LogPipe | None = None
         self._starts = 0
         self._delay = 0.0
         self._changed_at = 0.0
@@ -112,16 +111,16 @@ class _Child:
         self._starts += 1
         self._changed_at = time.monotonic()
         try:
-            self._log = self._log or LogPipe(self.process.log_path)
-            self.popen = _spawn(self.process, self._log.end)
+            self.log = self.log or LogPipe(self.process.log_path)
+            self.popen = _spawn(self.process, self.log.end)
         except OSError as exc:
             # No memory, no disk, no file handles: it may pass, and the rest must be kept running.
             self._buried(f"could not be started: {exc.strerror}", lived=0)
 
     def tick(self) -> None:
         now = time.monotonic()
-        if self._log is not None:
-            self._log.tick()
+        if self.log is not None:
+            self.log.tick()
         if self.popen is not None:
             code = self.popen.poll()
             if code is not None:
@@ -155,16 +154,11 @@ class _Child:
             self._kill_group()
             self.popen.wait()
 
-    def close(self) -> None:
-        """It is started no more: its log ends."""
-        if self._log is not None:
-            self._log.close()
-
     def _buried(self, end: str, *, lived: float) -> None:
         self._delay = next_delay(self._delay, lived)
         self._changed_at = time.monotonic()
-        if self._log is not None:
-            self._log.note(f"{self.process.name} {end}; again in {self._delay:g} s")
+        if self.log is not None:
+            self.log.note(f"{self.process.name} {end}; again in {self._delay:g} s")
 
     def _kill_group(self) -> None:
         if self.popen is None:

@@ -133,7 +133,7 @@ def _tables(r: Resources) -> Iterator[Line]:
             r.target_name(table.source),
             f"table {table.name}",
             "good",
-            f"empty, while {table.orders} of the newest {table.of} orders of {table.source} say "
+            f"it is empty, while {table.orders} of the newest {table.of} orders of {table.source} say "
             f"{', '.join(table.codes)}",
             f"Fill it in {table.path}, or take {table.field} out there.",
         )

@@ -9,9 +9,10 @@ import pytest
 from gateway_calls import KEY
 
 import lanes
-from gateway import home
+from gateway import docs, home
 from gateway.health import SEEN_KEY
 from gateway.words import Lack
+from gateway.workers import LANE_OF
 from ledger import connections
 from mapping.problems import LANGUAGES, phrases
 
@@ -123,3 +124,17 @@ def test_pages_are_limited_in_rate_by_themselves(gateway):
     assert statuses == {200, 429}
     key = {"Authorization": f"Bearer {KEY}"}
     assert made.client.get("/api/v1/updates/1", headers=key).status_code == 404
+
+
+def test_what_takes_no_key_keeps_no_thread_of_the_doors(made):
+    """A ledger that is slow, or a crowd, would have them all."""
+    rules = [rule.rule for rule in made.app.url_map.iter_rules() if not rule.arguments]
+    taken = {path for path in rules if made.client.get(path).status_code in {200, 503}}
+    assert {path.encode() for path in taken} == set(LANE_OF)
+
+
+def test_the_document_is_made_once(made, monkeypatch):
+    first = made.client.get("/api/docs").text
+    monkeypatch.setattr(docs, "_document", lambda: pytest.fail("made again"))
+    assert made.client.get("/api/docs").text == first
+    assert made.client.get("/api/openapi.json").status_code == 200

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,21 @@ def test_the_last_words_before_a_stop_stand_in_the_log(tmp_path, until):
 
 
 def _writer(supervisor: Supervisor) -> subprocess.Popen[bytes]:
-    return supervisor._children["one"]._log._writer
+    return supervisor._children["one"].log._writer
+
+
+def test_writers_that_hang_do_not_add_up_at_a_stop(tmp_path, until):
+    supervised = Supervisor()
+    for number in range(4):
+        supervised.start(
+            program(tmp_path, f"p{number}", "print('up', flush=True); import time; time.sleep(600)")
+        )
+    until(lambda: all(said(tmp_path / f"p{number}.log") for number in range(4)))
+    for child in supervised._children.values():
+        child.log._writer.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    supervised.stop(lambda: True)
+    assert time.monotonic() - began < log_pipes.LAST_WORDS + 1
 
 
 def test_a_writer_that_dies_is_replaced_and_finds_what_was_said_meanwhile(

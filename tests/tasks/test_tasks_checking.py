@@ -262,7 +262,7 @@ def test_tables_that_orders_ask_in_vain_are_said_and_are_not_bad(remotes, clock)
     lines = remotes.check()
     line = lines["onebox", "table payment"]
     assert (line.answer, line.good) == ("good", True)
-    assert line.result == "empty, while 3 of the newest 4 orders of okliving say card, cod"
+    assert line.result == "it is empty, while 3 of the newest 4 orders of okliving say card, cod"
     assert line.mend == "Fill it in onebox.yaml, or take paymentid out there."
     assert {what for name, what in lines if what.startswith("table")} == {
         "table payment",
