@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # Requests of the doors worked on at the same time. More of them share a commit, and wait longer for the
 # interpreter: 8 took in as much as 4 or 16 and kept the 99th percentile lowest.
 DOORS = 8
-# Readiness, figures and the page at the root ask the ledger, which may be slow; whether the process lives asks
-# nobody. What takes no key keeps no thread of the doors.
+# Readiness, figures and the page at the root ask the ledger, which may be slow; whether the process lives
+# asks nobody. What takes no key keeps no thread of the doors.
 FIGURES, ALIVE = 2, 1
 LANE_OF = {b"/healthz": "alive"} | dict.fromkeys(
     (b"/", b"/readyz", b"/metrics", b"/api/docs", b"/api/openapi.json"), "figures"
