@@ -6,6 +6,9 @@ The measurements behind the reasons stand in docs/decisions/. Our own settings a
 import socket
 import ssl
 
+from kombu import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
+
 import settings as orderbridge
 from connectors import registry
 from lanes import QUEUES
@@ -14,7 +17,9 @@ _settings = orderbridge.current()
 registry.check(_settings)
 
 broker_url = _settings.broker
-broker_transport = "tasks.broker:Transport"  # kombu's own, mended: see there
+# kombu's own, mended: see there. By the addresses' own schemes, since `broker_transport` would stand in each
+# address that is shown, and Flower knows a broker by its scheme.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.broker:Transport"))
 if broker_url.startswith("rediss:"):
     broker_use_ssl = {
         "ssl_cert_reqs": ssl.CERT_REQUIRED,  # kombu's default believes any certificate
@@ -61,9 +66,8 @@ worker_concurrency = 20
 
 task_default_queue = "upkeep"
 task_create_missing_queues = False  # a misspelt queue is refused instead of filling up unread
-task_queues = {
-    name: {"exchange": "", "exchange_type": "direct", "routing_key": name} for name in QUEUES
-}
+# The default exchange: none to declare, nothing to bind. Queue objects, since Flower knows no others.
+task_queues = [Queue(name, Exchange(""), routing_key=name) for name in QUEUES]
 task_routes = {
     "orders.fetch": {"queue": "fetch"},
     "orders.create": {"queue": "create"},

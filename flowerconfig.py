@@ -15,10 +15,12 @@ from typing import Any
 
 from celery.events.state import Task
 from flower.events import EventsState
+from flower.views import BaseHandler
 
 import file_modes
 import settings
 from connections_file import SettingsError
+from lanes import QUEUES
 from logs import NOT_SHOWN
 from references import given
 from run.private import kept_secret
@@ -72,6 +74,9 @@ read_only = True
 app.loader.import_default_modules()
 # Pages and API show what is kept: Flower's own `format_task` is asked for the pages alone.
 EventsState.Task = DiscreetTask
+# All queues, always: Flower's own are those of the workers that it has asked so far, and a queue that nobody
+# serves is the one to be seen.
+BaseHandler.get_active_queue_names = lambda _: sorted(QUEUES)
 # Nothing of Flower's is worth keeping: the ledger is the truth.
 persistent = False
 # Flower's own 100,000 is memory spent on a history that the ledger keeps better.

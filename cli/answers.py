@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 # 0 done, 1 it failed, 2 the call or a setting is wrong, 3 there is nothing of that kind, 4 not possible in
-# the present state.
-FAILED, WRONG, ABSENT, IMPOSSIBLE = 1, 2, 3, 4
+# the present state, 5 it could not be found out.
+FAILED, WRONG, ABSENT, IMPOSSIBLE, UNCHECKED = 1, 2, 3, 4, 5
 # Of what was found about an order, by how grave it is.
 COLOURS = {"held": "red", "warning": "yellow", "fixed": "cyan"}
 

@@ -98,8 +98,8 @@ class OkLiving:
         self.close()
 
     def login(self) -> None:
-        """Log in now: the connection test."""
-        self._tokens.renew()
+        """Log in now, with a token of our own from here on: the connection test."""
+        self._tokens.log_in_alone()
 
     def get_orders(self, body: dict[str, Any]) -> object:
         """The parsed answer of get-orders; a read, so its Uncertain errors are simply repeated."""

@@ -101,8 +101,8 @@ class OneBox:
         self.close()
 
     def login(self) -> None:
-        """Log in now: the connection test."""
-        self._tokens.renew()
+        """Log in now, with a token of our own from here on: the connection test."""
+        self._tokens.log_in_alone()
 
     def set_order(self, process: dict[str, Any]) -> str:
         """Create or update one process; its OneBox id (docs/contracts/onebox.md, "order/set").

@@ -7,7 +7,7 @@ without harm, giving the lock back and remembering a failure, does not.
 
 import contextlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import redis
@@ -87,6 +87,8 @@ class _Failure:
 class TokenStore:
     """The three keys of one connection; `login_timeout` seconds is the longest that a login takes."""
 
+    is_shared = True
+
     def __init__(
         self, store: "redis.Redis", connection: str, cipher: Fernet, login_timeout: float
     ) -> None:
@@ -150,6 +152,30 @@ class TokenStore:
         with reaching_store():
             value = self._redis.get(self._failure_key)
         return None if value is None else _failure(value)
+
+
+class NotStored:
+    """In the place of a TokenStore, for one who shares nothing: nobody else logs in, and nothing is kept."""
+
+    is_shared = False
+
+    def lock(self) -> Any:
+        return self
+
+    def unlock(self, lock: object) -> None:
+        """There is nothing to give back."""
+
+    def read(self) -> Held | None:
+        return None
+
+    def write(self, held: Held, life: float) -> None:
+        """It stays with who logged in."""
+
+    def remember(self, failure: RemoteError) -> None:
+        """Nobody else is to wait for it."""
+
+    def remembered_failure(self) -> RemoteError | None:
+        return None
 
 
 def _failure(value: bytes | str) -> RemoteError | None:

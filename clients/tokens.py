@@ -25,7 +25,7 @@ from clients.errors import (
     Uncertain,
     Unreachable,
 )
-from clients.token_store import Held, TokenStore
+from clients.token_store import Held, NotStored, TokenStore
 
 # Seconds between two looks of those who wait for another worker's login.
 _LOOK_AGAIN: Final = 0.05
@@ -55,7 +55,7 @@ class SharedToken:
         login_timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = TokenStore(store, connection, cipher, login_timeout)
+        self._store: TokenStore | NotStored = TokenStore(store, connection, cipher, login_timeout)
         self._connection = connection
         self._login = login
         self._renew_ahead = renew_ahead
@@ -78,11 +78,13 @@ class SharedToken:
         """Another token than the dead one: the one somebody already got, else one login."""
         return self._obtain(dead)
 
-    def renew(self) -> str:
-        """A new token by a login now, whatever is stored or remembered: the connection test."""
-        until = time.monotonic() + self._login_timeout
-        with self._waiting_turn(until), self._lock(until):
-            return self._log_in()
+    def log_in_alone(self) -> None:
+        """Log in now, whatever is stored or remembered, and share nothing from here on: the connection test.
+        Its login may be another than the workers', and wrong (docs/decisions/a-test-logs-in-by-itself.md).
+        """
+        with self._waiting_turn(time.monotonic() + self._login_timeout):
+            self._store, self._held = NotStored(), None
+            self._log_in()
 
     def call(self, send: Callable[[str], Answer], is_dead: Callable[[Answer], bool]) -> Answer:
         """Send with a token; on a dead-token answer replace it and send once more, never in a loop.
@@ -155,7 +157,8 @@ class SharedToken:
         # A token of a short life is renewed at its half, not at once again and again.
         ahead = min(self._renew_ahead, life / 2)
         self._held = Held(token, now + life - ahead, now + life)
-        _log.info("token_renewed", connection=self._connection, life_seconds=life)
+        if self._store.is_shared:
+            _log.info("token_renewed", connection=self._connection, life_seconds=life)
         # The token is good even when it cannot be shared.
         with contextlib.suppress(StoreUnavailable):
             self._store.write(self._held, life)
@@ -169,15 +172,6 @@ class SharedToken:
             yield
         finally:
             self._turn.release()
-
-    @contextlib.contextmanager
-    def _lock(self, until: float) -> Iterator[None]:
-        while True:
-            with self._lock_now() as ours:
-                if ours:
-                    yield
-                    return
-            self._pause(until)
 
     @contextlib.contextmanager
     def _lock_now(self) -> Iterator[bool]:

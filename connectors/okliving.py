@@ -17,7 +17,7 @@ from connection import Connection
 from connectors.kind import Kind
 from connectors.okliving_feedback import OklivingFeedback
 from connectors.okliving_settings import OkLivingSchema, OkLivingSettings
-from connectors.ports import Connector, Means, Page, Snapshot
+from connectors.ports import Connector, Found, Means, Page, Snapshot
 from mapping.source import from_text
 from mapping.source_profile import ReadOrder, SourceProfile, load_source
 
@@ -112,22 +112,23 @@ class ShopInspector:
     client: OkLiving
     feed: ShopFeed
 
-    def tests(self, *, read_orders: bool) -> Iterator[tuple[str, Callable[[], str]]]:
+    def tests(self, *, read_orders: bool) -> Iterator[tuple[str, Callable[[], Found]]]:
         yield "log in", self._log_in
         if read_orders:
             yield "read orders", self._read_orders
 
-    def _log_in(self) -> str:
+    def _log_in(self) -> Found:
         self.client.login()
-        return ""
+        return Found()
 
-    def _read_orders(self) -> str:
+    def _read_orders(self) -> Found:
         """The first page of the last day."""
         now = datetime.now(UTC)
         found = self.feed.page(now - timedelta(days=1), now, 1).found
         unkeyed = sum(one.order_id is None for one in found)
-        return f"{len(found)} orders on the first page" + (
-            f", {unkeyed} without id" if unkeyed else ""
+        return Found(
+            f"{len(found)} orders on the first page"
+            + (f", {unkeyed} without id" if unkeyed else "")
         )
 
 

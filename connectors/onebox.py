@@ -16,8 +16,8 @@ from clients.onebox import OneBox
 from connection import Connection
 from connectors.kind import Kind
 from connectors.onebox_settings import OneBoxSchema, OneBoxSettings
-from connectors.onebox_stages import BoxListener
-from connectors.ports import Connector, Means, NextTurn
+from connectors.onebox_stages import BoxListener, stages_by_id, workflows_by_id
+from connectors.ports import Connector, Found, Means, NextTurn, NotTold
 from mapping.source_profile import ReadOrder
 from mapping.target_profile import Mapped, TargetProfile, load_target
 
@@ -113,30 +113,43 @@ class BoxInspector:
     one: Connection
     own: OneBoxSettings
 
-    def tests(self, *, read_orders: bool) -> Iterator[tuple[str, Callable[[], str]]]:  # noqa: ARG002  the port's
+    def tests(self, *, read_orders: bool) -> Iterator[tuple[str, Callable[[], Found]]]:  # noqa: ARG002  the port's
         yield "log in", self._log_in
-        yield "workflow and stage", self._workflow
+        yield "workflow", self._workflow
+        yield "stage", self._stage
 
-    def _log_in(self) -> str:
+    def _log_in(self) -> Found:
         self.client.login()
-        return ""
+        return Found()
 
-    def _workflow(self) -> str:
-        """The configured workflow and stage are among those that the box lists, as far as it lists them."""
-        own, listed = self.own, self.client.workflows()
-        ours = [w for w in listed if str(w.get("id", w.get("workflowid"))) == own.workflow_id]
-        if listed and not ours:
-            known = [str(w.get("id", w.get("workflowid"))) for w in listed]
-            raise self._none_of("workflow_id", own.workflow_id, known)
-        stages = [s for w in ours for s in w.get("statuses", []) or [] if isinstance(s, dict)]
-        stage_ids = [str(stage.get("id", stage.get("statusid"))) for stage in stages]
-        if stage_ids and own.status_id not in stage_ids:
-            raise self._none_of("status_id", own.status_id, stage_ids)
-        return f"{len(listed)} workflows"
+    def _workflow(self) -> Found:
+        """The configured business process is among those that the box lists."""
+        listed = workflows_by_id(self.client.workflows())
+        if not listed:
+            raise NotTold("the box lists no business process to this login.")
+        if self.own.workflow_id not in listed:
+            raise self._none_of("workflow_id", self.own.workflow_id, list(listed))
+        return Found(_named(listed[self.own.workflow_id]))
+
+    def _stage(self) -> Found:
+        """The configured stage is one of this business process, and of no other."""
+        listed = workflows_by_id(self.client.workflows())
+        stages = stages_by_id(listed.get(self.own.workflow_id, {}))
+        if not stages:
+            raise NotTold("the box does not list the stages of this business process.")
+        if self.own.status_id not in stages:
+            raise self._none_of("status_id", self.own.status_id, list(stages))
+        return Found(_named(stages[self.own.status_id]))
 
     def _none_of(self, key: str, given: str, known: Sequence[str]) -> Misconfigured:
         told = masked(", ".join(one[:LONGEST_SHOWN] for one in known[:MOST_SHOWN]))
         return Misconfigured(f"{self.one.where(key)} {given} is none of: {told}.")
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """What the box calls it, so that a person sees whether it is the one that is meant."""
+    name = row.get("name")
+    return masked(name[:LONGEST_SHOWN]) if isinstance(name, str) else ""
 
 
 KIND = Kind(

@@ -87,7 +87,7 @@ class BoxListener:
             again = NAMES_KEPT
             next_turn()
             try:
-                self.names = _by_id(self.client.workflows())
+                self.names = _names(self.client.workflows())
             except (Rejected, ConnectionFault) as exc:
                 again = NAMES_REFUSED
                 log.warning("stages_not_named", target=self.name, because=type(exc).__name__)
@@ -104,16 +104,31 @@ class BoxListener:
         )
 
 
-def _by_id(workflows: list[dict[str, Any]]) -> dict[str, str]:
-    """The stages of all business processes: their ids are the box's own, so no two are equal."""
-    stages = [
-        stage
-        for workflow in workflows
-        for stage in workflow.get("statuses") or []
-        if isinstance(stage, dict)
-    ]
+def workflows_by_id(workflows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The business processes that a box lists, by their ids."""
+    return _by_id(workflows, "workflowid")
+
+
+def stages_by_id(workflow: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The stages of a business process, by their ids."""
+    stages = workflow.get("statuses")
+    if isinstance(stages, dict):
+        stages = list(stages.values())
+    return _by_id(stages if isinstance(stages, list) else [], "statusid")
+
+
+def _by_id(rows: Sequence[Any], other: str) -> dict[str, Mapping[str, Any]]:
+    """Rows by their `id`, or by this other name of it; what has none is none."""
+    told = [storable(row) for row in rows if isinstance(row, dict)]
+    numbered = ((row.get("id", row.get(other)), row) for row in told)
+    return {str(number): row for number, row in numbered if number not in (None, "")}
+
+
+def _names(workflows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the stages of all of them are called: their ids are the box's own, so no two are equal."""
     return {
-        str(stage.get("id", stage.get("statusid"))): str(stage["name"]).strip()
-        for stage in map(storable, stages)
+        number: str(stage["name"]).strip()
+        for workflow in workflows
+        for number, stage in stages_by_id(workflow).items()
         if stage.get("name")
     }

@@ -123,11 +123,25 @@ class Listener(Protocol):
         """Whether a stage is said that nobody has named: it may be any, so that it says nothing."""
 
 
+class NotTold(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The remote does not tell what a test asks for: that is neither good nor bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a good test found, for people; with `advice` where something may still not be as it is meant."""
+
+    result: str = ""
+    advice: str = ""
+
+
 class Inspector(Protocol):
     """A connection that can be tested without writing anything there."""
 
-    def tests(self, *, read_orders: bool) -> Iterator[tuple[str, Callable[[], str]]]:
-        """What is tested, and the test: what it found, for people. Raises also UnknownShape."""
+    def tests(self, *, read_orders: bool) -> Iterator[tuple[str, Callable[[], Found]]]:
+        """What is tested, and the test; each rests on those before it. A test raises what the client does
+        where it is bad, also UnknownShape, and NotTold.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

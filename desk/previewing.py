@@ -47,7 +47,7 @@ def preview(chosen: Settings, connection: str | None, source: object) -> Preview
         mapped.external_id,
         mapped.held,
         mapped.reasons,
-        mapped.problems,
+        [*mapped.problems, *mapped.left_out],
         asdict(mapped.order.recipient) if mapped.order else None,
         asdict(mapped.recipient.person) if mapped.recipient else None,
         mapped.target if mapped.target is not None else mapped.draft,

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from desk.gates import Closed, closed
 from gateway.doors import Door
 from gateway.keys import everyone
+from gateway.words import Lack
 from lanes import unserved
 from ledger import connections
 from ledger.clock import SKEW_LIMIT
@@ -75,25 +76,25 @@ def not_ready(
         polled = {row.connection: row.polled_at for row in connections.cursors(r.ledger)}
         now = now or r.ledger.now()
     except LedgerUnavailable:
-        return ["the ledger does not answer"]
+        return [Lack("ledger_away")]
     if abs(r.ledger.skew) > SKEW_LIMIT:
-        missing.append(f"this host's clock is {r.ledger.skew:+.0f} s from the database's")
+        missing.append(Lack("clock", seconds=f"{r.ledger.skew:+.0f}"))
     late = timedelta(seconds=max(LATE_INTERVALS * r.settings.fetch_interval, LATE_SECONDS))
     for name in (name for name in r.feeds if name not in paused):
         last = polled.get(name)
         if last is None:
-            missing.append(f"{name} was not read yet")
+            missing.append(Lack("not_read_yet", name=name))
         elif now - last > late:
-            missing.append(f"{name} was last read at {last:%Y-%m-%d %H:%M:%S} UTC")
+            missing.append(Lack("read_long_ago", name=name, at=f"{last:%Y-%m-%d %H:%M:%S}"))
     written = [n for n in r.sources if r.settings.connections[n].mode == "live"]
     missing += [
-        f"the lane {lane} is late: something has been due for over {LATE.seconds // 60} minutes"
+        Lack("lane_late", lane=lane, minutes=LATE.seconds // 60)
         for lane in late_lanes(r.ledger, list(r.targets), written, now)
     ]
     try:
         if not r.redis.exists(SEEN_KEY):
-            missing.append("no worker was seen lately")
-        missing += [f"nobody serves the lane {lane}" for lane in unserved(r.redis)]
+            missing.append(Lack("no_worker"))
+        missing += [Lack("lane_unserved", lane=lane) for lane in unserved(r.redis)]
     except RedisError:
-        missing.append("Redis does not answer")
+        missing.append(Lack("redis_away"))
     return missing

@@ -1,4 +1,4 @@
-"""Says codes of the ledger in the caller's language.
+"""Says codes of the ledger, and what keeps the system from being ready, in the caller's language.
 
 In: codes, findings and fates. Out: sentences in English or Ukrainian, by Accept-Language, without personal
 data: never what was found in an order, and of a remote its own words as they were masked where they came in.
@@ -8,18 +8,38 @@ The sentences are in mapping/texts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from flask import request
 
 from desk.naming import named
 from ledger.updates import Told, Update
-from mapping.problems import LANGUAGES, QUOTING, Language, Problem, explain
+from mapping.problems import LANGUAGES, QUOTING, Language, Problem, explain, phrases
 
 
 def language() -> Language:
     """The caller's language; English when it has no wish."""
     return cast("Language", request.accept_languages.best_match(LANGUAGES, default="en"))
+
+
+class Lack(str):
+    """What keeps the system from being ready: a sentence in English that the other language has too."""
+
+    __slots__ = ("code", "values")
+    code: str
+    values: dict[str, object]
+
+    def __new__(cls, code: str, **values: object) -> Self:
+        made = super().__new__(cls, phrases("readiness", "en")[code].format_map(values))
+        made.code, made.values = code, values
+        return made
+
+
+def told(sentence: str) -> str:
+    """The sentence in the caller's language, as far as it is known there."""
+    if not isinstance(sentence, Lack):
+        return sentence
+    return phrases("readiness", language())[sentence.code].format_map(sentence.values)
 
 
 def sentences(

@@ -1,5 +1,5 @@
 """The threads that call the application, in lanes: whether this process lives is answered by one that has
-nothing else to do, readiness and figures by others than the doors.
+nothing else to do, readiness, figures and pages by others than the doors.
 
 In: requests that have wholly come, each with whom to tell. Out: their answers, told from the thread that made
 them. Nothing fails. A lane is added here. Called by gateway/connection.py.
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 # Requests of the doors worked on at the same time. More of them share a commit, and wait longer for the
 # interpreter: 8 took in as much as 4 or 16 and kept the 99th percentile lowest.
 DOORS = 8
-# Readiness and figures ask the ledger, which may be slow; whether the process lives asks nobody.
+# Readiness, figures and the page at the root ask the ledger, which may be slow; whether the process lives
+# asks nobody. What takes no key keeps no thread of the doors.
 FIGURES, ALIVE = 2, 1
-LANE_OF = {b"/healthz": "alive", b"/readyz": "figures", b"/metrics": "figures"}
+LANE_OF = {b"/healthz": "alive"} | dict.fromkeys(
+    (b"/", b"/readyz", b"/metrics", b"/api/docs", b"/api/openapi.json"), "figures"
+)
 
 
 @dataclass(frozen=True, slots=True)

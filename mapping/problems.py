@@ -13,7 +13,17 @@ from typing import Any, Literal
 
 from mapping.yamlfile import read_yaml
 
-__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "parts", "shown", "summary"]
+__all__ = [
+    "LANGUAGES",
+    "Level",
+    "Problem",
+    "codes",
+    "explain",
+    "parts",
+    "phrases",
+    "shown",
+    "summary",
+]
 
 Level = Literal["fixed", "warning", "held"]
 Language = Literal["uk", "en"]
@@ -25,7 +35,7 @@ _INDEX = re.compile(r"\[\d+\]")
 _HOLE = re.compile(r":? ?(?:«»|“”|\(\))(?=[.,;:)]|$)|«»|“”|\(\)")
 _GAP = re.compile(r" {2,}")
 _BETWEEN_SENTENCES = re.compile(r"(?<=\.) ")
-_WHICH_ORDER = re.compile(r"\w+ \{order\}: ")
+_WHICH_ORDER = re.compile(r"\b\w{1,30} \{order\}: ")
 # What a command says in place of what is not known, for a person to fill in.
 _BLANKS = {"named": "ID", "update": "NUMBER", "again": "--order ACTION"}
 
@@ -156,6 +166,11 @@ def _filled(
     pieces[::2] = [_sentence(piece, values | params) for piece in pieces[::2]]
     pieces[1::2] = [_command(piece, values | params) for piece in pieces[1::2]]
     return pieces
+
+
+def phrases(section: str, language: Language = "uk") -> Mapping[str, str]:
+    """Give the sentences of a section that is not about orders, by their codes."""
+    return _texts(language)[section]
 
 
 def _summed_up(template: str) -> str:

@@ -14,9 +14,12 @@ from mapping.order_view import SAMPLE, View
 from mapping.paths import Getter, PathError, compile_path, is_dotted
 from mapping.problems import Problem, shown
 
-__all__ = ["Compose", "Context", "FormError", "compile_form"]
+__all__ = ["TABLE_EMPTY", "Compose", "Context", "FormError", "compile_form"]
 
 Compose = Callable[[View, list[Problem]], Any]
+
+# A finding about the profile, and not about each order.
+TABLE_EMPTY = "lookup_table_empty"
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -136,9 +139,12 @@ def _lookup(spec: dict[str, Any], place: str, context: Context) -> Compose:
     def look_up(seen: View, problems: list[Problem]) -> Any:
         key = path(seen)
         value = table.get(str(key), default)
-        # An empty table is a shop that does not use it, not a finding on every order.
-        if value is None and table and key not in (None, "") and not spec.get("required"):
-            problems.append(Problem("lookup_missing", "warning", field, before=shown(key)))
+        if value is None and key not in (None, "") and not spec.get("required"):
+            problems.append(
+                Problem("lookup_missing", "warning", field, before=shown(key))
+                if table
+                else Problem(TABLE_EMPTY, "warning", field, shown(key), detail=spec["lookup"])
+            )
         return value
 
     return look_up

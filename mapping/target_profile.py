@@ -5,7 +5,7 @@ hooks say. Loading raises ProfileError, composing never fails. Called by profile
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from mapping.problems import Problem
 from mapping.profile_file import Strict, Word, checked, read_profile
 from mapping.recipient import Prepared
 from mapping.source_profile import ReadOrder
-from mapping.target import Compose, Context, compile_form
+from mapping.target import TABLE_EMPTY, Compose, Context, compile_form
 
 __all__ = ["Mapped", "TargetProfile", "load_target"]
 
@@ -30,7 +30,8 @@ class Mapped:
     """What became of an order.
 
     `target` is the body for the target and None when the order is held; `draft` is the body as far
-    as it goes also then, to be shown or, once a person released the order, sent.
+    as it goes also then, to be shown or, once a person released the order, sent. `left_out`
+    is what was asked of empty look-up tables: a table that is not used is no finding on every order.
     """
 
     order_id: str | None
@@ -40,6 +41,7 @@ class Mapped:
     target: dict[str, object] | None
     problems: list[Problem]
     draft: dict[str, object] | None = None
+    left_out: list[Problem] = field(default_factory=list)
 
     @property
     def held(self) -> bool:
@@ -70,6 +72,7 @@ class TargetProfile:
     path: Path
     hook: HookReader
     form: Compose
+    empty_tables: frozenset[str] = frozenset()
 
     def compose(self, read: ReadOrder, prefix: str) -> Mapped:
         """Turn an order into the target's body.
@@ -96,10 +99,19 @@ class TargetProfile:
             zone=read.zone,
         )
         draft = self.form(seen, problems)
+        left_out = [problem for problem in problems if problem.code == TABLE_EMPTY]
+        problems = [problem for problem in problems if problem.code != TABLE_EMPTY]
         held = any(problem.level == "held" for problem in problems)
         target = None if held else draft
         return Mapped(
-            read.order_id, external_id, read.order, read.recipient, target, problems, draft
+            read.order_id,
+            external_id,
+            read.order,
+            read.recipient,
+            target,
+            problems,
+            draft,
+            left_out,
         )
 
 
@@ -156,4 +168,5 @@ def load_target(path: Path, parameters: Mapping[str, Any] | None = None) -> Targ
             path=path,
             hook=compile_reader(data["hook"], data["stages"]),
             form=compile_form({"fields": data["target"]}, "target", context),
+            empty_tables=frozenset(name for name, table in lookups.items() if not table),
         )

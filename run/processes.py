@@ -1,6 +1,6 @@
 """The supervisor: starts programs, restarts what dies, stops all of it in order and in time.
 
-In: `Process` descriptions. Out: running programs, their output in log files, and a `Status` of each
+In: `Process` descriptions. Out: running programs, their output in logs, and a `Status` of each
 for the screen. It never gives up on a program: what cannot be started is tried again for ever, and
 its log and status say so. Called by run/system.py, from one thread only, which must live as long as
 the programs (Linux ties them to the thread that started them).
@@ -14,10 +14,10 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from run import leash
+from run import leash, log_pipes
+from run.log_pipes import LogPipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,6 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
 # A program that lived this long was well: its next death starts again with a short delay.
 GOOD_LIFE = 30.0
-LOG_BYTES = 10 * 1024 * 1024
 # How often a stop looks whether the programs are gone.
 POLL = 0.02
 
@@ -93,6 +92,7 @@ class Supervisor:
         for rank in sorted({child.process.stop_rank for child in self._children.values()}):
             stage = [c for c in self._children.values() if c.process.stop_rank == rank]
             _stop_together(stage, hurried)
+        log_pipes.close([child.log for child in self._children.values() if child.log is not None])
         self._children.clear()
 
 
@@ -102,6 +102,7 @@ class _Child:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.popen: subprocess.Popen[bytes] | None = None
+        self.log: LogPipe | None = None
         self._starts = 0
         self._delay = 0.0
         self._changed_at = 0.0
@@ -110,13 +111,16 @@ class _Child:
         self._starts += 1
         self._changed_at = time.monotonic()
         try:
-            self.popen = _spawn(self.process)
+            self.log = self.log or LogPipe(self.process.log_path)
+            self.popen = _spawn(self.process, self.log.end)
         except OSError as exc:
             # No memory, no disk, no file handles: it may pass, and the rest must be kept running.
             self._buried(f"could not be started: {exc.strerror}", lived=0)
 
     def tick(self) -> None:
         now = time.monotonic()
+        if self.log is not None:
+            self.log.tick()
         if self.popen is not None:
             code = self.popen.poll()
             if code is not None:
@@ -153,7 +157,8 @@ class _Child:
     def _buried(self, end: str, *, lived: float) -> None:
         self._delay = next_delay(self._delay, lived)
         self._changed_at = time.monotonic()
-        _note(self.process.log_path, f"{self.process.name} {end}; again in {self._delay:g} s")
+        if self.log is not None:
+            self.log.note(f"{self.process.name} {end}; again in {self._delay:g} s")
 
     def _kill_group(self) -> None:
         if self.popen is None:
@@ -180,44 +185,21 @@ def _stop_together(stage: list[_Child], hurried: Callable[[], bool]) -> None:
             time.sleep(POLL)
 
 
-def _spawn(process: Process) -> subprocess.Popen[bytes]:
-    process.log_path.parent.mkdir(parents=True, exist_ok=True)
-    _rotate(process.log_path)
+def _spawn(process: Process, log: int) -> subprocess.Popen[bytes]:
     tied = (
         *(sys.executable, "-I", "-S", leash.__file__),
         *(str(int(process.on_orphaned)), str(os.getpid())),
     )
-    with _open_log(process.log_path) as log:
-        return subprocess.Popen(  # noqa: S603  a list of ours, no shell
-            (*tied, *process.argv),
-            cwd=process.cwd,
-            env={**os.environ, **process.env},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C at the terminal must reach the supervisor alone, or Valkey would stop first.
-            start_new_session=True,
-        )
-
-
-def _rotate(log: Path) -> None:
-    """Keep one old file, so that a log never holds much more than twice `LOG_BYTES`."""
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_name(log.name + ".1"))
-
-
-def _open_log(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
-
-
-def _note(log: Path, sentence: str) -> None:
-    line = f"--- {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {sentence}\n"
-    try:
-        with _open_log(log) as file:
-            file.write(line.encode())
-    except OSError:
-        # The disk may be what is full; the status on the screen says the same.
-        return
+    return subprocess.Popen(  # noqa: S603  a list of ours, no shell
+        (*tied, *process.argv),
+        cwd=process.cwd,
+        env={**os.environ, **process.env},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        # Ctrl-C at the terminal must reach the supervisor alone, or Valkey would stop first.
+        start_new_session=True,
+    )
 
 
 def _describe(code: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from connectors import registry
 from desk.gates import Closed
 from desk.overview import glance
+from desk.tables import Tables
 from desk.zones import Zones
 from ledger.connections import PERSON
 from ledger.database import open_ledger
@@ -21,6 +22,7 @@ from run.views import ForPerson, LatestOrder, Snapshot, Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mapping.unfilled import UnfilledTable
     from settings import Settings
 
 # How the calls through a gate are called.
@@ -29,6 +31,7 @@ CALLS = {"read": "reads", "write": "writes"}
 
 def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     ledger = open_ledger(settings.database_url)
+    tables = Tables(settings)
     names = registry.read_names(settings)
     zones = Zones(settings)
     has_several = len(settings.source_names) > 1
@@ -37,7 +40,7 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
         return f"{connection} {order_id}" if has_several else order_id
 
     def read() -> Snapshot:
-        seen = glance(ledger, settings.connections, latest=latest, for_people=latest)
+        seen = glance(ledger, settings.connections, tables, latest=latest, for_people=latest)
         polls = {name: seen.polls.get(name) for name in names}
         orders = [
             LatestOrder(
@@ -80,6 +83,7 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             for_people=sorted([*held, *parked], key=lambda one: one.since, reverse=True),
             parked=seen.parked_count,
             stopped=[_stopped(one) for one in seen.closed],
+            notices=[_notice(table) for table in seen.unfilled],
         )
 
     return read
@@ -88,6 +92,12 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
 def _words(reason: str) -> str:
     """The codes read as words and fit a column; `orders show` has the sentences."""
     return reason.replace("_", " ")
+
+
+def _notice(table: UnfilledTable) -> str:
+    """The profile's own words: what a table is called, and what asked it."""
+    codes = ", ".join(table.codes)
+    return f"the table {table.name} is empty, {table.source} says {codes}: orderbridge check"
 
 
 def _stopped(one: Closed) -> Stopped:

@@ -1,6 +1,6 @@
 """How Celery talks to Redis: kombu's own transport with what it lacks.
 
-Named by `broker_transport` in celeryconfig.py. What is overridden is no documented name of kombu, whose
+Named in celeryconfig.py for the schemes of Redis. What is overridden is no documented name of kombu, whose
 version is pinned: a new one must pass the whole-system tests, which flush, stop and kill the broker at work.
 Source: docs/decisions/less-of-redis-per-message.md.
 """

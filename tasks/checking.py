@@ -1,28 +1,44 @@
 """Tests every configured connection, for `orderbridge check`.
 
 In: the resources. Out: one line a test: what, whether it is good, and how to mend it. Writes nothing to
-any remote; reads the shop's orders only when asked to, since in some shops reading consumes.
+any remote, nor to what its workers share; reads the shop's orders only when asked to, since in some shops
+reading consumes.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-from clients.errors import AuthFailed, ClientError, Forbidden, Misconfigured, Unreachable
-from ledger import connections
+from clients.errors import (
+    AuthFailed,
+    ClientError,
+    Forbidden,
+    Misconfigured,
+    StoreUnavailable,
+    Transient,
+    Unreachable,
+)
+from connectors.ports import Found, NotTold
+from ledger import connections, orders
 from ledger.clock import SKEW_LIMIT
 from mapping.profile import UnknownShape
+from mapping.unfilled import unfilled_tables
 from tasks import closings
 from tasks.calling import Calls, NoTurn, place
 from tasks.doorbell import ring_waiting_reads
 from tasks.resources import Remote, Resources
 
+# `unchecked`: whether it is good could not be found out, and the result says why.
+Answer = Literal["good", "bad", "unchecked"]
+
 # Seconds that a test waits for its turn, and for a place.
 PATIENCE = 5.0
 CALLS = {"read": "reads", "write": "writes"}
-BUSY = "not tested: all its calls are taken"
+BUSY = "all its calls are taken"
 LATER = "Try again in a minute."
 MEND: tuple[tuple[type[Exception], str], ...] = (
     (AuthFailed, "Check the login and the password or secret of this connection."),
@@ -30,6 +46,8 @@ MEND: tuple[tuple[type[Exception], str], ...] = (
     (Misconfigured, "Check the URL, the workflow and the stage id of this connection."),
     (Unreachable, "Check the URL, the network and that the remote is up."),
 )
+# The remote, or we, put it off: nothing is known of what was to be tested.
+PUT_OFF = (Transient, StoreUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +56,14 @@ class Line:
 
     connection: str
     what: str
-    good: bool
+    answer: Answer
     result: str
     mend: str = ""
+
+    @property
+    def good(self) -> bool | None:
+        """None: that could not be found out."""
+        return None if self.answer == "unchecked" else self.answer == "good"
 
 
 def check(
@@ -51,11 +74,9 @@ def check(
     asked = r.settings.connections if names is None else names
     lines = [_clock(r), *_gates(r, asked)]
     for name, remote in {**r.sources, **r.targets}.items():
-        inspector = remote.connector.inspector
-        if inspector is not None and name in asked:
-            tests = inspector.tests(read_orders=read_orders)
-            lines += [_test(remote, what, work) for what, work in tests]
-    return lines
+        if name in asked:
+            lines += _tests(remote, read_orders=read_orders)
+    return lines + [line for line in _tables(r) if line.connection in asked]
 
 
 def _clock(r: Resources) -> Line:
@@ -63,9 +84,9 @@ def _clock(r: Resources) -> Line:
     r.ledger.measure_clock()
     good = abs(r.ledger.skew) <= SKEW_LIMIT
     told = f"{r.ledger.skew:+.1f} s from the database's"
-    return Line(
-        "ledger", "clock", good, told, "" if good else "Set the clocks of all hosts by NTP."
-    )
+    if good:
+        return Line("ledger", "clock", "good", told)
+    return Line("ledger", "clock", "bad", told, "Set the clocks of all hosts by NTP.")
 
 
 def _gates(r: Resources, names: Collection[str]) -> list[Line]:
@@ -74,29 +95,62 @@ def _gates(r: Resources, names: Collection[str]) -> list[Line]:
         Line(
             row.connection,
             CALLS[row.direction],
-            good=False,
-            result=closings.why(row) if row.is_paused else f"{closings.why(row)} {row.reason}",
-            mend=closings.how_it_opens(row),
+            "bad",
+            closings.why(row) if row.is_paused else f"{closings.why(row)} {row.reason}",
+            closings.how_it_opens(row),
         )
         for row in connections.gates(r.ledger)
         if row.closed_by is not None and row.connection in names
     ]
 
 
-def _test(remote: Remote, what: str, work: Callable[[], str]) -> Line:
+def _tests(remote: Remote, *, read_orders: bool) -> Iterator[Line]:
+    """Each rests on those before it: what a login that is refused could do is not known."""
+    inspector = remote.connector.inspector
+    if inspector is None:
+        return
+    failed: Line | None = None
+    for what, work in inspector.tests(read_orders=read_orders):
+        if failed is not None:
+            yield Line(remote.name, what, "unchecked", f"because “{failed.what}” is not good")
+            continue
+        line = _test(remote, what, work)
+        yield line
+        failed = None if line.good else line
+
+
+def _test(remote: Remote, what: str, work: Callable[[], Found]) -> Line:
     try:
-        return Line(remote.name, what, good=True, result=_called(remote, work))
+        found = _called(remote, work)
     except NoTurn:
-        return Line(remote.name, what, good=False, result=BUSY, mend=LATER)
+        return Line(remote.name, what, "unchecked", f"because {BUSY}", LATER)
+    except NotTold as exc:
+        return Line(remote.name, what, "unchecked", f"because {exc}", "Look there yourself.")
     except (ClientError, UnknownShape) as exc:
         mend = next((text for kind, text in MEND if isinstance(exc, kind)), LATER)
-        return Line(remote.name, what, good=False, result=str(exc), mend=mend)
+        if isinstance(exc, PUT_OFF) and not isinstance(exc, Unreachable):
+            return Line(remote.name, what, "unchecked", f"because {exc}", mend)
+        return Line(remote.name, what, "bad", str(exc), mend)
+    return Line(remote.name, what, "good", found.result, found.advice)
 
 
-def _called(remote: Remote, work: Callable[[], str]) -> str:
+def _called(remote: Remote, work: Callable[[], Found]) -> Found:
     """What the test found: a call as any other, but also while the connection is paused."""
     holder = f"check:{uuid.uuid4().hex}"
     with place(remote, "read", holder, ring_waiting_reads, patience=PATIENCE) as has_place:
         if not has_place:
             raise NoTurn
         return Calls(remote, None, patience=PATIENCE).make(work)
+
+
+def _tables(r: Resources) -> Iterator[Line]:
+    """The look-up tables that leave out what orders say: good, since it may be meant so, and said."""
+    for table in unfilled_tables(r.profiles, partial(orders.newest_sources, r.ledger)):
+        yield Line(
+            r.target_name(table.source),
+            f"table {table.name}",
+            "good",
+            f"it is empty, while {table.orders} of the newest {table.of} orders of {table.source} say "
+            f"{', '.join(table.codes)}",
+            f"Fill it in {table.path}, or take {table.field} out there.",
+        )

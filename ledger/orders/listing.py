@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import and_, select, text
+from sqlalchemy import and_, func, select, text
 
 from ledger import tallies
 from ledger.conditions import IS_HELD
@@ -23,6 +23,9 @@ from ledger.tables import ORDERS
 CHANGED = and_(
     ORDERS.c.state == "created", ORDERS.c.wanted_hash.is_distinct_from(ORDERS.c.sent_hash)
 )
+# Of so many orders the newest of one source are found: no search reads the whole of a long ledger.
+NEWEST = 1000
+
 _ROW = select(ORDERS, CHANGED.label("changed"))
 
 
@@ -71,6 +74,19 @@ def content(ledger: Ledger, pk: int) -> Content:
     with ledger.read() as db:
         text, content_hash, is_accepted = db.execute(query).one()
     return Content(text, content_hash, bool(is_accepted))
+
+
+def newest_sources(ledger: Ledger, connection: str, most: int) -> list[str]:
+    """The JSON texts of this source's newest orders, as far as they are among the newest of all."""
+    beyond = select(func.max(ORDERS.c.id) - NEWEST).scalar_subquery()
+    query = (
+        select(ORDERS.c.source)
+        .where(ORDERS.c.id > beyond, ORDERS.c.connection == connection, ORDERS.c.source != "")
+        .order_by(ORDERS.c.id.desc())
+        .limit(most)
+    )
+    with ledger.read() as db:
+        return [str(text) for text in db.execute(query).scalars()]
 
 
 def snapshot(ledger: Ledger, connection: str, order_id: str) -> tuple[str, datetime | None] | None:

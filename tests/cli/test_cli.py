@@ -251,6 +251,16 @@ def test_preview_of_a_good_order(run, folder):
     assert report["source"] == reference_order()
 
 
+def test_preview_names_the_tables_that_are_empty_while_the_order_carries_codes(run, folder):
+    code, out, _ = preview(run, folder, json.dumps(reference_order()))
+    assert code == 0
+    said = " ".join(out.split())
+    assert "paymentid: Order 300167757: the profile's table payment is empty, so “cod” goes" in said
+    report = json.loads(preview(run, folder, json.dumps(reference_order()), "--json")[1])
+    told = {p["detail"] for p in report["problems"] if p["code"] == "lookup_table_empty"}
+    assert told == {"payment", "delivery", "currency"}
+
+
 @pytest.mark.parametrize(
     "order", [reference_order(recipient={"phone": "none"}), {"id": "6"}, {}, [], None, 17, "text"]
 )

@@ -118,7 +118,7 @@ def test_markup_is_printed_as_it_stands(run, spoil, trick):
 def test_no_text_makes_a_line_of_its_own(run, spoil, trick):
     spoil(LINES[trick])
     assert len(run("orders", "list")[1].splitlines()) == 2
-    assert len(run("updates", "list")[1].splitlines()) == 3
+    assert len(run("updates", "list")[1].splitlines()) == 2
     heading, target, why, *_ = run("orders", "show", "1")[1].splitlines()
     assert (heading.split()[0], target.split()[0]) == ("Order", "In")
     assert "order_created" not in heading + target[:3] + why[:3]

@@ -187,8 +187,39 @@ def test_a_connection_test_logs_in_whatever_is_remembered(make, login):
     tokens = make()
     with pytest.raises(AuthFailed):
         tokens.get()
-    assert tokens.renew() == "t2"
-    assert make().get() == "t2"
+    tokens.log_in_alone()
+    assert tokens.get() == "t2"
+    with pytest.raises(AuthFailed):
+        make().get()  # as before: nothing was shared
+
+
+def test_a_connection_test_keeps_its_token_and_its_failure_to_itself(make, login, store):
+    assert make().get() == "t1"
+    shared = {key: store.get(key) for key in store.scan_iter()}
+    alone = make()
+    alone.log_in_alone()
+    assert alone.get() == "t2"
+    assert alone.replace("t2") == "t3"
+    login.errors = [AuthFailed("refused")]
+    with pytest.raises(AuthFailed):
+        make().log_in_alone()
+    assert {key: store.get(key) for key in store.scan_iter()} == shared
+    assert make().get() == "t1"
+
+
+def test_a_connection_test_needs_no_redis(make, broken_store):
+    alone = make(store=broken_store)
+    alone.log_in_alone()
+    assert alone.get() == "t1"
+
+
+def test_a_connection_test_that_is_refused_holds_no_token_of_before(make, login):
+    tokens = make()
+    tokens.get()
+    login.errors = [AuthFailed("refused"), AuthFailed("refused")]
+    for ask in (tokens.log_in_alone, tokens.get):
+        with pytest.raises(AuthFailed):
+            ask()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from connections_file import SettingsError
 from connectors import okliving
 from desk import orders as desk_orders
 from desk import overview, previewing, reading
+from desk import tables as tables_of
 from desk import updates as desk_updates
 from desk.errors import Absent, Failed, Impossible, KeyTaken, Wrong
 from desk.ringing import Bells, bells
@@ -21,15 +23,20 @@ from ledger.enqueueing import Asked
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
 from ledger.tables import HISTORY, UPDATES
+from mapping.profile import join as profile_of
+from mapping.profile import load_source, load_target
 from mapping.request import UpdateRequest
-from mapping.source_profile import load_source
 from settings import ROOT
+from simulator.samples import reference_order
 from tasks import backfilling, polling
 from tasks.storing import Polled
 
 SHOP = "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SILENT = bells(None)
+
+# Of a system without flows.
+NO_TABLES = tables_of.Tables(SimpleNamespace(source_names=(), connections={}))
 
 
 @pytest.fixture
@@ -201,7 +208,7 @@ def test_a_poll_by_hand_is_no_act_and_wants_a_known_connection(ledger, monkeypat
 
 def test_a_glance_has_the_counts_the_newest_and_the_oldest_due(ledger):
     give(ledger, "held", "1"), give(ledger, order_id="2")
-    seen = overview.glance(ledger, [SHOP], latest=1, for_people=5)
+    seen = overview.glance(ledger, [SHOP], NO_TABLES, latest=1, for_people=5)
     assert (seen.counts["held"], seen.counts["received"], len(seen.latest)) == (1, 1, 1)
     assert (seen.oldest_due_at, seen.polls) == (NOW, {})
 
@@ -215,10 +222,41 @@ def test_a_glance_shows_what_needs_a_person_before_what_is_new(ledger):
     ledger.write(lambda db: db.execute(UPDATES.update().values(state="parked", state_at=NOW)))
     connections.pause(ledger, "onebox", ["write"], NOW, reason="they move", who="anna")
     connections.close(ledger, "no longer configured", "fault", NOW, 5, "403")
-    seen = overview.glance(ledger, ["onebox", SHOP], latest=3, for_people=5)
+    seen = overview.glance(ledger, ["onebox", SHOP], NO_TABLES, latest=3, for_people=5)
     assert [row.order_id for row in seen.held] == ["1"]
     assert (len(seen.parked), seen.parked_count) == (1, 1)
     assert [(one.connection, one.who) for one in seen.closed] == [("onebox", "anna")]
+
+
+def test_a_glance_tells_the_tables_that_orders_ask_in_vain_and_looks_once_a_minute(
+    ledger, monkeypatch
+):
+    seconds = [0.0]
+    monkeypatch.setattr(tables_of.time, "monotonic", lambda: seconds[0])
+    profile = profile_of(
+        load_source(ROOT / "mapping" / "profiles" / "okliving.yaml"),
+        load_target(ROOT / "mapping" / "profiles" / "onebox.yaml"),
+        "okl-",
+    )
+    monkeypatch.setattr(tables_of.registry, "joined", lambda *_: profile)
+    one = SimpleNamespace(target="onebox")
+    chosen = SimpleNamespace(source_names=(SHOP,), connections={SHOP: one, "onebox": one})
+    tables = tables_of.Tables(chosen)
+    assert overview.glance(ledger, [], tables, latest=1, for_people=1).unfilled == []
+    text = json.dumps(reference_order(payment={"code": "cod"}))
+    arrived = Arrived("1", "okl-1", text, "a" * 32, NOW)
+    orders.store(ledger, SHOP, "onebox", [arrived], NOW, lambda *_: True)
+    assert overview.glance(ledger, [], tables, latest=1, for_people=1).unfilled == []
+    seconds[0] = tables_of.KEPT
+    found = overview.glance(ledger, [], tables, latest=1, for_people=1).unfilled
+    assert ("payment", ("cod",), 1) in {(one.name, one.codes, one.orders) for one in found}
+
+
+def test_without_a_target_a_source_asks_no_table(ledger):
+    chosen = SimpleNamespace(source_names=(SHOP,), connections={SHOP: SimpleNamespace(target=None)})
+    assert (
+        overview.glance(ledger, [], tables_of.Tables(chosen), latest=1, for_people=1).unfilled == []
+    )
 
 
 def test_a_file_that_is_no_order_is_wrong(tmp_path):

@@ -16,7 +16,7 @@ PUBLIC = re.search(r"^\{\$ORDERBRIDGE_DOMAIN\} \{$(.*?)^\}$", CADDYFILE, re.MULT
     1
 ]
 # What is for this machine and for people who sit at it. A new address is public, or it is named here.
-INSIDE = {"/metrics", "/healthz", "/readyz", "/api/docs", "/api/openapi.json"}
+INSIDE = {"/", "/metrics", "/healthz", "/readyz", "/api/docs", "/api/openapi.json"}
 
 
 def shown():

@@ -228,6 +228,7 @@ def watch(bridge):
     updates.listing(ledger, order_id="f77")
     updates.listing(ledger, connection=SHOP, order_id="f77")
     orders.by_process(ledger, BOX, "p11", SHOP)
+    orders.newest_sources(ledger, SHOP, 50)
     history.of_order(ledger, SHOP, "f77")
 
 
@@ -265,6 +266,7 @@ def quick(bridge):
         ),
         "figures": lambda: measures.measure(ledger, now),
         "by process": lambda: orders.by_process(ledger, BOX, "p11", SHOP),
+        "newest of a source": lambda: orders.newest_sources(ledger, "none", 50),
         "one is due": lambda: orders.due(ledger, BOX, now, 1),
         "one queue is due": lambda: queues.due(ledger, SHOP, now, 1),
         "held ones": lambda: orders.listing(ledger, now, state="held", limit=50),

@@ -69,14 +69,17 @@ def test_both_languages_have_the_same_keys():
     assert texts("uk")["fields"].keys() == texts("en")["fields"].keys()
     assert texts("uk")["actions"].keys() == texts("en")["actions"].keys()
     assert texts("uk")["phrases"].keys() == texts("en")["phrases"].keys()
+    assert texts("uk").keys() == texts("en").keys()
 
 
 def test_every_code_the_package_emits_has_a_sentence():
     source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
     literal = re.findall(r'(?:Problem|ValidationError)\(\s*"([a-z_]+)"', source)
-    constant = re.findall(r'^(?:UNREADABLE|MISSING) = "([a-z_]+)"', source, re.MULTILINE)
+    constant = re.findall(
+        r'^(?:UNREADABLE|MISSING|TABLE_EMPTY) = "([a-z_]+)"', source, re.MULTILINE
+    )
     assert len(literal) > 20
-    assert len(constant) == 2
+    assert len(constant) == 3
     assert {*literal, *constant, *TASK_CODES} == codes()
 
 

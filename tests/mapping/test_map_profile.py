@@ -559,6 +559,26 @@ def test_the_file_of_the_other_side_is_refused(load, other):
         load(other)
 
 
+def test_what_empty_tables_leave_out_is_no_finding_on_the_order_and_is_told_beside(
+    tmp_path, reference
+):
+    def edit(profile):
+        profile["lookups"] = {"payment": {}, "delivery": None, "currency": {"UAH": 1}, "item": {}}
+        profile["target"]["x"] = {"lookup": "payment", "from": "payment.code", "default": "9"}
+        products = profile["target"]["products"]["list"][0]["fields"]
+        products["sku_id"] = {"lookup": "item", "from": "item.sku"}
+
+    made = edited(tmp_path, edit)
+    mapped = made.map(reference)
+    assert (mapped.warnings, mapped.held) == ([], False)
+    told = {(p.detail, p.field, p.before) for p in mapped.left_out}
+    skus = {("item", "products[0].sku_id", item["sku"]) for item in reference["items"]}
+    assert (
+        told == {("payment", "paymentid", "cod"), ("delivery", "deliveryid", "novaposhta")} | skus
+    )
+    assert made.target.empty_tables == {"payment", "delivery", "item"}
+
+
 def test_lookups_fill_warn_or_hold(tmp_path, reference):
     def edit(profile):
         profile["lookups"]["payment"] = {"card": 2, "cod": 1}

@@ -190,7 +190,7 @@ def test_the_task_of_a_paused_poll_is_no_failure(r, monkeypatch):
 
 
 def test_check_names_what_is_paused_and_how_it_goes_on(r, monkeypatch):
-    monkeypatch.setattr(checking, "_test", lambda *_: checking.Line("x", "x", good=True, result=""))
+    monkeypatch.setattr(checking, "_test", lambda *_: checking.Line("x", "x", "good", ""))
     pause(r, BOX, "write")
     bad = [line for line in checking.check(r) if not line.good]
     assert [(line.connection, line.what, line.result, line.mend) for line in bad] == [

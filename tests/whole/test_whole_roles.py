@@ -16,6 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 from whole.guarded import Guarded
 from whole.system import PATIENCE, System, free_port
 
+from lanes import QUEUES
 from ledger.migrate import upgrade
 from run.programs import LANES
 
@@ -90,6 +91,18 @@ def test_a_role_reaches_no_key_that_is_not_its_own(client_of, role, key):
     for command in (("GET", key), ("SET", key, "x"), ("LPUSH", key, "x"), ("DEL", key)):
         with pytest.raises(redis.exceptions.NoPermissionError):
             client_of(role).execute_command(*command)
+
+
+def test_flower_may_count_what_waits_in_a_queue_and_see_none_of_it(client_of):
+    flower = client_of("flower")
+    for queue in QUEUES:
+        # As it asks: by the queue's priorities, in one transaction.
+        counted = flower.pipeline().llen(queue).llen(f"{queue}\x06\x163").execute()
+        assert counted == [0, 0]
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            flower.lrange(queue, 0, -1)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        flower.llen(TOKEN)
 
 
 def test_without_a_user_nobody_comes_in_and_the_health_check_learns_only_that_it_lives(broker):
@@ -251,7 +264,7 @@ def test_the_deployment_carries_orders_and_updates_with_a_user_for_each_role(
         assert client.get(f"/api/v1/orders/{ids[0]}").is_success
         assert client.get("/metrics").is_success
         system.wait_until(lambda: client.get("/readyz").is_success)
-        _flower_shows_the_workers(system)
+        _flower_shows_workers_and_queues(system)
         for system.role in LANES:
             done = system.cli("check")
             assert done.returncode == 0, done.stdout + done.stderr
@@ -268,7 +281,7 @@ def test_the_deployment_carries_orders_and_updates_with_a_user_for_each_role(
         assert "NOPERM" not in system.logs()
 
 
-def _flower_shows_the_workers(system):
+def _flower_shows_workers_and_queues(system):
     flower = f"http://127.0.0.1:{system.flower_port}"
 
     def seen():
@@ -279,3 +292,5 @@ def _flower_shows_the_workers(system):
         return shown.is_success and len(shown.json()["data"]) == len(LANES)
 
     system.wait_until(seen)
+    told = httpx.get(f"{flower}/api/queues/length", auth=("user", "password"), timeout=5).json()
+    assert {one["name"] for one in told["active_queues"]} == set(QUEUES)
