@@ -26,6 +26,7 @@ What = Literal[
     "update_retried",
     "update_cancelled",
     "backfill_run",
+    "hook_replayed",
 ]
 About = Literal["order", "update", "connection"]
 

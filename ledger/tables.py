@@ -255,8 +255,10 @@ UPDATES = Table(
     partial_index("ix_updates_parked", conditions.IS_PARKED, "state_at"),
 )
 
-# One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of: calls
-# of one process are worked off in order; `digest` is of what it said, which a repeated call says again.
+# One call of a target's hook, kept as it came until it is purged. `process` is whom it speaks of: calls of
+# one process are worked off in order; `digest` is of what it said, which a repeated call says again. `became`
+# is what a person is told of it (None: nobody has acted on it), `heard` which change of its order it told,
+# `replayed_at` when a person asked for it to be acted on again.
 HOOKS = Table(
     "hook_calls",
     METADATA,
@@ -268,10 +270,14 @@ HOOKS = Table(
     must("outcome", String(32), default=""),
     must("process", String(120), default="", server_default=""),
     must("digest", String(32), default="", server_default=""),
+    may("became", JSON(none_as_null=True)),
+    may("heard", Integer),
+    may("replayed_at", UtcDateTime),
     must("tries", Integer, default=0, server_default="0"),
     may("next_try_at", UtcDateTime),
     may("lease_until", UtcDateTime),
     may("lease_token", String(32)),
+    Index("ix_hook_calls_outcome", "outcome", "id"),
     Index("ix_hook_calls_done_at", "done_at"),
     Index("ix_hook_calls_latest", "process", "id"),
     partial_index("ix_hook_calls_due", conditions.IS_UNDONE, "next_try_at"),

@@ -12,7 +12,16 @@ from typing import Any, Literal
 
 from mapping.yamlfile import read_yaml
 
-__all__ = ["LANGUAGES", "Level", "Problem", "codes", "explain", "shown"]
+__all__ = [
+    "LANGUAGES",
+    "Language",
+    "Level",
+    "Problem",
+    "codes",
+    "explain",
+    "hook_codes",
+    "shown",
+]
 
 Level = Literal["fixed", "warning", "held"]
 Language = Literal["uk", "en"]
@@ -82,6 +91,11 @@ def codes(language: Language = "uk") -> frozenset[str]:
     return frozenset(_texts(language)["problems"])
 
 
+def hook_codes(language: Language = "uk") -> frozenset[str]:
+    """Give every code of a finding about a hook's call that has a sentence in that language."""
+    return frozenset(_texts(language)["hooks"])
+
+
 def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
     """Say to a clerk what happened, to which order and what to do.
 
@@ -97,9 +111,11 @@ def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> 
             if value is not None
         }
         field = _INDEX.sub("", problem.field)
-        values["field"] = texts["fields"].get(field, field)
+        # A field of a call is called as its sender calls it.
+        names = {} if problem.code in texts["hooks"] else texts["fields"]
+        values["field"] = names.get(field, field)
         problem = problem.code
-    sentence = texts["problems"].get(problem)
+    sentence = texts["problems"].get(problem) or texts["hooks"].get(problem)
     if sentence is None:
         return problem
     filled = sentence.format_map(_Blank(values | params))
