@@ -1,7 +1,7 @@
 """Says in English why an order or an update stands as it does: codes of the ledger as sentences for a person.
 
 In: rows as the desk gives them. Out: plain text, which may hold what a remote sent. Used by cli/orders.py,
-cli/updates.py and cli/previewing.py.
+cli/updates.py, cli/hooks.py and cli/previewing.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ledger import orders, updates
     from ledger.history import Act
+    from mapping.hook_findings import Finding
     from mapping.problems import Problem
 
 
@@ -56,6 +57,21 @@ def finding(found: Problem, order_id: str) -> str:
     from mapping.problems import explain
 
     return f"{found.field}: {explain(found, lang='en', order=order_id)}"
+
+
+def of_hook(found: Finding, order_id: str) -> str:
+    """What there is to say of a call of a hook."""
+    from mapping.hook_findings import sentence
+
+    return sentence(found, "en", order_id)
+
+
+def would(parts: Mapping[str, object], order_id: str) -> str:
+    """The update that a call would become."""
+    from mapping.hook_findings import Finding
+
+    asked = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parts.items())
+    return of_hook(Finding("hook_would", detail=asked), order_id)
 
 
 def done(act: Act) -> str:

@@ -27,6 +27,11 @@ def bells(redis_url: str | None) -> Bells:
     return Bells(_ring_orders, _ring_updates)
 
 
+def hook_bell(redis_url: str | None) -> Callable[[int], int]:
+    """A bell for one call of a hook; without a broker one that nobody hears."""
+    return (lambda _: 0) if redis_url is None else _ring_hook
+
+
 def _ring_orders(due: Sequence[orders.Due]) -> int:
     from tasks.doorbell import ring  # noqa: PLC0415  Celery, which only who rings needs
 
@@ -37,3 +42,9 @@ def _ring_updates(due: Sequence[updates.Due]) -> int:
     from tasks.doorbell import ring_updates  # noqa: PLC0415  as above
 
     return ring_updates(due)
+
+
+def _ring_hook(hook_id: int) -> int:
+    from tasks.doorbell import ring_hook  # noqa: PLC0415  as above
+
+    return ring_hook(hook_id)

@@ -18,6 +18,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from connections_file import SettingsError
 from connectors import registry
+from connectors.onebox_doorbell import PATH
 from connectors.onebox_settings import OneBoxSettings
 from gateway.body import read_fields
 from gateway.doors import Door
@@ -62,7 +63,7 @@ def door(r: Resources) -> Door:
             raise WrongSecret(404, SENTENCES[404])
         return CALLER
 
-    @blueprint.post("/hooks/onebox/<secret>")
+    @blueprint.post(f"{PATH}/<secret>")
     def take_in(secret: str) -> Response:
         box = owners[keyring.owner(secret) or ""]
         # After the rate was counted: who knows the secret may not make us compute for nothing either.
@@ -72,7 +73,7 @@ def door(r: Resources) -> Door:
 
     return Door(
         blueprint=blueprint,
-        below=("/hooks/onebox",),
+        below=(PATH,),
         largest=LARGEST,
         authenticate=admit,
         rate="hook",

@@ -119,19 +119,20 @@ class HookReader:
             field: [
                 plain[name]
                 for name in names
-                if plain.get(name) and not self._is_unfilled(field, plain[name])
+                if plain.get(name) and not self._placeholder(field, plain[name])
             ]
             for field, names in self.names.items()
         }
 
     def unfilled(self, fields: Mapping[str, object]) -> dict[str, str]:
-        """The fields that count and hold a placeholder, as the call names them, with what they hold."""
-        found = {}
-        for name, value in fields.items():
-            role = self.role(name)
-            if role is not None and self._is_unfilled(role, _plain(value)):
-                found[name] = _plain(value)
-        return found
+        """The fields that count and hold a placeholder, as the call names them, with the placeholder."""
+        roles = {name: self.role(name) for name in fields}
+        held = {
+            name: self._placeholder(role, _plain(fields[name]))
+            for name, role in roles.items()
+            if role is not None
+        }
+        return {name: placeholder for name, placeholder in held.items() if placeholder}
 
     def role(self, name: str) -> str | None:
         """Which name of FIELDS this field of a call goes by."""
@@ -144,10 +145,11 @@ class HookReader:
         names = self.names[role]
         return next((given[name] for name in names if name in given), names[0])
 
-    def _is_unfilled(self, role: str, value: str) -> bool:
+    def _placeholder(self, role: str, value: str) -> str:
         if role == "stage" and value.casefold() in self.stages:
-            return False
-        return bool(_PLACEHOLDER.fullmatch(value) or (role == "note" and _IN_TEXT.search(value)))
+            return ""
+        found = _PLACEHOLDER.fullmatch(value) or (role == "note" and _IN_TEXT.search(value))
+        return found[0] if found else ""
 
     def said(self, fields: Mapping[str, object]) -> Said:
         """What the fields of a hook, or of a process that was read, say."""

@@ -5,6 +5,7 @@ In: the fields of a call, and how they are read. Out: findings, each with a sent
 desk/hooks. Source: docs/onebox-action.md, "What came of a call".
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -14,16 +15,23 @@ from mapping.problems import Language, Problem, explain, shown
 __all__ = [
     "Finding",
     "finding",
+    "hidden",
     "invalid",
     "nothing_asked",
     "odd",
     "of_nobody",
+    "quoted",
+    "seen",
     "sentence",
     "unfilled",
 ]
 
 # Of a list in a sentence; the rest is dots.
 MOST_NAMED = 12
+# Of the fields of a call, what a person is shown.
+MOST_FIELDS, LONGEST_NAME = 60, 64
+
+_PHONE = re.compile(r"(?<!\d)(?:\+?38)?0\d{9}(?!\d)|\+\d{9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +65,8 @@ def sentence(found: Finding, lang: Language, order: str = "") -> str:
 def unfilled(reader: HookReader, fields: Mapping[str, object]) -> list[Finding]:
     """The fields that count and hold a placeholder, by the names that the call gives them."""
     return [
-        Finding("hook_unfilled", shown(name), shown(value))
-        for name, value in reader.unfilled(fields).items()
+        Finding("hook_unfilled", shown(name), placeholder)
+        for name, placeholder in reader.unfilled(fields).items()
     ]
 
 
@@ -79,19 +87,19 @@ def of_nobody(
     ours = _listed([f"{prefix} ({name})" for name, prefix in prefixes.items()])
     if said.nothing_to_do == "not_ours":
         field = reader.called(fields, "external_id")
-        return Finding("hook_not_ours", field, shown(said.external_id), detail=ours)
+        return Finding("hook_not_ours", field, quoted(said.external_id), detail=ours)
     if said.process_id:
         field = reader.called(fields, "process_id")
-        return Finding("hook_process_unknown", field, shown(said.process_id))
+        return Finding("hook_process_unknown", field, quoted(said.process_id))
     if words := reader.words(fields)["order_id"]:
         field = reader.called(fields, "order_id")
-        return Finding("hook_order_unclear", field, shown(words[0]), detail=ours)
+        return Finding("hook_order_unclear", field, quoted(words[0]), detail=ours)
     return Finding("hook_no_order", detail=_listed(reader.names["external_id"]))
 
 
 def nothing_asked(hook: Hook, said: Said, why: str) -> Finding:
     """Why what was said of an order asks for nothing."""
-    stage = shown(" / ".join(said.stages))
+    stage = quoted(" / ".join(said.stages), blanks=True)
     if why == "unknown_stage":
         rows = _listed([row.stage for row in hook.stages.values()])
         return Finding("hook_unknown_stage", before=stage, detail=rows)
@@ -113,6 +121,37 @@ def invalid(
         )
         for name, texts in errors.items()
     ]
+
+
+def quoted(value: object, *, blanks: bool = False) -> str:
+    """An id, or with `blanks` the name of a stage, as a person may see it: what an action put there by
+    mistake may be a name, a phone or an address.
+    """
+    text = shown(value)
+    is_personal = "@" in text or _PHONE.search(text) or (not blanks and " " in text.strip())
+    return hidden(text) if is_personal else text
+
+
+def seen(reader: HookReader, fields: Mapping[str, object]) -> dict[str, str]:
+    """The fields of a call as a person may see them: ids, stages and tracking numbers as they stand, of all
+    else how long it is.
+    """
+    holes = reader.unfilled(fields)
+    return {
+        shown(name)[:LONGEST_NAME]: holes.get(name) or _seen(reader.role(name), str(value))
+        for name, value in list(fields.items())[:MOST_FIELDS]
+    }
+
+
+def _seen(role: str | None, value: str) -> str:
+    if role is None or role == "note":
+        return hidden(value)
+    return quoted(value, blanks=role in {"stage", "tracking_number"})
+
+
+def hidden(value: str) -> str:
+    """How long it is, and nothing else."""
+    return f"({len(value)} characters)" if value else ""
 
 
 def _listed(names: Sequence[str]) -> str:
