@@ -213,7 +213,7 @@ def _print_trial(trial: Trial) -> None:
     if trial.parts:
         would = words.would(trial.parts, trial.order_id or "")
         out().print(coloured(would, "green"))
-    else:
+    elif not trial.hangs_on_a_name:
         out().print(coloured("By itself it would become nothing.", "red"))
     if trial.order_id is not None:
         out().print("A real call has the process read as well; what that says counts too.")

@@ -55,9 +55,14 @@ class Trial:
     demands: list[str]
 
     @property
+    def hangs_on_a_name(self) -> bool:
+        """Whether only the target can say what it would become."""
+        return any(found.code == "hook_stage_by_id" for found in self.found)
+
+    @property
     def is_good(self) -> bool:
-        """Whether it would arrive, and become something."""
-        return bool(self.parts) and not self.faults
+        """Whether it would arrive, and may become something."""
+        return not self.faults and (bool(self.parts) or self.hangs_on_a_name)
 
 
 def listing(

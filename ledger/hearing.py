@@ -146,7 +146,7 @@ def _take(
             if after == state:
                 came.append(_once_more(db, row, process, one, count, now))
             elif _is_superseded(row, one):
-                came.append(Came("superseded"))
+                came.append(_past(db, row, process, one))
             else:
                 state, count = after, count + 1
                 came.append(_take_change(db, row, process, one, count, now))
@@ -181,6 +181,13 @@ def _once_more(
     if known is not None:
         return Came("known", known, heard=of)
     return replace(_accept(db, replace(one.asked, key=key), now), heard=of)
+
+
+def _past(db: Connection, row: Any, process: Process, one: Stand) -> Came:
+    """What is told again and past by now: the update that it was, if it was one."""
+    of = None if one.again is None else one.again.heard
+    known = None if of is None else _known(db, [_key(row, process, of)])
+    return Came("superseded", heard=of) if known is None else Came("known", known, heard=of)
 
 
 def _is_superseded(row: Any, one: Stand) -> bool:

@@ -95,7 +95,8 @@ def _told(hook: Hook, one: Spoken, came: Sequence[Came]) -> tuple[list[Finding],
     told = hook_findings.unfilled(hook, one.call.fields)
     if one.call.repeats is not None:
         return [Finding("hook_repeated", detail=str(one.call.repeats)), *told], []
-    if one.nothing == "unknown_stage" or (one.nothing and one.remark is None):
+    is_bare = one.nothing is not None and one.remark is None and not told
+    if one.nothing is not None and (one.said.stages or is_bare):
         told.append(hook_findings.nothing_asked(hook, one.said, one.nothing))
     updates: list[int] = []
     for at, names in ((one.stand, OF_STAND), (one.remark, OF_REMARK)):

@@ -99,18 +99,16 @@ def judge(r: Resources, target: str, fields: Mapping[str, object]) -> Judged:
     hook = r.profiles[source].updates.hook
     told = hook.said(fields)
     found = hook_findings.unfilled(hook, fields)
-    kept = orders.listing(
-        r.ledger, r.ledger.now(), connection=source, order_id=said.order_id, limit=1
-    )
-    if not kept:
-        named = next(name for name in IDS if hook.words(fields)[name])
-        found.append(Finding("hook_order_unknown", hook.called(fields, named)))
     if hook.needs_name(told):
         by_id = hook_findings.nothing_asked(hook, told, "unknown_stage")
         found.append(Finding("hook_stage_by_id", before=by_id.before, detail=by_id.detail))
-    elif said.nothing_to_do is not None:
+    elif said.nothing_to_do is not None and (told.stages or not found):
         found.append(hook_findings.nothing_asked(hook, told, said.nothing_to_do))
     found += hook_findings.invalid(hook, fields, said.errors)
+    of_order = {"connection": source, "order_id": said.order_id}
+    if not orders.listing(r.ledger, r.ledger.now(), **of_order, limit=1):
+        named = next(name for name in IDS if hook.words(fields)[name])
+        found.append(Finding("hook_order_unknown", hook.called(fields, named)))
     parts = None if said.request is None else said.request.parts
     return Judged(found, source, said.order_id, parts)
 

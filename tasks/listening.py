@@ -37,7 +37,7 @@ from tasks.doorbell import ring_hook, ring_updates, ring_waiting_reads
 from tasks.endings import endings
 from tasks.resources import Remote, Resources
 from tasks.sender import whose
-from tasks.standing import last_said, stand, tell, told_again, with_read
+from tasks.standing import again_at, last_said, stand, tell, told_again, with_read
 
 # After so many reads that failed, or so long, what the hook said counts alone.
 MOST_READS = 3
@@ -204,7 +204,7 @@ def _hear(
 ) -> None:
     profile, hook = by.profile, by.profile.updates.hook
     said, spoken = tell(by.listener, profile, process, calls, by.target.name)
-    told = said if read is None else with_read(profile, said, read)
+    told = said if read is None else with_read(profile, said, read, again=again_at(spoken))
     # What was read is a thing of its own, unless the last word of the hook says the same.
     at = len(said) if len(told) > len(said) else None
     again = told_again(spoken, None if read is None or at is not None else last_said(said))

@@ -47,6 +47,13 @@ def tell(
     return told, spoken
 
 
+def again_at(spoken: Sequence[Spoken]) -> frozenset[int]:
+    """The places of what is told once more."""
+    return frozenset(
+        one.stand for one in spoken if one.stand is not None and one.call.again is not None
+    )
+
+
 def told_again(spoken: Sequence[Spoken], last: int | None) -> dict[int, Again]:
     """What is told once more, by its place; what a read says too at the place `last`."""
     return {
@@ -77,16 +84,29 @@ def _remark(
 
 
 def with_read(
-    profile: Profile, told: Sequence[Said | Remark | Refusal], read: Said
+    profile: Profile,
+    told: Sequence[Said | Remark | Refusal],
+    read: Said,
+    *,
+    again: frozenset[int] = frozenset(),
 ) -> list[Said | Remark | Refusal]:
-    """What was told, then what was read; one thing where the last word of the hook says the same."""
+    """What was told, then what was read; one thing where the last word of the hook says the same. A word that
+    is told `again` may be past: the read must say it too.
+    """
     last = last_said(told)
     before = None if last is None else told[last]
     if last is None or not isinstance(before, Said) or not _agree(profile, before, read):
         return [*told, read]
+    if last in again and not _confirms(before, read):
+        return [*told, read]
     number = before.number or read.number
     merged = Said(read.stages or before.stages, number)
     return [*told[:last], merged, *told[last + 1 :]]
+
+
+def _confirms(said: Said, read: Said) -> bool:
+    """Whether a read that agrees has all that was said, too."""
+    return bool(read.stages or not said.stages) and bool(read.number or not said.number)
 
 
 def _agree(profile: Profile, said: Said, read: Said) -> bool:
