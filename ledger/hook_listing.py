@@ -7,16 +7,15 @@ opens the call again under its own number, so that whatever it made before is fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from ledger import history
 from ledger.columns import UtcDateTime
-from ledger.conditions import IS_UNDONE
 from ledger.database import Ledger
 from ledger.history import Act
 from ledger.hook_endings import OUTCOMES
@@ -60,16 +59,36 @@ _COLUMNS = (
 def listing(
     ledger: Ledger, *, connection: str | None = None, outcome: str | None = None, limit: int
 ) -> list[Row]:
-    """Calls, the newest first."""
-    query = select(*_COLUMNS).order_by(HOOKS.c.id.desc()).limit(limit)
-    if connection is not None:
-        query = query.where(HOOKS.c.connection == connection)
-    if outcome == WAITING:
-        query = query.where(text(IS_UNDONE))
-    elif outcome is not None:
-        query = query.where(HOOKS.c.outcome == outcome, HOOKS.c.done_at.is_not(None))
+    """Calls, the newest first: those of one box, or of one outcome, off the end of each part of the index."""
+    kinds = KNOWN_OUTCOMES if outcome is None else (outcome,)
     with ledger.read() as db:
-        return [_row(row) for row in db.execute(query)]
+        if connection is None and outcome is None:
+            return [_row(row) for row in db.execute(_NEWEST, {"most": limit})]
+        names = list(_connections(db)) if connection is None else [connection]
+        parts = [
+            {"of_connection": name, "of_outcome": "" if kind == WAITING else kind, "most": limit}
+            for name in names
+            for kind in kinds
+        ]
+        rows = [row for part in parts for row in db.execute(_NEWEST_OF, part)]
+    return [_row(row) for row in sorted(rows, key=lambda row: -row.id)[:limit]]
+
+
+def _connections(db: Connection) -> Iterator[str]:
+    """Whose calls there are, by a look at the index for each."""
+    after = db.scalar(_NEXT_CONNECTION, {"after": ""})
+    while after is not None:
+        yield after
+        after = db.scalar(_NEXT_CONNECTION, {"after": after})
+
+
+_NEWEST = select(*_COLUMNS).order_by(HOOKS.c.id.desc()).limit(bindparam("most"))
+_NEWEST_OF = _NEWEST.where(
+    HOOKS.c.connection == bindparam("of_connection"), HOOKS.c.outcome == bindparam("of_outcome")
+)
+_NEXT_CONNECTION = select(func.min(HOOKS.c.connection)).where(
+    HOOKS.c.connection > bindparam("after")
+)
 
 
 def find(ledger: Ledger, hook_id: int) -> Row | None:
@@ -129,6 +148,7 @@ _OPEN = (
     .where(HOOKS.c.id == bindparam("of_id"))
     .values(
         done_at=None,
+        outcome="",
         next_try_at=bindparam("now", type_=UtcDateTime()),
         replayed_at=bindparam("now", type_=UtcDateTime()),
         tries=0,

@@ -277,7 +277,7 @@ HOOKS = Table(
     may("next_try_at", UtcDateTime),
     may("lease_until", UtcDateTime),
     may("lease_token", String(32)),
-    Index("ix_hook_calls_outcome", "outcome", "id"),
+    Index("ix_hook_calls_outcome", "connection", "outcome", "id"),
     Index("ix_hook_calls_done_at", "done_at"),
     Index("ix_hook_calls_latest", "process", "id"),
     partial_index("ix_hook_calls_due", conditions.IS_UNDONE, "next_try_at"),

@@ -23,16 +23,10 @@ def upgrade() -> None:
     replayed_at: sa.Column[Any] = sa.Column("replayed_at", UtcDateTime(), nullable=True)
     for column in (became, heard, replayed_at):
         op.add_column("hook_calls", column)
-    op.create_index(INDEX, "hook_calls", ["outcome", "id"])
-    if op.get_bind().dialect.name == "sqlite":
-        # As in 0003, where the reason stands.
-        statistics = sa.table("sqlite_stat1", sa.column("tbl"), sa.column("idx"), sa.column("stat"))
-        op.bulk_insert(statistics, [{"tbl": "hook_calls", "idx": INDEX, "stat": "100000 9000 1"}])
+    op.create_index(INDEX, "hook_calls", ["connection", "outcome", "id"])
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        op.execute(sa.text("DELETE FROM sqlite_stat1 WHERE idx = :name").bindparams(name=INDEX))
     op.drop_index(INDEX, table_name="hook_calls")
     for name in ("replayed_at", "heard", "became"):
         op.drop_column("hook_calls", name)
