@@ -7,7 +7,7 @@ was said. Raises `LedgerUnavailable`. Called by tasks/listening and tasks/upkeep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -101,16 +101,21 @@ class Claim:
         return [call.id for call in self.calls]
 
 
-def rename(ledger: Ledger, claim: Claim, process: str, now: datetime) -> int | None:
-    """Give these calls, and the open ones beside them, back at once under the name that their process has
-    by now, so that all calls of it are worked off in order. Out: one to ring for.
+def rename(
+    ledger: Ledger, claim: Claim, process: str, now: datetime, ids: Sequence[int] | None = None
+) -> int | None:
+    """Give these calls back at once, those with `ids` (None: all, and the open ones beside them) under the
+    name that their process has by now, so that all calls of it are worked off in order. Out: one to ring for.
     """
 
     def unit(db: Connection) -> int | None:
         name = process[:LONGEST_PROCESS]
-        if LEASES.change(db, {"of_ids": claim.ids}, claim.token, process=name):
-            LEASES.give_back(db, {"of_ids": claim.ids, "counted": 0}, claim.token, now)
-        rename_in(db, claim.connection, claim.process, name, now)
+        of = {"of_ids": claim.ids if ids is None else list(ids)}
+        if LEASES.change(db, of, claim.token, process=name):
+            all_of_them = {"of_ids": claim.ids, "counted": 0}
+            LEASES.give_back(db, all_of_them, claim.token, now)
+        if ids is None:
+            rename_in(db, claim.connection, claim.process, name, now)
         return cast("int | None", db.scalar(_open_of(claim.connection, name)))
 
     return ledger.write(unit)

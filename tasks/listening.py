@@ -118,13 +118,10 @@ def _worked_off(r: Resources, target: Remote, claim: Claim, *, may_read: bool) -
     calls = [replace(call, fields=storable(call.fields)) for call in claim.calls]
     is_number = claim.process.startswith(NUMBER)
     coming = is_number and orders.are_coming(r.ledger, target.name)
-    process, ended = _process_of(r, target, calls)
-    if process is not None and claim.process != process.external_id[:LONGEST_PROCESS]:
-        # Whose they are is known only now: what else is open of this process goes before or after them.
-        first = hooks.rename(r.ledger, claim, process.external_id, r.ledger.now())
-        if first is not None:
-            ring_hook(first)
+    of_each, ended = _processes_of(r, target, calls)
+    if _straightened(r, claim, of_each):
         return None
+    process = next(iter(of_each.values()), None)
     age = r.ledger.now() - calls[0].since
     if process is None and coming and age <= LONGEST_UNKNOWN:
         # The box may call for a process that it has just made before its answer is known here.
@@ -162,19 +159,38 @@ def _listener_of(target: Remote) -> Listener:
     return listener
 
 
-def _process_of(
+def _processes_of(
     r: Resources, target: Remote, calls: Sequence[Call]
-) -> tuple[Process | None, dict[int, Ending]]:
-    """Whom the calls speak of; None with the ending of each when that is no source's order."""
+) -> tuple[dict[int, Process], dict[int, Ending]]:
+    """Of which order each call speaks; and the ending of those that speak of no source's."""
+    found: dict[int, Process] = {}
     ended: dict[int, Ending] = {}
     for call in calls:
         source, said = whose(r, target.name, call.fields)
         if source is not None and said.order_id is not None:
             external_id = r.profiles[source].external_id(said.order_id)
-            return Process(source, said.order_id, external_id), {}
-        outcome, found = judging.nobodys(r, target.name, call.fields, said)
-        ended[call.id] = Ending(outcome, [one.to_dict() for one in found])
-    return None, ended
+            found[call.id] = Process(source, said.order_id, external_id)
+        else:
+            outcome, told = judging.nobodys(r, target.name, call.fields, said)
+            ended[call.id] = Ending(outcome, [one.to_dict() for one in told])
+    return found, ended
+
+
+def _straightened(r: Resources, claim: Claim, of_each: Mapping[int, Process]) -> bool:
+    """Whether calls were given back under another name: whose they are is known only now. What else is open
+    of that process is worked off with them, in order, and no call is taken for another order's.
+    """
+    names = {hook_id: one.external_id[:LONGEST_PROCESS] for hook_id, one in of_each.items()}
+    strays = [name for name in names.values() if name != claim.process]
+    if not strays:
+        return False
+    ids = [hook_id for hook_id, name in names.items() if name == strays[0]]
+    whole = len(set(names.values())) == 1
+    first = hooks.rename(r.ledger, claim, strays[0], r.ledger.now(), None if whole else ids)
+    for hook_id in (first, hooks.next_of(r.ledger, claim) if claim.process else None):
+        if hook_id is not None:
+            ring_hook(hook_id)
+    return True
 
 
 def _read(

@@ -11,6 +11,7 @@ from task_remotes import with_client
 from test_tasks_listening import Box, create
 
 from ledger import hook_listing, updates
+from ledger.tables import HOOKS
 from mapping.milestones import Stage
 from tasks import accepting, judging, listening
 
@@ -246,6 +247,22 @@ def test_a_call_of_nobody_takes_no_other_along_when_its_order_is_known(r, box):
     for hook_id in (*ids, *ids):
         listening.act(r, hook_id)
     assert made(r) == [("for 1",)]
+
+
+def test_calls_kept_under_one_name_that_are_of_two_orders_are_told_apart(r, box):
+    """An order's own number meant another order when the call came in."""
+    create(r, "2")
+    ids = [
+        accepting.take_hook(r, BOX, {"externalid": "okl-1", "comment": "for 1"}),
+        accepting.take_hook(r, BOX, {"order_id": "2", "comment": "for 2"}),
+        accepting.take_hook(r, BOX, {"externalid": "okl-1", "comment": "for 1 again"}),
+    ]
+    under_one = HOOKS.update().values(process="okl-1")
+    r.ledger.write(lambda db: db.execute(under_one))
+    for hook_id in ids * 2:
+        listening.act(r, hook_id)
+    notes = {(row.order_id, row.values["note"]) for row in updates.listing(r.ledger)}
+    assert notes == {("1", "for 1"), ("2", "for 2"), ("1", "for 1 again")}
 
 
 def test_a_replay_that_the_box_confirms_is_not_past_and_one_thing_with_what_was_read(r, box, clock):
