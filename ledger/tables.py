@@ -1,8 +1,7 @@
 """The tables of the ledger, which is the truth about every order.
 
-What the machinery does (tries, leases, next_try_at) and what the business says (state, reason,
-target_id) never share a column, and what code asks for is a column, never a word inside `reason`. A change
-here needs a migration; a test holds the two together.
+What the machinery does (tries) and what the business says (state) never share a column, and what code asks
+for is a column, never a word inside `reason`. A change here needs a migration; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -178,8 +177,7 @@ IDENTITY = Table(
     may("caught_up_at", UtcDateTime),
 )
 
-# How far a writing process has come: each of its commits raises it. Redis remembers it too, so that a ledger
-# that lost commits is noticed.
+# How far a writing process has come: each commit raises it. Redis remembers it too, so that a loss is noticed.
 TIDES = Table(
     "tides",
     METADATA,
@@ -255,10 +253,8 @@ UPDATES = Table(
     partial_index("ix_updates_parked", conditions.IS_PARKED, "state_at"),
 )
 
-# One call of a target's hook, kept as it came until it is purged. `process` is whom it speaks of: calls of
-# one process are worked off in order; `digest` is of what it said, which a repeated call says again. `became`
-# is what a person is told of it (None: nobody has acted on it), `heard` which change of its order it told,
-# `replayed_at` when a person asked for it to be acted on again.
+# One call of a target's hook. `process` is whom it speaks of, whose calls go in order; `digest` is of what
+# it said, `became` what a person is told of it, `heard` which change of its order it told.
 HOOKS = Table(
     "hook_calls",
     METADATA,
@@ -284,8 +280,8 @@ HOOKS = Table(
     partial_index("ix_hook_calls_process", conditions.IS_UNDONE, "process", "id"),
 )
 
-# One act of a person, or of a caller with a name: who did what to which order, update or connection. `before`
-# and `after` are states and reasons, never personal data. Rows are only added.
+# One act of a person, or of a caller with a name, on an order, update or connection. `before` and `after` are
+# states and reasons, never personal data. Rows are only added.
 HISTORY = Table(
     "history",
     METADATA,
