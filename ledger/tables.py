@@ -177,7 +177,7 @@ IDENTITY = Table(
     may("caught_up_at", UtcDateTime),
 )
 
-# How far a writing process has come: each commit raises it. Redis remembers it too, so that a loss is noticed.
+# How far a writing process has come: each commit raises it. Redis remembers it too, so a loss is noticed.
 TIDES = Table(
     "tides",
     METADATA,
