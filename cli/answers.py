@@ -80,8 +80,13 @@ def acting(name: str | None) -> str:
 
 def demand_state(state: str | None, states: Sequence[str]) -> None:
     """End the command when this is no state that there is."""
-    if state is not None and state not in states:
-        stop(f"--state must be one of {', '.join(states)}.", WRONG)
+    demand_one_of("--state", state, states)
+
+
+def demand_one_of(option: str, given: str | None, known: Sequence[str]) -> None:
+    """End the command when this option was given another word."""
+    if given is not None and given not in known:
+        stop(f"{option} must be one of {', '.join(known)}.", WRONG)
 
 
 def moment(value: datetime, zone: tzinfo | None = None) -> str:

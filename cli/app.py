@@ -16,6 +16,7 @@ import typer
 import logs
 from cli import (
     checking,
+    hooks,
     keys,
     orders,
     pausing,
@@ -58,6 +59,7 @@ app.command()(previewing.preview)
 orders.app.command("send-one")(sending.send_one)
 app.add_typer(orders.app, name="orders")
 app.add_typer(updates.app, name="updates")
+app.add_typer(hooks.app, name="hooks")
 app.add_typer(keys.app, name="key")
 app.add_typer(sandbox.app, name="sandbox")
 

@@ -1,7 +1,8 @@
 """Says in English why an order or an update stands as it does: codes of the ledger as sentences for a person.
 
 In: rows as the desk gives them. Out: text, which may hold what a remote sent: for lists without commands, in
-full as text and command in turn. Used by cli/orders.py, cli/updates.py and cli/previewing.py.
+full as text and command in turn. Used by cli/orders.py, cli/updates.py, cli/hooks.py and
+cli/previewing.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from desk.naming import named
 if TYPE_CHECKING:
     from ledger import orders, updates
     from ledger.history import Act
+    from mapping.hook_findings import Finding
     from mapping.problems import Problem
 
 
@@ -99,6 +101,21 @@ def once(said: Iterable[str], told: Iterable[Mapping[str, Any]]) -> Iterator[str
     for text in said:
         yield "as above" if text and text in known else text
         known.add(text)
+
+
+def of_hook(found: Finding, order_id: str) -> str:
+    """What there is to say of a call of a hook."""
+    from mapping.hook_findings import sentence
+
+    return sentence(found, "en", order_id)
+
+
+def would(parts: Mapping[str, object], order_id: str) -> str:
+    """The update that a call would become."""
+    from mapping.hook_findings import Finding
+
+    asked = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parts.items())
+    return of_hook(Finding("hook_would", detail=asked), order_id)
 
 
 def done(act: Act) -> str:

@@ -15,6 +15,7 @@ from clients.errors import Misconfigured, PhoneTaken, Rejected, masked
 from clients.onebox import OneBox
 from connection import Connection
 from connectors.kind import Kind
+from connectors.onebox_doorbell import BoxDoorbell
 from connectors.onebox_settings import OneBoxSchema, OneBoxSettings
 from connectors.onebox_stages import BoxListener, stages_by_id, workflows_by_id
 from connectors.ports import Connector, Found, Means, NextTurn, NotTold
@@ -59,6 +60,7 @@ def join(client: OneBox, profile: TargetProfile, one: Connection, own: OneBoxSet
         target=BoxTarget(client, profile),
         finder=BoxFinder(client),
         listener=BoxListener(client, profile.hook, one.name),
+        doorbell=BoxDoorbell(one, own),
         inspector=BoxInspector(client, one, own),
     )
 

@@ -70,12 +70,7 @@ class BoxListener:
         """Whether a stage is said by an id that nobody has named, while the table goes by names: it may be
         any of them, the one last heard too.
         """
-        return bool(
-            said.stages
-            and all(stage.isdecimal() and stage not in self.names for stage in said.stages)
-            and not self.hook.has_row(said)
-            and not all(word.isdecimal() for word in self.hook.stages)
-        )
+        return self.hook.needs_name(said) and not any(s in self.names for s in said.stages)
 
     def _ask_names(self, said: Sequence[Said], next_turn: NextTurn) -> None:
         """Ask for them anew when a stage is said of which the profile's table has no row and no name is

@@ -123,6 +123,18 @@ class Listener(Protocol):
         """Whether a stage is said that nobody has named: it may be any, so that it says nothing."""
 
 
+class Doorbell(Protocol):
+    """How a target reaches us with its calls: an address of ours, guarded as its settings say."""
+
+    def faults(self, address: str | None) -> list[str]:
+        """Why no call can arrive as it is set, or at this address, in sentences for people; an address is
+        never repeated, for the secret in it.
+        """
+
+    def demands(self) -> list[str]:
+        """What a call must have besides, in sentences for people."""
+
+
 class NotTold(Exception):  # noqa: N818  it says what is, as the errors of clients do
     """The remote does not tell what a test asks for: that is neither good nor bad."""
 
@@ -158,6 +170,7 @@ class Connector:
     target: Target | None = None
     finder: Finder | None = None
     listener: Listener | None = None
+    doorbell: Doorbell | None = None
     inspector: Inspector | None = None
 
 

@@ -28,6 +28,11 @@ def bells(redis_url: str | None) -> Bells:
     return Bells(_ring_orders, _ring_updates, _ring_for_all)
 
 
+def hook_bell(redis_url: str | None) -> Callable[[int], int]:
+    """A bell for one call of a hook; without a broker one that nobody hears."""
+    return (lambda _: 0) if redis_url is None else _ring_hook
+
+
 def _ring_orders(due: Sequence[orders.Due]) -> int:
     from tasks.doorbell import ring  # noqa: PLC0415  Celery, which only who rings needs
 
@@ -44,3 +49,9 @@ def _ring_for_all() -> int:
     from tasks.doorbell import ring_for_all  # noqa: PLC0415  as above
 
     return ring_for_all()
+
+
+def _ring_hook(hook_id: int) -> int:
+    from tasks.doorbell import ring_hook  # noqa: PLC0415  as above
+
+    return ring_hook(hook_id)

@@ -1,9 +1,9 @@
 """The door for OneBox process actions: `POST /hooks/onebox/{secret}`, a doorbell.
 
-In: a form or JSON with a process's fields. Out: 200 as soon as the call is in the ledger, raw; a worker acts
-on it. The secret in the path says which box calls (several are valid, for rotation); a signature and an
-address list may be demanded too. A wrong secret is answered like any unknown address. Raises SettingsError
-for a secret that two boxes share. Source: docs/onebox-action.md.
+In: a form or JSON with a process's fields. Out: 200 as soon as the call is in the ledger, raw, with the
+mistakes that are certain at once; a worker acts on it. The secret in the path says which box calls (several
+are valid, for rotation); a signature and an address list may be demanded too. A wrong secret is answered like
+any unknown address. Raises SettingsError for a secret that two boxes share. Source: docs/onebox-action.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from connections_file import SettingsError
 from connectors import registry
+from connectors.onebox_doorbell import PATH
 from connectors.onebox_settings import OneBoxSettings
 from gateway.body import read_fields
 from gateway.doors import Door
@@ -26,9 +27,9 @@ from gateway.keys import Keyring
 from gateway.tries import WrongSecret
 from ledger.hook_intake import Crowded
 from mapping.source import storable
+from tasks import judging
 from tasks.accepting import take_hook
 from tasks.resources import Resources
-from tasks.sender import odd_ids, says_nothing
 
 KIND = "onebox"
 CALLER = "onebox-hook"
@@ -36,6 +37,13 @@ CALLER = "onebox-hook"
 
 # Bytes: many times the longest call.
 LARGEST = 64 * 1024
+# What a caller is told, who knows the secret and nothing else: which orders and shops there are is for those
+# who see `orderbridge hooks list`.
+MISTAKES = {
+    "hook_unfilled": "A placeholder that was not filled: choose the variable in the action.",
+    "hook_odd_id": "1 to 64 letters, digits and the signs of an invoice.",
+    "hook_not_ours": "No order of ours begins so.",
+}
 # Seconds, as a header: by then calls of the process have been worked off.
 CROWDED_WAIT = "60"
 
@@ -55,7 +63,7 @@ def door(r: Resources) -> Door:
             raise WrongSecret(404, SENTENCES[404])
         return CALLER
 
-    @blueprint.post("/hooks/onebox/<secret>")
+    @blueprint.post(f"{PATH}/<secret>")
     def take_in(secret: str) -> Response:
         box = owners[keyring.owner(secret) or ""]
         # After the rate was counted: who knows the secret may not make us compute for nothing either.
@@ -65,7 +73,7 @@ def door(r: Resources) -> Door:
 
     return Door(
         blueprint=blueprint,
-        below=("/hooks/onebox",),
+        below=(PATH,),
         largest=LARGEST,
         authenticate=admit,
         rate="hook",
@@ -91,16 +99,21 @@ def _taken(r: Resources, box: str, fields: dict[str, str]) -> dict[str, Any]:
     if not fields:
         raise Refusal(400, "The call has no fields.")
     fields = storable(fields)
-    if odd := odd_ids(r, fields):
-        told = {name: ["1 to 64 letters, digits and the signs of an invoice."] for name in odd}
-        raise Refusal(422, "An id of the call is none; see errors.", errors=told)
+    found = judging.at_door(r, box, fields)
+    mistakes = {one.field: [MISTAKES[one.code]] for one in found.mistakes}
+    if found.is_refused:
+        judging.keep_refused(r, box, fields, found.mistakes)
+        raise Refusal(422, "An id of the call is none; see errors.", errors=mistakes)
     try:
         take_hook(r, box, fields, current_app.config["BELL"].ring_hook)
     except Crowded as exc:
         raise Refusal(429, str(exc), headers={"Retry-After": CROWDED_WAIT}) from None
-    if says_nothing(r, fields):
-        return {"accepted": True, "result": "nothing to do"}
-    return {"accepted": True}
+    answer: dict[str, Any] = {"accepted": True}
+    if found.is_idle:
+        answer["result"] = "nothing to do"
+    if mistakes:
+        answer["mistakes"] = mistakes
+    return answer
 
 
 def _demand_address(chosen: OneBoxSettings) -> None:

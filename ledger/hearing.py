@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -21,7 +21,7 @@ from ledger.database import Ledger
 from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hook_intake import REPEATED_WITHIN
 from ledger.tables import ORDERS, UPDATES
-from ledger.transitions import Process, Remark, Stand, next_state
+from ledger.transitions import Came, Process, Remark, Stand, next_state
 from ledger.watching import next_check
 
 
@@ -31,6 +31,9 @@ class Heard:
 
     accepted: int = 0
     reused: int = 0
+
+
+Told = Stand | Remark | Refusal
 
 
 _HEARD = (
@@ -50,7 +53,12 @@ _HEARD = (
     )
     .with_for_update()
 )
-_KNOWN_KEY = select(UPDATES.c.id).where(UPDATES.c.key.in_(bindparam("keys", expanding=True)))
+_KNOWN_KEY = (
+    select(UPDATES.c.id)
+    .where(UPDATES.c.key.in_(bindparam("keys", expanding=True)))
+    .order_by(UPDATES.c.id)
+    .limit(1)
+)
 _SAME_REMARK = select(UPDATES.c.id).where(
     UPDATES.c.connection == bindparam("of_connection"),
     UPDATES.c.order_id == bindparam("of_order"),
@@ -60,21 +68,22 @@ _SAME_REMARK = select(UPDATES.c.id).where(
 )
 
 
-def hear(
+def hear(  # noqa: PLR0913  what was told, and what else is one transaction with it
     ledger: Ledger,
     process: Process,
-    told: Sequence[Stand | Remark | Refusal],
+    told: Sequence[Told],
     now: datetime,
     *,
     through: frozenset[str],
     read: bool,
     begin: Callable[[Connection], bool] | None = None,
+    end: Callable[[Connection, Sequence[Came]], object] | None = None,
     since: int | None = None,
 ) -> Heard | None:
     """Take what was told of one process, in order, and when it is to be read next: soon, if it was not
     `read` now. `through` are the stages of a finished process. `begin` runs first in the same transaction;
     None when it says no, or when more was heard than the `since` changes that were known before it was
-    told: then nothing is done.
+    told: then nothing is done. `end` runs last, with what came of each thing that was told.
     """
 
     def unit(db: Connection) -> Heard | None:
@@ -85,26 +94,31 @@ def hear(
         ).first()
         if row is not None and since not in (None, row.heard):
             return None
-        news = _without_repeats(db, told)
+        is_new = _news(db, told)
         if row is None:
-            return _counted([_take_unknown(db, one, now) for one in news])
-        (stage, number), count, results = _take(db, row, process, news, now)
-        changed_at = now if count > row.heard else row.heard_at
-        check_at = (
-            next_check(now, changed_at or row.state_at, through=stage in through) if read else now
-        )
-        db.execute(
-            update(ORDERS)
-            .where(ORDERS.c.id == row.id)
-            .values(
-                heard_stage=stage,
-                heard_number=number,
-                heard=count,
-                heard_at=changed_at,
-                check_at=check_at if row.state == "created" else None,
+            came = [
+                _take_unknown(db, one, now) if new else Came("repeated")
+                for one, new in zip(told, is_new, strict=True)
+            ]
+        else:
+            (stage, number), count, came = _take(db, row, process, told, is_new, now)
+            changed_at = now if count > row.heard else row.heard_at
+            last_at = changed_at or row.state_at
+            check_at = next_check(now, last_at, through=stage in through) if read else now
+            db.execute(
+                update(ORDERS)
+                .where(ORDERS.c.id == row.id)
+                .values(
+                    heard_stage=stage,
+                    heard_number=number,
+                    heard=count,
+                    heard_at=changed_at,
+                    check_at=check_at if row.state == "created" else None,
+                )
             )
-        )
-        return _counted(results)
+        if end is not None:
+            end(db, came)
+        return _counted(came)
 
     return ledger.write(unit)
 
@@ -113,67 +127,120 @@ def _take(
     db: Connection,
     row: Any,
     process: Process,
-    news: Sequence[Stand | Remark | Refusal],
+    told: Sequence[Told],
+    is_new: Sequence[bool],
     now: datetime,
-) -> tuple[tuple[str | None, str | None], int, list[bool | None]]:
-    """What was heard of this process after these, how many changes that makes, and what was accepted."""
+) -> tuple[tuple[str | None, str | None], int, list[Came]]:
+    """What was heard of this process after these, how many changes that makes, and what came of each."""
     state, count = (row.heard_stage, row.heard_number), row.heard
-    results: list[bool | None] = []
-    for one in news:
-        if isinstance(one, Remark):
-            results.append(_accept(db, one.asked, now))
-            continue
-        if isinstance(one, Refusal):
-            refuse_in(db, one, now)
-            continue
-        after = next_state(state, one)
-        if after == state:
-            continue
-        state, count = after, count + 1
-        if one.refused is not None:
-            refuse_in(db, one.refused, now)
-        if one.asked is None or (count == 1 and _is_known(db, one)):
-            continue
-        key = f"{row.target}:{process.external_id}:heard:{count}"
-        results.append(_accept(db, replace(one.asked, key=key), now))
-    return state, count, results
+    came: list[Came] = []
+    for one, new in zip(told, is_new, strict=True):
+        if not new:
+            came.append(Came("repeated"))
+        elif isinstance(one, Remark):
+            came.append(replace(_accept(db, one.asked, now), heard=count))
+        elif isinstance(one, Refusal):
+            came.append(Came("refused", refused_id=refuse_in(db, one, now)))
+        else:
+            after = next_state(state, one)
+            if after == state:
+                came.append(_once_more(db, row, process, one, count, now))
+            elif _is_superseded(row, one):
+                came.append(_past(db, row, process, one))
+            else:
+                state, count = after, count + 1
+                came.append(_take_change(db, row, process, one, count, now))
+    return state, count, came
 
 
-def _take_unknown(db: Connection, one: Stand | Remark | Refusal, now: datetime) -> bool | None:
+def _take_change(
+    db: Connection, row: Any, process: Process, one: Stand, count: int, now: datetime
+) -> Came:
+    """A change of the process, the `count`th, with the update that it asks for."""
+    refused = None if one.refused is None else refuse_in(db, one.refused, now)
+    if one.asked is None:
+        return Came("refused" if refused else "nothing", refused_id=refused, heard=count)
+    known = _known(db, one.keys) if count == 1 else None
+    if known is not None:
+        return Came("known", known, refused, count)
+    made = _accept(db, replace(one.asked, key=_key(row, process, count)), now)
+    return replace(made, refused_id=refused, heard=count)
+
+
+def _once_more(
+    db: Connection, row: Any, process: Process, one: Stand, count: int, now: datetime
+) -> Came:
+    """What was known. Told again, it asks for the update of the change that it was, if there is none: what
+    the tables say of that stage may have been completed since.
+    """
+    if one.again is None or one.asked is None:
+        return Came("same", heard=count)
+    of = one.again.heard or count
+    key = _key(row, process, of)
+    known = _known(db, [key, *one.keys] if of == 1 else [key])
+    if known is not None:
+        return Came("known", known, heard=of)
+    return replace(_accept(db, replace(one.asked, key=key), now), heard=of)
+
+
+def _past(db: Connection, row: Any, process: Process, one: Stand) -> Came:
+    """What is told again and past by now: the update that it was, if it was one."""
+    of = None if one.again is None else one.again.heard
+    known = None if of is None else _known(db, [_key(row, process, of)])
+    return Came("superseded", heard=of) if known is None else Came("known", known, heard=of)
+
+
+def _is_superseded(row: Any, one: Stand) -> bool:
+    """Whether what is told again is past: something else was heard of the process since it was said."""
+    again = one.again
+    if again is None or again.confirmed:
+        return False
+    if again.heard is not None:
+        return bool(row.heard != again.heard)
+    return row.heard_at is not None and row.heard_at > again.said_at
+
+
+def _take_unknown(db: Connection, one: Told, now: datetime) -> Came:
     """Of a process that the ledger lacks nothing can be remembered: the state itself is the key."""
     if isinstance(one, Remark):
         return _accept(db, one.asked, now)
-    refused = one if isinstance(one, Refusal) else one.refused
-    if refused is not None:
-        refuse_in(db, refused, now)
     if isinstance(one, Refusal):
-        return None
+        return Came("refused", refused_id=refuse_in(db, one, now))
+    refused = None if one.refused is None else refuse_in(db, one.refused, now)
     if one.asked is None:
-        return None
-    return _accept(db, replace(one.asked, key=one.keys[0]), now)
+        return Came("refused" if refused else "nothing", refused_id=refused)
+    known = _known(db, one.keys[:1])
+    made = _accept(db, replace(one.asked, key=one.keys[0]), now)
+    if known is not None and made.what == "made":
+        return Came("known", known, refused)
+    return replace(made, refused_id=refused)
 
 
-def _is_known(db: Connection, stand: Stand) -> bool:
-    """Whether this came before the ledger knew the process, or remembered what it heard."""
-    return db.execute(_KNOWN_KEY, {"keys": list(stand.keys)}).first() is not None
+def _key(row: Any, process: Process, count: int) -> str:
+    return f"{row.target}:{process.external_id}:heard:{count}"
 
 
-def _without_repeats(
-    db: Connection, told: Sequence[Stand | Remark | Refusal]
-) -> list[Stand | Remark | Refusal]:
-    """Without the comments that another call brought a moment before: a box may send along with each
-    stage what was last written.
+def _known(db: Connection, keys: Sequence[str]) -> int | None:
+    """The update that stands under one of these keys: of the state itself, it came before the ledger knew
+    the process, or remembered what it heard.
+    """
+    return cast("int | None", db.scalar(_KNOWN_KEY, {"keys": list(keys)}))
+
+
+def _news(db: Connection, told: Sequence[Told]) -> list[bool]:
+    """Of each thing whether it is new. Not a comment that another call brought a moment before: a box may
+    send along with each stage what was last written.
     """
     said_at: dict[str, datetime] = {}
-    news: list[Stand | Remark | Refusal] = []
-    for one in told:
-        if isinstance(one, Remark):
-            before = said_at.get(one.asked.digest)
-            said_at[one.asked.digest] = one.said_at
-            if one.said_at - before <= REPEATED_WITHIN if before else _is_repeated(db, one):
-                continue
-        news.append(one)
-    return news
+    return [not isinstance(one, Remark) or _is_new(db, one, said_at) for one in told]
+
+
+def _is_new(db: Connection, one: Remark, said_at: dict[str, datetime]) -> bool:
+    before = said_at.get(one.asked.digest)
+    said_at[one.asked.digest] = one.said_at
+    if before is not None:
+        return one.said_at - before > REPEATED_WITHIN
+    return not _is_repeated(db, one)
 
 
 def _is_repeated(db: Connection, remark: Remark) -> bool:
@@ -188,17 +255,18 @@ def _is_repeated(db: Connection, remark: Remark) -> bool:
     return db.execute(_SAME_REMARK, values).first() is not None
 
 
-def _accept(db: Connection, asked: Asked, now: datetime) -> bool:
-    """Whether it was accepted; not where its key stands for another update. While the gap of a ledger that
-    went back is open it may have been heard before, and sent.
+def _accept(db: Connection, asked: Asked, now: datetime) -> Came:
+    """It becomes an update; not where its key stands for another one. While the gap of a ledger that went
+    back is open it may have been heard before, and sent.
     """
     standing = tides.doubts(db)
     try:
-        accept_in(db, asked, now, in_doubt=standing is not None and standing.is_behind)
+        made = accept_in(db, asked, now, in_doubt=standing is not None and standing.is_behind)
     except KeyReused:
-        return False
-    return True
+        return Came("reused")
+    return Came("made", made.id)
 
 
-def _counted(results: list[bool | None]) -> Heard:
-    return Heard(accepted=results.count(True), reused=results.count(False))
+def _counted(came: Sequence[Came]) -> Heard:
+    of = [one.what for one in came]
+    return Heard(of.count("made"), of.count("reused"))

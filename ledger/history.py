@@ -31,6 +31,7 @@ What = Literal[
     "connection_resumed",
     "order_sent_in_shadow",
     "order_kept_in_shadow",
+    "hook_replayed",
 ]
 About = Literal["order", "update", "connection"]
 

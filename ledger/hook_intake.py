@@ -1,6 +1,7 @@
 """Hook calls as they come in: kept before they are answered, one that repeats the last one left out.
 
-In: what a call said of which process. Out: its key, and whether to ring for it. Fails with `Crowded` where
+In: what a call said of which process. Out: its key, and whether to ring for it; a refused one is kept as
+ended, for a person to see. Fails with `Crowded` where
 too many calls of one process wait, and with `LedgerUnavailable`. Called by tasks/accepting; what becomes of
 the calls is ledger/hooks.py. Source: docs/decisions/hearing-a-transition.md.
 """
@@ -15,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from ledger.database import Ledger
+from ledger.hook_endings import Ending, told
 from ledger.tables import HOOKS
 
 # A call that says the same as the one before it, so soon after it, is the box calling again for want of an
@@ -65,11 +67,11 @@ def keep(
             "fields": fields,
             "digest": digest,
             "received_at": now,
-            # It waits with those before it, which it must not overtake.
-            "next_try_at": next_try_at or now,
+            # It waits with those before it, which it must not overtake; those of nobody stand alone.
+            "next_try_at": (next_try_at if process else None) or now,
         }
         made = db.execute(insert(HOOKS).values(values).returning(HOOKS.c.id)).scalar_one()
-        return int(made), not before or renamed
+        return int(made), not before or renamed or not process
 
     kept = ledger.write(unit)
     if kept is None:
@@ -78,6 +80,23 @@ def keep(
             f"{MOST_OPEN} calls of this process wait; call again when they are worked off."
         )
     return kept
+
+
+def keep_ended(
+    ledger: Ledger, connection: str, fields: dict[str, Any], ending: Ending, now: datetime
+) -> int:
+    """Keep a call that the door refused, with what is wrong with it: nobody will act on it."""
+    values = {
+        "connection": connection,
+        "process": "",
+        "fields": fields,
+        "digest": "",
+        "received_at": now,
+        "done_at": now,
+        **told(ending),
+    }
+    statement = insert(HOOKS).values(values).returning(HOOKS.c.id)
+    return ledger.write(lambda db: int(db.execute(statement).scalar_one()))
 
 
 _LAST = (

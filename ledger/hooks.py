@@ -7,14 +7,16 @@ was said. Raises `LedgerUnavailable`. Called by tasks/listening and tasks/upkeep
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, bindparam, case, select, update
+from sqlalchemy import Connection, Select, bindparam, case, select
 
 from ledger.conditions import IS_UNDONE
 from ledger.database import Ledger
+from ledger.hook_endings import Ending, tell_in
 from ledger.hook_intake import LONGEST_PROCESS, REPEATED_WITHIN, rename_in
 from ledger.leases import EARLY, Leases
 from ledger.tables import HOOKS
@@ -22,6 +24,23 @@ from ledger.tables import HOOKS
 # Calls of one process that are worked off in one go.
 MOST_TOGETHER = 100
 
+
+__all__ = [
+    "Call",
+    "Claim",
+    "Waiting",
+    "are_open",
+    "came_later",
+    "claim",
+    "due",
+    "end_in",
+    "find",
+    "finish",
+    "give_back",
+    "next_of",
+    "rename",
+    "tell_in",
+]
 
 LEASES = Leases(
     table=HOOKS,
@@ -40,18 +59,28 @@ LEASES = Leases(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call; `repeats` says that it is the one before it once more."""
+    """One call. `repeats` is the call before it, where it is that one once more. `again`: it was ended and
+    is acted on once more; `heard` is which change of its order it was then.
+    """
 
     id: int
     fields: dict[str, Any]
     received_at: datetime
-    repeats: bool
+    repeats: int | None = None
+    again: datetime | None = None
+    heard: int | None = None
+
+    @property
+    def since(self) -> datetime:
+        """Since when it waits."""
+        return self.again or self.received_at
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A call that nobody has acted on yet."""
 
+    id: int
     connection: str
     process: str
     received_at: datetime
@@ -72,22 +101,29 @@ class Claim:
         return [call.id for call in self.calls]
 
 
-def rename(ledger: Ledger, claim: Claim, process: str, now: datetime) -> int | None:
-    """Give these calls, and the open ones beside them, back at once under the name that their process has
-    by now, so that all calls of it are worked off in order. Out: one to ring for.
+def rename(
+    ledger: Ledger, claim: Claim, process: str, now: datetime, ids: Sequence[int] | None = None
+) -> int | None:
+    """Give these calls back at once, those with `ids` (None: all, and the open ones beside them) under the
+    name that their process has by now, so that all calls of it are worked off in order. Out: one to ring for.
     """
 
     def unit(db: Connection) -> int | None:
-        LEASES.give_back(db, {"of_ids": claim.ids, "counted": 0}, claim.token, now)
-        rename_in(db, claim.connection, claim.process, process[:LONGEST_PROCESS], now)
-        return cast("int | None", db.scalar(_open_of(claim.connection, process[:LONGEST_PROCESS])))
+        name = process[:LONGEST_PROCESS]
+        of = {"of_ids": claim.ids if ids is None else list(ids)}
+        if LEASES.change(db, of, claim.token, process=name):
+            all_of_them = {"of_ids": claim.ids, "counted": 0}
+            LEASES.give_back(db, all_of_them, claim.token, now)
+        if ids is None:
+            rename_in(db, claim.connection, claim.process, name, now)
+        return cast("int | None", db.scalar(_open_of(claim.connection, name)))
 
     return ledger.write(unit)
 
 
 def find(ledger: Ledger, hook_id: int) -> Waiting | None:
     """Whose call this is, if nobody has acted on it yet."""
-    query = select(HOOKS.c.connection, HOOKS.c.process, HOOKS.c.received_at).where(
+    query = select(HOOKS.c.id, HOOKS.c.connection, HOOKS.c.process, HOOKS.c.received_at).where(
         HOOKS.c.id == hook_id, HOOKS.c.done_at.is_(None)
     )
     with ledger.read() as db:
@@ -96,8 +132,8 @@ def find(ledger: Ledger, hook_id: int) -> Waiting | None:
 
 
 def claim(ledger: Ledger, of: Waiting, now: datetime, lease: float) -> Claim | None:
-    """Take the open calls of a process for `lease` seconds, the oldest first; None: there are none, or
-    their time has not come, or someone is at work on them.
+    """Take the open calls of a process for `lease` seconds, the oldest first; of nobody, that call alone.
+    None: there are none, or their time has not come, or someone is at work on them.
     """
 
     def unit(db: Connection) -> Claim | None:
@@ -110,6 +146,9 @@ def claim(ledger: Ledger, of: Waiting, now: datetime, lease: float) -> Claim | N
             )
             .order_by(HOOKS.c.id)
         )
+        if not of.process:
+            # Calls that name nobody have nothing in common: each may turn out to be of another order.
+            open_calls = open_calls.where(HOOKS.c.id == of.id)
         # Two claims meet at the oldest call: the second one goes on only when the first has committed,
         # and looks only then who holds what.
         db.execute(open_calls.with_only_columns(HOOKS.c.id).limit(1).with_for_update()).first()
@@ -131,7 +170,7 @@ def claim(ledger: Ledger, of: Waiting, now: datetime, lease: float) -> Claim | N
 def _before(db: Connection, first: Any) -> Any:
     """The call of the same process before this one, done long since or not."""
     return db.execute(
-        select(HOOKS.c.digest, HOOKS.c.received_at)
+        select(HOOKS.c.id, HOOKS.c.digest, HOOKS.c.received_at)
         .where(
             HOOKS.c.process == first.process,
             HOOKS.c.connection == first.connection,
@@ -143,17 +182,22 @@ def _before(db: Connection, first: Any) -> Any:
 
 
 def _calls(rows: Any, before: Any) -> tuple[Call, ...]:
-    """The calls with whether each repeats the one before it; those of nobody never do."""
+    """The calls, each with the one before it that it repeats; those of nobody, and what a person asked for
+    again, repeat nothing.
+    """
     calls = []
     for row in rows:
         repeats = bool(
             row.process
             and row.digest
+            and row.replayed_at is None
             and before is not None
             and before.digest == row.digest
             and row.received_at - before.received_at <= REPEATED_WITHIN
         )
-        calls.append(Call(row.id, row.fields, row.received_at, repeats))
+        of = before.id if repeats else None
+        call = Call(row.id, row.fields, row.received_at, of, row.replayed_at, row.heard)
+        calls.append(call)
         before = row
     return tuple(calls)
 
@@ -166,22 +210,24 @@ def give_back(
     ledger.write(lambda db: LEASES.give_back(db, of, claim.token, next_try_at))
 
 
-def finish(ledger: Ledger, claim: Claim, outcomes: dict[int, str], now: datetime) -> bool:
-    """As `finish_in`, in a transaction of its own."""
-    return ledger.write(lambda db: finish_in(db, claim, outcomes, now))
+def finish(ledger: Ledger, claim: Claim, endings: Mapping[int, Ending], now: datetime) -> bool:
+    """End the calls with what each came to; False when the lease was lost."""
+
+    def unit(db: Connection) -> bool:
+        if not end_in(db, claim, now):
+            return False
+        tell_in(db, endings)
+        return True
+
+    return ledger.write(unit)
 
 
-def finish_in(db: Connection, claim: Claim, outcomes: dict[int, str], now: datetime) -> bool:
-    """Note what came of each call; their fields are kept no longer, they may hold a comment. False when
-    the lease was lost: then another worker has gone on with them, and nothing may be done for them here.
+def end_in(db: Connection, claim: Claim, now: datetime) -> bool:
+    """End these calls, in the transaction that hears them and tells of them. False when the lease was lost:
+    then another worker has gone on with them, and nothing may be done for them here.
     """
-    done = {"done_at": now, "fields": {}, "lease_until": None, "lease_token": None}
-    if not LEASES.change(db, {"of_ids": claim.ids}, claim.token, **done):
-        return False
-    for outcome in set(outcomes.values()):
-        ids = [hook_id for hook_id, found in outcomes.items() if found == outcome]
-        db.execute(update(HOOKS).where(HOOKS.c.id.in_(ids)).values(outcome=outcome))
-    return True
+    done = {"done_at": now, "lease_until": None, "lease_token": None}
+    return LEASES.change(db, {"of_ids": claim.ids}, claim.token, **done)
 
 
 def next_of(ledger: Ledger, claim: Claim) -> int | None:
@@ -231,6 +277,7 @@ _DUE = LEASES.due_query.where(
         _EARLIER.c.done_at.is_(None),
         _EARLIER.c.process == HOOKS.c.process,
         _EARLIER.c.connection == HOOKS.c.connection,
+        _EARLIER.c.process != "",
         _EARLIER.c.id < HOOKS.c.id,
     )
     .exists()

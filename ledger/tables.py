@@ -180,8 +180,7 @@ IDENTITY = Table(
     may("caught_up_at", UtcDateTime),
 )
 
-# How far a writing process has come: each of its commits raises it. Redis remembers it too, so that a ledger
-# that lost commits is noticed.
+# How far a writing process has come: each commit raises it. Redis remembers it too, so a loss is noticed.
 TIDES = Table(
     "tides",
     METADATA,
@@ -257,8 +256,8 @@ UPDATES = Table(
     partial_index("ix_updates_parked", conditions.IS_PARKED, "state_at"),
 )
 
-# One call of a target's hook, kept raw until a worker has acted on it. `process` is whom it speaks of: calls
-# of one process are worked off in order; `digest` is of what it said, which a repeated call says again.
+# One call of a target's hook. `process` is whom it speaks of, whose calls go in order; `digest` is of what
+# it said, `became` what a person is told of it, `heard` which change of its order it told.
 HOOKS = Table(
     "hook_calls",
     METADATA,
@@ -270,18 +269,22 @@ HOOKS = Table(
     must("outcome", String(32), default=""),
     must("process", String(120), default="", server_default=""),
     must("digest", String(32), default="", server_default=""),
+    may("became", JSON(none_as_null=True)),
+    may("heard", Integer),
+    may("replayed_at", UtcDateTime),
     must("tries", Integer, default=0, server_default="0"),
     may("next_try_at", UtcDateTime),
     may("lease_until", UtcDateTime),
     may("lease_token", String(32)),
+    Index("ix_hook_calls_outcome", "connection", "outcome", "id"),
     Index("ix_hook_calls_done_at", "done_at"),
     Index("ix_hook_calls_latest", "process", "id"),
     partial_index("ix_hook_calls_due", conditions.IS_UNDONE, "next_try_at"),
     partial_index("ix_hook_calls_process", conditions.IS_UNDONE, "process", "id"),
 )
 
-# One act of a person, or of a caller with a name: who did what to which order, update or connection. `before`
-# and `after` are states and reasons, never personal data. Rows are only added.
+# One act of a person, or of a caller with a name, on an order, update or connection. `before` and `after` are
+# states and reasons, never personal data. Rows are only added.
 HISTORY = Table(
     "history",
     METADATA,

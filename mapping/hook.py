@@ -3,6 +3,7 @@
 A new spelling of a hook's field is a setting of the target's profile; its meaning is a name in FIELDS.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -55,6 +56,14 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "tracking_number": ("ttn", "tracking_number", "trackingnumber", "customorder_ttn"),
     "note": ("comment", "comments", "note"),
 }
+# The whole value, as a field of an action that names a variable; and within a comment, where people write
+# brackets of their own, only what looks like a name.
+_PLACEHOLDER = re.compile(
+    r"(?:[$#]?\{{1,2}|\[{1,2}|<|%)[ |$%]{0,2}[A-Za-z_][A-Za-z0-9_.:-]{0,63}[ |%]{0,2}(?:\}{1,2}|\]{1,2}|>|%)"
+)
+_IN_TEXT = re.compile(
+    r"\{[ |$%]{0,2}[A-Za-z_][A-Za-z0-9_.:-]{0,63}[ |%]{0,2}\}|\[[a-z]{1,32}_[a-z0-9_]{1,32}\]"
+)
 # Without a stage the fields speak: a number and a comment go to the source.
 _NO_STAGE = Stage("", tracking_number=True)
 
@@ -102,12 +111,45 @@ class HookReader:
     stages: Mapping[str, Stage]
 
     def words(self, fields: Mapping[str, object]) -> dict[str, list[str]]:
-        """What a hook says, by the names of FIELDS; the first word of each counts before the others."""
+        """What a hook says, by the names of FIELDS; the first word of each counts before the others. A
+        placeholder that nobody filled says nothing.
+        """
         plain = {name.strip().casefold(): _plain(value) for name, value in fields.items()}
         return {
-            field: [plain[name] for name in names if plain.get(name)]
+            field: [
+                plain[name]
+                for name in names
+                if plain.get(name) and not self._placeholder(field, plain[name])
+            ]
             for field, names in self.names.items()
         }
+
+    def unfilled(self, fields: Mapping[str, object]) -> dict[str, str]:
+        """The fields that count and hold a placeholder, as the call names them, with the placeholder."""
+        roles = {name: self.role(name) for name in fields}
+        held = {
+            name: self._placeholder(role, _plain(fields[name]))
+            for name, role in roles.items()
+            if role is not None
+        }
+        return {name: placeholder for name, placeholder in held.items() if placeholder}
+
+    def role(self, name: str) -> str | None:
+        """Which name of FIELDS this field of a call goes by."""
+        spelled = name.strip().casefold()
+        return next((role for role, names in self.names.items() if spelled in names), None)
+
+    def called(self, fields: Mapping[str, object], role: str) -> str:
+        """What a call names the field of this role, of several the one that counts; else its first name."""
+        given = {name.strip().casefold(): name for name, value in fields.items() if _plain(value)}
+        names = self.names[role]
+        return next((given[name] for name in names if name in given), names[0])
+
+    def _placeholder(self, role: str, value: str) -> str:
+        if role == "stage" and value.casefold() in self.stages:
+            return ""
+        found = _PLACEHOLDER.fullmatch(value) or (role == "note" and _IN_TEXT.search(value))
+        return found[0] if found else ""
 
     def said(self, fields: Mapping[str, object]) -> Said:
         """What the fields of a hook, or of a process that was read, say."""
@@ -134,6 +176,15 @@ class HookReader:
     def has_row(self, said: Said) -> bool:
         """Whether the table knows the stage."""
         return bool(said.stages) and self.stage(said) is not None
+
+    def needs_name(self, said: Said) -> bool:
+        """Whether a stage is said by its id alone while the table goes by names: it may be any row's."""
+        return bool(
+            said.stages
+            and all(stage.isdecimal() for stage in said.stages)
+            and not self.has_row(said)
+            and not all(word.isdecimal() for word in self.stages)
+        )
 
     @property
     def through(self) -> frozenset[str]:

@@ -15,10 +15,12 @@ from mapping.yamlfile import read_yaml
 
 __all__ = [
     "LANGUAGES",
+    "Language",
     "Level",
     "Problem",
     "codes",
     "explain",
+    "hook_codes",
     "parts",
     "phrases",
     "shown",
@@ -109,6 +111,11 @@ def codes(language: Language = "uk") -> frozenset[str]:
     return frozenset(_texts(language)["problems"])
 
 
+def hook_codes(language: Language = "uk") -> frozenset[str]:
+    """Give every code of a finding about a hook's call that has a sentence in that language."""
+    return frozenset(_texts(language)["hooks"])
+
+
 def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
     """Say to a clerk what happened, to which order and what to do, commands between backticks.
 
@@ -148,13 +155,15 @@ def _filled(
             if value is not None
         }
         field = _INDEX.sub("", problem.field)
-        values["field"] = texts["fields"].get(field, field)
+        # A field of a call is called as its sender calls it.
+        names = {} if problem.code in texts["hooks"] else texts["fields"]
+        values["field"] = names.get(field, field)
         if problem.before is not None and problem.before in actions:
             values["again"] = _option(problem.before)
         if problem.detail:
             allowed = _offered(problem.detail, actions)
         problem = problem.code
-    template = texts["problems"].get(problem)
+    template = texts["problems"].get(problem) or texts["hooks"].get(problem)
     if template is None:
         return [problem]
     if str(values.get("detail", "")).endswith((".", "!", "?")):

@@ -11,31 +11,33 @@ docs/decisions/hearing-a-transition.md.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from clients.errors import StoreUnavailable
 from connectors.ports import Listener
 from ledger import hearing, hooks, orders
-from ledger.enqueueing import Refusal
 from ledger.faults import LedgerUnavailable
 from ledger.hearing import Heard
+from ledger.hook_endings import Ending
+from ledger.hook_intake import LONGEST_PROCESS
 from ledger.hooks import Call, Claim, Waiting
-from ledger.transitions import Process, Remark
+from ledger.transitions import Came, Process
 from ledger.updates import Due
 from mapping.hook import Said
 from mapping.profile import Profile
 from mapping.source import storable
-from mapping.updates import read_update
-from tasks import reading, retry
-from tasks.accepting import NUMBER, asked, refusal
+from tasks import judging, reading, retry
+from tasks.accepting import NUMBER
 from tasks.doorbell import ring_hook, ring_updates, ring_waiting_reads
+from tasks.endings import endings
 from tasks.resources import Remote, Resources
 from tasks.sender import whose
-from tasks.standing import stand, with_read
+from tasks.standing import again_at, last_said, stand, tell, told_again, with_read
 
 # After so many reads that failed, or so long, what the hook said counts alone.
 MOST_READS = 3
@@ -48,6 +50,8 @@ UNKNOWN_WAIT = 1.0
 LONGEST_UNKNOWN = timedelta(minutes=15)
 # What cannot be worked off for a reason that nobody thought of ends after so many tries.
 MOST_TRIES = 5
+
+FAILED = Ending("failed", [{"code": "hook_failed"}])
 
 log = structlog.get_logger()
 
@@ -94,7 +98,7 @@ def _work(r: Resources, target: Remote, waiting: Waiting, *, may_read: bool) -> 
         log.exception("hook_failed", calls=len(claim.calls), because=type(exc).__name__)
         if claim.tries + 1 < MOST_TRIES:
             return _try_again(r, claim, retry.wait(claim.tries), counted=True)
-        hooks.finish(r.ledger, claim, dict.fromkeys(claim.ids, "failed"), r.ledger.now())
+        _finish(r, claim, dict.fromkeys(claim.ids, FAILED))
         return None
     if wait is None:
         more = hooks.next_of(r.ledger, claim)
@@ -112,21 +116,18 @@ def _try_again(r: Resources, claim: Claim, wait: float, *, counted: bool) -> flo
 def _worked_off(r: Resources, target: Remote, claim: Claim, *, may_read: bool) -> float | None:
     """Hear what these calls say; seconds until the next try when the box could not be read yet."""
     calls = [replace(call, fields=storable(call.fields)) for call in claim.calls]
-    is_new = claim.process.startswith(NUMBER)
-    coming = is_new and orders.are_coming(r.ledger, target.name)
-    process, outcomes = _process_of(r, target, calls)
-    if process is not None and is_new:
-        first = hooks.rename(r.ledger, claim, process.external_id, r.ledger.now())
-        if first is not None:
-            ring_hook(first)
+    is_number = claim.process.startswith(NUMBER)
+    coming = is_number and orders.are_coming(r.ledger, target.name)
+    of_each, ended = _processes_of(r, target, calls)
+    if _straightened(r, claim, of_each):
         return None
-    age = r.ledger.now() - calls[0].received_at
+    process = next(iter(of_each.values()), None)
+    age = r.ledger.now() - calls[0].since
     if process is None and coming and age <= LONGEST_UNKNOWN:
         # The box may call for a process that it has just made before its answer is known here.
         return _try_again(r, claim, max(age.total_seconds() / 2, UNKNOWN_WAIT), counted=False)
     if process is None:
-        hooks.finish(r.ledger, claim, outcomes, r.ledger.now())
-        _log_done(outcomes)
+        _finish(r, claim, ended)
         return None
     listener, profile = _listener_of(target), r.profiles[process.connection]
     told = [listener.heard(call.fields) for call in calls]
@@ -136,14 +137,14 @@ def _worked_off(r: Resources, target: Remote, claim: Claim, *, may_read: bool) -
             said = _read(target, listener, process, claim.tries, told)
         except reading.NotRead as exc:
             tries = claim.tries + exc.counts
-            young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
+            young = r.ledger.now() - calls[0].since <= LONGEST_WAIT
             # For want of a turn it waits, however long: the box is well, and would be read in a moment.
             if not exc.counts or (tries < MOST_READS and young):
                 return _try_again(r, claim, exc.wait, counted=exc.counts)
         if hooks.came_later(r.ledger, claim):
             said = None  # what was read may be what these say, and must not be heard before them
     nameless = any(listener.is_nameless(one) for one in told)
-    young = r.ledger.now() - calls[0].received_at <= LONGEST_WAIT
+    young = r.ledger.now() - calls[0].since <= LONGEST_WAIT
     if (said is None and listener.needs_names(told)) or (nameless and young):
         # A stage that only the box can name: alone these words mean nothing, and would be lost.
         return _try_again(r, claim, UNNAMED_WAIT, counted=False)
@@ -158,18 +159,38 @@ def _listener_of(target: Remote) -> Listener:
     return listener
 
 
-def _process_of(
+def _processes_of(
     r: Resources, target: Remote, calls: Sequence[Call]
-) -> tuple[Process | None, dict[int, str]]:
-    """Whom the calls speak of; None with the outcome of each when that is no source's order."""
-    outcomes: dict[int, str] = {}
+) -> tuple[dict[int, Process], dict[int, Ending]]:
+    """Of which order each call speaks; and the ending of those that speak of no source's."""
+    found: dict[int, Process] = {}
+    ended: dict[int, Ending] = {}
     for call in calls:
         source, said = whose(r, target.name, call.fields)
         if source is not None and said.order_id is not None:
             external_id = r.profiles[source].external_id(said.order_id)
-            return Process(source, said.order_id, external_id), {}
-        outcomes[call.id] = said.nothing_to_do or "no_order"
-    return None, outcomes
+            found[call.id] = Process(source, said.order_id, external_id)
+        else:
+            outcome, told = judging.nobodys(r, target.name, call.fields, said)
+            ended[call.id] = Ending(outcome, [one.to_dict() for one in told])
+    return found, ended
+
+
+def _straightened(r: Resources, claim: Claim, of_each: Mapping[int, Process]) -> bool:
+    """Whether calls were given back under another name: whose they are is known only now. What else is open
+    of that process is worked off with them, in order, and no call is taken for another order's.
+    """
+    names = {hook_id: one.external_id[:LONGEST_PROCESS] for hook_id, one in of_each.items()}
+    strays = [name for name in names.values() if name != claim.process]
+    if not strays:
+        return False
+    ids = [hook_id for hook_id, name in names.items() if name == strays[0]]
+    whole = len(set(names.values())) == 1
+    first = hooks.rename(r.ledger, claim, strays[0], r.ledger.now(), None if whole else ids)
+    for hook_id in (first, hooks.next_of(r.ledger, claim) if claim.process else None):
+        if hook_id is not None:
+            ring_hook(hook_id)
+    return True
 
 
 def _read(
@@ -197,62 +218,38 @@ def _hear(
     calls: Sequence[Call],
     read: Said | None,
 ) -> None:
-    profile, origin = by.profile, by.target.name
-    told: list[Said | Remark | Refusal] = []
-    outcomes: dict[int, str] = {}
-    for call in calls:
-        said = by.listener.heard(call.fields)
-        outcome = _outcome(profile, process, replace(said, note=None))
-        if by.listener.is_nameless(said):
-            said = Said(note=said.note)
-        if call.repeats:
-            outcomes[call.id] = "repeated"
-            continue
-        if said.stages or said.number:
-            told.append(replace(said, note=None))
-        outcomes[call.id] = outcome
-        if said.note:
-            remark = _remark(process, call, said.note, origin)
-            outcomes[call.id] = "invalid" if isinstance(remark, Refusal) else "accepted"
-            told.append(remark)
-    if read is not None:
-        told = with_read(profile, told, read)
-        if _outcome(profile, process, read) == "accepted":
-            outcomes |= {i: "accepted" for i, found in outcomes.items() if found in _NOTHING}
+    profile, hook = by.profile, by.profile.updates.hook
+    said, spoken = tell(by.listener, profile, process, calls, by.target.name)
+    told = said if read is None else with_read(profile, said, read, again=again_at(spoken))
+    # What was read is a thing of its own, unless the last word of the hook says the same.
+    at = len(said) if len(told) > len(said) else None
+    again = told_again(spoken, None if read is None or at is not None else last_said(said))
     now = r.ledger.now()
+
+    def end(db: Connection, came: Sequence[Came]) -> None:
+        ended.update(endings(process, hook, spoken, came, at))
+        hooks.tell_in(db, ended)
+
+    ended: dict[int, Ending] = {}
     heard = hearing.hear(
         r.ledger,
         process,
-        [stand(profile, process, one, origin) if isinstance(one, Said) else one for one in told],
+        [
+            replace(stand(profile, process, one, by.target.name), again=again.get(number))
+            if isinstance(one, Said)
+            else one
+            for number, one in enumerate(told)
+        ],
         now,
-        through=profile.updates.hook.through,
+        through=hook.through,
         read=read is not None,
-        begin=lambda db: hooks.finish_in(db, claim, outcomes, now),
+        begin=lambda db: hooks.end_in(db, claim, now),
+        end=end,
     )
     if heard is None:
         return
     follow_up(process, heard)
-    _log_done(outcomes)
-
-
-# What a call that asks for nothing by itself came to.
-_NOTHING = frozenset({"nothing_said", "unknown_stage"})
-
-
-def _outcome(profile: Profile, process: Process, said: Said) -> str:
-    found = profile.updates.hook.asks(process.order_id, said)
-    return found.nothing_to_do or ("invalid" if found.errors else "accepted")
-
-
-def _remark(process: Process, call: Call, note: str, origin: str) -> Remark | Refusal:
-    """A call's own comment, under the key of that call; one that no shop takes is for a person to see."""
-    request, errors = read_update({"order_id": process.order_id, "note": note})
-    if request is None:
-        log.warning("hook_note_refused", fields=sorted(errors))
-        return refusal(process.connection, process.order_id, errors, origin=origin)
-    request = replace(request, connection=process.connection)
-    key = f"{origin}:{process.external_id}:call:{call.id}"
-    return Remark(asked(request, origin=origin, key=key), call.received_at)
+    _log_done(ended)
 
 
 def follow_up(process: Process, heard: Heard) -> None:
@@ -263,6 +260,11 @@ def follow_up(process: Process, heard: Heard) -> None:
         ring_updates([Due(process.connection, process.order_id)])
 
 
-def _log_done(outcomes: dict[int, str]) -> None:
-    for hook_id, outcome in outcomes.items():
-        log.info("hook_done", hook_id=hook_id, outcome=outcome)
+def _finish(r: Resources, claim: Claim, ended: Mapping[int, Ending]) -> None:
+    if hooks.finish(r.ledger, claim, ended, r.ledger.now()):
+        _log_done(ended)
+
+
+def _log_done(ended: Mapping[int, Ending]) -> None:
+    for hook_id, ending in ended.items():
+        log.info("hook_done", hook_id=hook_id, outcome=ending.outcome)

@@ -2,7 +2,7 @@
 
 In: a target and the fields of a call of its hook. Out: the source's name, or None, and what was read of the
 fields. Raises `LedgerUnavailable` where the ledger must be asked. Called by tasks/accepting,
-tasks/listening and the gateway's hook.
+tasks/listening and tasks/judging.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from ledger import orders
 from mapping.hook import HookResult
+from mapping.profile import Profile
 from tasks.resources import Resources
 
 
@@ -29,15 +30,17 @@ def whose(r: Resources, target: str, fields: Mapping[str, object]) -> tuple[str 
 
 def says_nothing(r: Resources, fields: Mapping[str, object]) -> bool:
     """Whether no worker can make anything of it, without asking the ledger. One with the number of the
-    process alone can look that up.
+    process alone can look that up, and a stage that is said by its id may get its name from the target.
     """
-    found = [r.profiles[name].hook_update(fields) for name in r.sources]
-    return bool(found) and all(
-        said.process_id is None
-        if said.nothing_to_do == "no_order"
-        else said.nothing_to_do is not None
-        for said in found
-    )
+    found = [(r.profiles[name], r.profiles[name].hook_update(fields)) for name in r.sources]
+    return bool(found) and all(_is_idle(profile, said, fields) for profile, said in found)
+
+
+def _is_idle(profile: Profile, said: HookResult, fields: Mapping[str, object]) -> bool:
+    if said.nothing_to_do == "no_order":
+        return said.process_id is None
+    hook = profile.updates.hook
+    return said.nothing_to_do is not None and not hook.needs_name(hook.said(fields))
 
 
 def odd_ids(r: Resources, fields: Mapping[str, object]) -> list[str]:

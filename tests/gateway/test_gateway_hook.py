@@ -9,6 +9,7 @@ import pytest
 from gateway_calls import HOOK, OTHER_SECRET, SECRET
 from sqlalchemy import select
 
+from ledger import hook_listing
 from ledger.hook_intake import MOST_OPEN
 from ledger.tables import HOOKS
 
@@ -71,6 +72,63 @@ def test_call_that_asks_for_nothing_is_told_so_and_still_kept_to_be_counted(
 
     assert answer.json == {"accepted": True} | ({"result": "nothing to do"} if nothing else {})
     assert len(rung) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "mistaken", "nothing"),
+    [
+        ({"externalid": "okl-1", "ttn": "{ttn}"}, {"ttn"}, True),
+        ({"externalid": "okl-1", "TTN": "{ttn}", "statusname": "Done"}, {"TTN"}, False),
+        (
+            {"externalid": "okl-1", "comment": "№ {ttn}", "status": "{status}"},
+            {"comment", "status"},
+            True,
+        ),
+        ({"externalid": "abc-1", "ttn": "20450000000000"}, {"externalid"}, True),
+        ({"externalid": "{externalid}", "orderid": "100001"}, {"externalid"}, False),
+    ],
+)
+def test_a_mistake_that_is_certain_is_named_and_the_call_is_kept(
+    hooked, rung, fields, mistaken, nothing
+):
+    answer = hooked.client.post(HOOK, data=fields)
+
+    assert (answer.status_code, answer.json["accepted"]) == (200, True)
+    assert (set(answer.json["mistakes"]), "result" in answer.json) == (mistaken, nothing)
+    assert kept(hooked.ledger, rung[0]) == ("onebox", fields)
+
+
+def test_an_answer_does_not_say_which_orders_and_shops_there_are(hooked):
+    answers = [
+        hooked.client.post(HOOK, data={"externalid": external_id, "ttn": "20450000000000"})
+        for external_id in ("abc-1", "other-1", "okl-1", "okl-999")
+    ]
+    assert [answer.json.get("mistakes") for answer in answers[:2]] == [
+        {"externalid": ["No order of ours begins so."]}
+    ] * 2
+    assert answers[2].json == answers[3].json == {"accepted": True}
+
+
+def test_a_stage_that_the_box_may_name_is_not_said_to_be_nothing(hooked):
+    answer = hooked.client.post(HOOK, data={"externalid": "okl-1", "statusid": "73"})
+    assert answer.json == {"accepted": True}
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({"externalid": "{externalid}", "comment": "x"}, "unfilled"),
+        ({"orderid": "<b>7</b>"}, "odd_id"),
+    ],
+)
+def test_a_call_that_is_refused_for_its_id_is_kept_for_a_person_to_see(
+    hooked, rung, fields, outcome
+):
+    answer = hooked.client.post(HOOK, data=fields)
+
+    assert (answer.status_code, list(answer.json["errors"])) == (422, list(fields)[:1])
+    (row,) = hook_listing.listing(hooked.ledger, limit=9)
+    assert (row.outcome, row.fields, rung) == (outcome, fields, [])
 
 
 @pytest.mark.parametrize(
@@ -164,13 +222,12 @@ def test_hook_has_a_rate_of_its_own(gateway):
 def test_what_no_database_takes_is_left_out_at_the_door(hooked, rung, name, value):
     for call in ({"json": {name: value}}, {"data": {name: value}}):
         assert hooked.client.post(HOOK, **call).status_code == 200
-    (hook_id,) = rung
     with hooked.ledger.read() as db:
         rows = db.execute(select(HOOKS.c.fields)).scalars().all()
     kept_as = {name.replace("\0", ""): value.replace("\0", "")}
     # Said again before anyone worked on it, it is one call; one of nobody is not compared.
     assert rows == [kept_as] * (2 if name == "comment" else 1)
-    assert hook_id
+    assert len(rung) == len(rows)
 
 
 def test_calls_of_one_process_are_rung_for_once_however_they_name_it(hooked, rung):

@@ -14,6 +14,7 @@ from ledger.attempts import Try
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
 from ledger.faults import LedgerUnavailable
+from ledger.hook_endings import Ending
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
 from ledger.updates import Due
@@ -42,7 +43,7 @@ def fill(ledger):
     connections.close(ledger, "onebox", "fault", NOW, 15, "x")
     hook_id, _ = hook_intake.keep(ledger, "okliving", "okl-1", {}, NOW)
     claim = hooks.claim(ledger, hooks.find(ledger, hook_id), NOW, 60)
-    hooks.finish(ledger, claim, {hook_id: "unknown_stage"}, NOW)
+    hooks.finish(ledger, claim, {hook_id: Ending("unknown_stage")}, NOW)
     hook_intake.keep(ledger, "okliving", "okl-1", {}, NOW)
 
 

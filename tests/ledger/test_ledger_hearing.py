@@ -104,7 +104,7 @@ def test_hearing_and_the_end_of_the_call_are_one_transaction(known):
     claim = hooks.claim(known, hooks.find(known, hook_id), NOW, 60)
 
     def end(db):
-        return hooks.finish_in(db, claim, {hook_id: "accepted"}, NOW)
+        return hooks.end_in(db, claim, NOW)
 
     broken = replace(stand("done"), asked=replace(stand("done").asked, digest=None))
     with pytest.raises(Exception, match="digest"):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from ledger import hook_intake, hooks
+from ledger.hook_endings import Ending
 from ledger.hook_intake import MOST_OPEN, Crowded
 from ledger.hooks import MOST_TOGETHER
 from ledger.tables import HOOKS
@@ -31,7 +32,7 @@ def claim(ledger, hook_id, now=NOW):
 
 
 def finish(ledger, claimed, outcome="accepted", now=NOW):
-    return hooks.finish(ledger, claimed, dict.fromkeys(claimed.ids, outcome), now)
+    return hooks.finish(ledger, claimed, dict.fromkeys(claimed.ids, Ending(outcome)), now)
 
 
 def test_the_calls_of_one_process_are_claimed_together_and_in_order(ledger):
@@ -82,12 +83,12 @@ def test_a_lease_that_ran_out_is_a_try_and_its_holder_can_end_nothing(ledger):
     assert finish(ledger, taken_over)
 
 
-def test_what_is_done_keeps_no_word_of_it(ledger):
-    hook_id = keep(ledger, comment="secret")
+def test_what_is_done_is_kept_until_it_is_purged_and_is_not_due(ledger):
+    hook_id = keep(ledger, comment="hello")
     finish(ledger, claim(ledger, hook_id))
     with ledger.read() as db:
         row = db.execute(select(HOOKS).where(HOOKS.c.id == hook_id)).one()
-    assert (row.fields, row.outcome, row.done_at) == ({}, "accepted", NOW)
+    assert (row.fields, row.outcome, row.done_at) == ({"comment": "hello"}, "accepted", NOW)
     assert claim(ledger, hook_id) is None
     assert hooks.due(ledger, at(1000), 10) == []
 
@@ -96,7 +97,7 @@ def test_a_call_repeats_the_one_before_it_for_five_minutes(ledger):
     def repeats(**fields):
         claimed = claim(ledger, keep(ledger, **fields), at(10_000))
         finish(ledger, claimed)
-        return [call.repeats for call in claimed.calls]
+        return [call.repeats is not None for call in claimed.calls]
 
     assert repeats(a=1) == [False]
     assert repeats(a=1, now=at(299)) == [True]
@@ -128,9 +129,16 @@ def test_of_one_process_only_so_many_calls_wait(ledger):
     assert keep(ledger, a="more") not in ids
 
 
-def test_calls_of_nobody_repeat_nothing(ledger):
-    keep(ledger, "")
-    assert [call.repeats for call in claim(ledger, keep(ledger, "")).calls] == [False, False]
+def test_calls_of_nobody_stand_alone(ledger):
+    """Each may turn out to be of another order: none waits for another, repeats it or goes along with it."""
+    ids = [keep(ledger, ""), keep(ledger, "")]
+    hooks.give_back(ledger, claim(ledger, ids[0]), at(60))
+    assert hooks.due(ledger, at(0), 10) == ids[1:]
+    claimed = claim(ledger, ids[1])
+    assert (claimed.ids, [call.repeats for call in claimed.calls]) == (ids[1:], [None])
+    third, rings = hook_intake.keep(ledger, SHOP, "", {}, at(1))
+    assert rings
+    assert claim(ledger, third, at(1)).ids == [third]
 
 
 def test_the_due_are_one_for_each_process_and_no_more_than_asked(ledger):

@@ -28,6 +28,7 @@ from ledger import (
     enqueueing,
     expiring,
     history,
+    hook_listing,
     orders,
     purging,
     queues,
@@ -230,6 +231,10 @@ def watch(bridge):
     orders.by_process(ledger, BOX, "p11", SHOP)
     orders.newest_sources(ledger, SHOP, 50)
     history.of_order(ledger, SHOP, "f77")
+    for outcome in (None, *hook_listing.KNOWN_OUTCOMES):
+        hook_listing.listing(ledger, outcome=outcome, limit=50)
+    hook_listing.listing(ledger, connection=BOX, limit=50)
+    hook_listing.replays(ledger, hook_listing.Row(1, BOX, {}, ledger.now(), None, "", SHOP, "f77"))
 
 
 def mend(bridge):
@@ -243,6 +248,8 @@ def mend(bridge):
     updates.cancel(ledger, parked.id, now, who="olena")
     asked = Asked(SHOP, "f77", digest="d", origin="t", parts={"note": "n"}, who="olena")
     enqueueing.accept(ledger, asked, now)
+    ended = [row for row in hook_listing.listing(ledger, limit=50) if row.done_at and row.fields]
+    hook_listing.replay(ledger, ended[0].id, now, who="olena")
 
 
 def quick(bridge):

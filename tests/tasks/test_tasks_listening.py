@@ -333,6 +333,9 @@ def test_a_call_that_was_kept_with_what_no_database_takes_ends(r, known):
         connection=SHOP, fields=fields, received_at=now, next_try_at=now, process="", tries=0
     )
     hook_id = r.ledger.write(lambda db: db.execute(statement.returning(HOOKS.c.id)).scalar_one())
+    listening.act(
+        r, hook_id
+    )  # it learns whose it is, and waits behind what else is open of that process
     listening.act(r, hook_id)
     assert made(r) == [("complete",), ("a",)]
 

@@ -27,6 +27,7 @@ from sqlalchemy import MetaData, Table, select
 from ledger import attempts, hearing, hooks, measures, orders, purging, queues, updates
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
+from ledger.hook_endings import Ending
 from ledger.migrate import configuration, upgrade
 from ledger.orders import Arrived
 from ledger.tables import ORDERS
@@ -167,7 +168,7 @@ def test_hook_calls_go_on(r):
         waiting = hooks.find(r.ledger, hook_id)
         claim = hooks.claim(r.ledger, waiting, NOW, 70)
         tries[waiting.process] = claim.tries
-        assert hooks.finish(r.ledger, claim, dict.fromkeys(claim.ids, "accepted"), NOW)
+        assert hooks.finish(r.ledger, claim, dict.fromkeys(claim.ids, Ending("accepted")), NOW)
     assert tries == {"okl-1": 0, "okl-2": 2}
 
 
