@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from ledger import conditions
-from ledger.columns import Key, UtcDateTime, may, must
+from ledger.columns import FOUND_BY, Key, SearchKey, UtcDateTime, may, must
 from ledger.conditions import partial_index
 
 METADATA = MetaData()
@@ -31,12 +31,12 @@ METADATA = MetaData()
 # One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as
 # last mapped; `sent_hash` of what was last sent and may have arrived (None: nothing is known to have been,
-# "": something of which nobody knows what it was). `lost_lease`: the claim that holds it found the lease of
-# another run out. `shadow`: it waits because nothing is written in shadow mode.
-# `blamed_at` is when this order last met what looked like the connection's fault, `strikes` how often
-# others went through all the same. `sends` are the calls since `troubled_since` that got no answer.
-# `heard_*` is what the target was last heard to say of it, `heard` how often that changed; `check_at` is
-# when it is read next (None: no more).
+# "": something of which nobody knows what it was); `noted_hash` of what a person took note of since, and
+# while it differs `known_source` is its source as it was then ("": not kept). `lost_lease`: the claim that
+# holds it found the lease of another run out. `shadow`: it waits, since nothing is written. `blamed_at` is when this order last met what looked like the connection's fault,
+# `strikes` how often others went through all the same. `sends`: calls since `troubled_since` without answer.
+# `heard_*` is what the target was last heard to say of it, `heard` how often that changed; `check_at` is when
+# it is read next (None: no more).
 ORDERS = Table(
     "orders",
     METADATA,
@@ -53,9 +53,8 @@ ORDERS = Table(
     must("reason", Text, default=""),
     may("problems", JSON),
     may("target_id", String(64)),
-    may("wanted_hash", String(32)),
-    may("sent_hash", String(32)),
-    may("accepted_hash", String(32)),
+    *(may(f"{name}_hash", String(32)) for name in ("wanted", "sent", "accepted", "noted")),
+    may("known_source", Text),
     must("state_at", UtcDateTime),
     must("tries", Integer, default=0),
     must("next_try_at", UtcDateTime),
@@ -75,6 +74,7 @@ ORDERS = Table(
     must("heard", Integer, default=0, server_default="0"),
     may("heard_at", UtcDateTime),
     may("check_at", UtcDateTime),
+    *(may(name, SearchKey) for name in FOUND_BY),
     UniqueConstraint("connection", "order_id", name="uq_orders_connection_order_id"),
     Index("uq_orders_target_external_id", "target", "external_id", unique=True),
     Index("ix_orders_in_state", "state", "id"),
@@ -87,6 +87,9 @@ ORDERS = Table(
     partial_index("ix_orders_purgeable", conditions.IS_PURGEABLE, "state_at"),
     partial_index("ix_orders_held", conditions.IS_HELD, "state_at"),
     partial_index("ix_orders_watched", conditions.IS_WATCHED, "target", "check_at"),
+    partial_index("ix_orders_changed", conditions.IS_CHANGED, "id"),
+    partial_index("ix_orders_heard_number", conditions.IS_HEARD, "heard_number"),
+    *(partial_index(f"ix_orders_{name}", f"{name} IS NOT NULL", name) for name in FOUND_BY),
 )
 
 # One try at an order or an update: the `connection` that was called, when, how long, what came back.

@@ -189,13 +189,20 @@ def listing(
         return [from_row(row) for row in db.execute(query)]
 
 
-def values_of(ledger: Ledger, connection: str, order_id: str, part: str) -> list[Any]:
-    """What updates brought for this part of this order; a call of ours may have set any of it."""
-    query = select(UPDATES.c.parts).where(
-        UPDATES.c.connection == connection, UPDATES.c.order_id == order_id
-    )
+def brought(ledger: Ledger, connection: str, order_id: str) -> dict[str, list[Any]]:
+    """What updates of this order brought, by part; a call of ours may have set any of it."""
+    values: dict[str, list[Any]] = {}
     with ledger.read() as db:
-        return [parts[part]["value"] for parts in db.execute(query).scalars() if part in parts]
+        of = {"of_connection": connection, "of_order": order_id}
+        for parts in db.execute(_BROUGHT, of).scalars():
+            for name, part in parts.items():
+                values.setdefault(name, []).append(part["value"])
+    return values
+
+
+_BROUGHT = select(UPDATES.c.parts).where(
+    UPDATES.c.connection == bindparam("of_connection"), UPDATES.c.order_id == bindparam("of_order")
+)
 
 
 # --- people mend --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ attempt). Called by tasks, gateway and cli; raises `LedgerUnavailable` when the 
 
 from ledger.orders.claiming import begin_again, certain, claim, give_back
 from ledger.orders.listing import (
+    before_change,
     by_process,
     is_in,
     listing,
@@ -14,9 +15,10 @@ from ledger.orders.listing import (
     snapshot,
     source,
 )
-from ledger.orders.mending import ignore, release, retry
+from ledger.orders.mending import acknowledge, ignore, release, retry
 from ledger.orders.recording import doubled, doubled_problem, record
 from ledger.orders.rows import (
+    NO_KEYS,
     NO_LOOKUP,
     NO_TROUBLE,
     OPEN,
@@ -25,11 +27,14 @@ from ledger.orders.rows import (
     Arrived,
     Claim,
     Due,
+    Keys,
+    Known,
     NotPossible,
     Outcome,
     Overview,
     Row,
     Trouble,
+    Wanted,
 )
 from ledger.orders.storing import keep_aside, store
 from ledger.orders.waiting import (
@@ -44,6 +49,7 @@ from ledger.orders.waiting import (
 )
 
 __all__ = [
+    "NO_KEYS",
     "NO_LOOKUP",
     "NO_TROUBLE",
     "OPEN",
@@ -52,13 +58,18 @@ __all__ = [
     "Arrived",
     "Claim",
     "Due",
+    "Keys",
+    "Known",
     "NotPossible",
     "Outcome",
     "Overview",
     "Row",
     "Trouble",
+    "Wanted",
+    "acknowledge",
     "are_coming",
     "astray",
+    "before_change",
     "begin_again",
     "by_process",
     "certain",

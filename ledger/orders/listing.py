@@ -9,20 +9,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import and_, select
+from sqlalchemy import Boolean, literal_column, select, text
 
 from ledger import tallies
+from ledger.conditions import IS_CHANGED
 from ledger.database import Ledger
 from ledger.orders.rows import Overview, Row
 from ledger.orders.waiting import oldest_due_at
 from ledger.tables import ORDERS
 
-# That the target has another body than the one wanted. Where neither is known, as of an order created
-# before hashes were kept, nothing says that it has.
-CHANGED = and_(
-    ORDERS.c.state == "created", ORDERS.c.wanted_hash.is_distinct_from(ORDERS.c.sent_hash)
-)
-_ROW = select(ORDERS, CHANGED.label("changed"))
+_ROW = select(ORDERS, literal_column(IS_CHANGED, Boolean).label("changed"))
 
 
 def listing(
@@ -32,10 +28,13 @@ def listing(
     state: str | None = None,
     order_id: str | None = None,
     connection: str | None = None,
+    changed: bool = False,
     limit: int | None = None,
 ) -> list[Row]:
-    """Orders, the newest first."""
+    """Orders, the newest first; `changed` only those that their target has otherwise."""
     query = _ROW.order_by(ORDERS.c.id.desc())
+    if changed:
+        query = query.where(text(IS_CHANGED))
     if state is not None:
         query = query.where(ORDERS.c.state == state)
     if order_id is not None:
@@ -52,6 +51,15 @@ def source(ledger: Ledger, pk: int) -> str:
     """The shop's JSON of one order, as text; empty when it was purged."""
     with ledger.read() as db:
         return str(db.execute(select(ORDERS.c.source).where(ORDERS.c.id == pk)).scalar_one())
+
+
+def before_change(ledger: Ledger, pk: int) -> str | None:
+    """The source's text of a changed order as its target has it, or as a person noted it last: None where it
+    is not kept.
+    """
+    query = select(ORDERS.c.known_source).where(ORDERS.c.id == pk)
+    with ledger.read() as db:
+        return db.execute(query).scalar_one() or None
 
 
 def snapshot(ledger: Ledger, connection: str, order_id: str) -> tuple[str, datetime | None] | None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import pytest
+from mapped_as import mapped_as
 
 from connections_file import SettingsError
 from connectors import okliving
@@ -43,7 +44,7 @@ def ledger(tmp_path):
 
 def give(ledger, state=None, order_id="1", connection=SHOP):
     arrived = Arrived(order_id, f"{connection}-{order_id}", '{"id": "1"}', "a" * 32, NOW)
-    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, lambda *_: True)
+    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, mapped_as(str))
     if state is not None:
         claim = orders.claim(ledger, pk, NOW, 60)
         orders.record(ledger, claim, Outcome(state), Try("create", NOW, 5, "refused"), NOW)

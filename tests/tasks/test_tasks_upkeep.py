@@ -6,10 +6,10 @@ from collections import deque
 from datetime import timedelta
 
 import pytest
+from mapped_as import mapped_as
 
 from ledger import connections, leases, orders, tallies, waking
 from ledger.orders import Arrived, Outcome
-from mapping.digest import body_hash
 
 BOX, SHOP = "onebox", "okliving"
 
@@ -35,7 +35,7 @@ def upkeep(r, monkeypatch, clock):
 def waiting(r, count, now):
     """So many orders that wait for an hour since a call failed."""
     arrived = [Arrived(str(n), f"okl-{n}", "{}", "a" * 32, now) for n in range(count)]
-    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, body_hash)
+    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, mapped_as())
     outcome = Outcome("waiting", "crm_unavailable", next_try_at=now + timedelta(hours=1))
     for pk in pks:
         orders.record(r.ledger, orders.claim(r.ledger, pk, now, 70), outcome, None, now)

@@ -1,0 +1,108 @@
+"""What an order is found by, whatever spelling a person has: a phone by its digits, a name by its sound.
+
+In: a phone or a name, as it stands in an order or as a person types it. Out: a key in which all spellings of
+one are alike, or begin alike; None for what is none. Nothing fails. The rule is coarse on purpose: who
+searches would rather see one order too many. Called by tasks/wanting for what is stored and by desk/finding.
+Source: Resolution 55 of the Cabinet of Ministers of Ukraine of 27 January 2010, and the other spellings that
+names have in passports, in mail and in haste.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# What the ledger keeps of a key.
+LONGEST = 64
+# Fewer digits, or letters, would fit too many.
+FEWEST_DIGITS, FEWEST_LETTERS = 4, 2
+# Of a number that is written with its country or its zero this many digits are its own.
+NATIONAL = 9
+
+_LETTERS = str.maketrans(
+    dict(zip("абвгґдеєёзиіїйыклмнопрстуфхцэ", "abvhhdeeeziiiiiklmnoprstufhce", strict=True))
+    | {"ж": "zh", "ч": "ch", "ш": "sh", "щ": "sh", "ю": "iu", "я": "ia", "ь": "", "ъ": ""}
+)
+# Letters that look alike, typed on the wrong keyboard within a Cyrillic word.
+_LOOK_ALIKE = str.maketrans("abceikmhoptxy", "авсеікмнортху")
+_HAS_CYRILLIC = re.compile("[а-яіїєґё]")
+# Whatever one sound is written with, in this order: what is longer goes first.
+_SOUNDS = (
+    ("shch", "sh"),
+    ("sch", "sh"),
+    ("szcz", "sh"),
+    ("ph", "f"),
+    ("tch", "ch"),
+    ("cz", "ch"),
+    ("sz", "sh"),
+    ("kh", "h"),
+    ("x", "ks"),
+    ("ck", "k"),
+    ("q", "k"),
+    ("ts", "c"),
+    ("tz", "c"),
+    ("w", "v"),
+    ("g", "h"),
+    ("y", "i"),
+    ("j", "i"),
+    ("ie", "e"),
+    ("io", "e"),
+)
+# Ковальов, Ковалёв and Kovalov.
+_OF = re.compile("[eo]v(a?)$")
+_TWICE = re.compile(r"(.)\1+")
+_NOT_IN_NAMES = re.compile(r"[\W\d_]+")
+_APOSTROPHES = re.compile("['’ʼ`‘´′]")
+_PHONE = re.compile(r"[0-9\s().+/‐-―-]+")
+_NO_DIGIT = re.compile("[^0-9]+")
+
+
+def phone_key(text: str) -> str | None:
+    """The digits of a phone from the last to the first, so that numbers that end alike begin alike."""
+    digits = _NO_DIGIT.sub("", unicodedata.normalize("NFKC", text[: 2 * LONGEST]))
+    return digits[-LONGEST:][::-1] or None
+
+
+def phone_typed(text: str) -> str | None:
+    """What the key of a phone begins with that a person gives: whole in any spelling, or its last digits."""
+    text = unicodedata.normalize("NFKC", text.strip())
+    if len(text) > LONGEST or not _PHONE.fullmatch(text):
+        return None
+    digits = _NO_DIGIT.sub("", text)
+    if len(digits) > NATIONAL:
+        digits = digits.lstrip("0")
+    return digits[::-1] if len(digits) >= FEWEST_DIGITS else None
+
+
+def name_key(*parts: str) -> str | None:
+    """A name, its last name first, as all its spellings sound."""
+    words = (_sound(word) for part in parts for word in _words(part))
+    return " ".join(word for word in words if word)[:LONGEST].strip() or None
+
+
+def names_typed(text: str) -> list[str]:
+    """What the key of a name begins with that a person gives: the last name first, or after the others."""
+    if any(sign.isdigit() for sign in text):
+        return []
+    words = text[: 4 * LONGEST].split()
+    # Two of them tell enough: not every order has a middle name.
+    keys = (name_key(*words[:2]), name_key(*words[-1:], *words[:-1][:1]))
+    return list(dict.fromkeys(key for key in keys if key and len(key) >= FEWEST_LETTERS))
+
+
+def _words(text: str) -> list[str]:
+    text = unicodedata.normalize("NFKC", text[: 4 * LONGEST]).casefold()
+    return _NOT_IN_NAMES.sub(" ", _APOSTROPHES.sub("", text)).split()
+
+
+def _sound(word: str) -> str:
+    if not word.isascii():
+        word = unicodedata.normalize("NFC", word)
+        if _HAS_CYRILLIC.search(word):
+            word = word.translate(_LOOK_ALIKE)
+        word = word.translate(_LETTERS)
+        bare = unicodedata.normalize("NFKD", word)
+        word = "".join(sign for sign in bare if not unicodedata.combining(sign))
+    for written, sound in _SOUNDS:
+        word = word.replace(written, sound)
+    return _OF.sub(r"ov\1", _TWICE.sub(r"\1", word))
