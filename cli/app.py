@@ -13,7 +13,7 @@ import sys
 import typer
 
 import logs
-from cli import checking, keys, orders, previewing, reading, running, updates
+from cli import checking, keys, orders, previewing, reading, reviewing, running, updates
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
 from connections_file import SettingsError
 from desk.errors import Absent, DeskError, Failed, Impossible
@@ -41,6 +41,8 @@ app.command()(reading.fetch)
 app.command()(reading.backfill)
 app.command("update")(updates.send_update)
 app.command()(previewing.preview)
+orders.app.command("find")(reviewing.find_orders)
+orders.app.command("acknowledge")(reviewing.acknowledge_order)
 app.add_typer(orders.app, name="orders")
 app.add_typer(updates.app, name="updates")
 app.add_typer(keys.app, name="key")

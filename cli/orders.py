@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,27 +12,35 @@ import settings
 from cli import words
 from cli.answers import (
     COLOURS,
+    WRONG,
     As,
     Connection,
     Json,
     Of,
     acting,
     answer,
+    complain,
     demand_state,
     moment,
     out,
-    plain,
     print_json,
+)
+from cli.reviewing import (
+    as_dict,
+    print_found,
+    print_review,
+    review_as_dict,
+    reviewed,
+    standing,
 )
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
-from desk import orders
+from desk import finding, orders
 from desk.opening import opened
 from desk.ringing import bells
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
     from ledger.history import Act
 
@@ -55,34 +63,60 @@ def list_orders(
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
     connection: Of = None,
     *,
+    changed: Annotated[
+        bool,
+        typer.Option("--changed", help="Those alone that were changed in the shop since."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List orders, the newest first."""
     demand_state(state, orders.STATES)
     with opened(settings.load()) as ledger:
-        rows = orders.listing(ledger, state=state, connection=connection, limit=limit)
+        rows = orders.listing(
+            ledger, state=state, connection=connection, changed=changed, limit=limit
+        )
     if as_json:
-        print_json([_as_dict(row) for row in rows])
+        print_json([as_dict(row) for row in rows])
     elif rows:
         out().print(_table(rows))
+    elif changed:
+        out().print("No order was changed in the shop since it was created.")
     else:
         out().print("No orders yet." if state is None else f"No orders are {state}.")
 
 
 @app.command("show")
-def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Json = False) -> None:
-    """Show one order: its state, what is wrong with it, every try, and what people did."""
-    with opened(settings.load()) as ledger:
-        shown = orders.show(ledger, order_id, connection)
+def show_order(
+    order_id: Annotated[
+        str, typer.Argument(help="The shop's order id, or what `orders find` takes.")
+    ],
+    connection: Connection = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show one order: its state, what is wrong with it, whose it is, every try, and what people did."""
+    chosen = settings.load()
+    with opened(chosen) as ledger:
+        try:
+            meant = finding.meant(ledger, order_id, connection)
+        except finding.Several as exc:
+            complain(str(exc))
+            if not as_json:
+                print_found(exc.found)
+            raise typer.Exit(WRONG) from None
+        shown = orders.show(ledger, meant.order_id, meant.connection)
+        seen = reviewed(chosen, ledger, meant)
     if as_json:
         more = {
             "attempts": [dataclasses.asdict(tried) for tried in shown.attempts],
             "updates": [update_as_dict(update) for update in shown.updates],
             "history": [dataclasses.asdict(act) for act in shown.history],
         }
-        print_json(_as_dict(shown.order) | more)
+        print_json(as_dict(shown.order) | (review_as_dict(seen) if seen else {}) | more)
         return
     _print_order(shown.order)
+    if seen is not None:
+        print_review(shown.order, seen)
     if shown.attempts:
         out().print(_tries_table(shown.attempts))
     if shown.updates:
@@ -95,7 +129,7 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
 def retry_order(
     order_id: OrderId, connection: Connection = None, who: As = None, *, as_json: Json = False
 ) -> None:
-    """Try an order again now, whatever it waits for or is held for."""
+    """Try an order again now, whatever it waits for; one that is held is checked anew."""
     mended = _mend(orders.retry, order_id, connection, who)
     _say_mended(mended, "will be tried now", as_json=as_json)
 
@@ -104,7 +138,10 @@ def retry_order(
 def release_order(
     order_id: OrderId, connection: Connection = None, who: As = None, *, as_json: Json = False
 ) -> None:
-    """Send a held order on its way again, after what it was held for was put right."""
+    """Send a held order as it is: you accept what it is held for as right. What is missing holds it again.
+
+    After something was put right use `orders retry`, which checks the order anew.
+    """
     mended = _mend(orders.release, order_id, connection, who)
     _say_mended(mended, "is released", as_json=as_json)
 
@@ -116,7 +153,9 @@ def ignore_order(
     """Never send an order."""
     with opened(settings.load()) as ledger:
         row = orders.ignore(ledger, order_id, connection, who=acting(who))
-    answer(_as_dict(row), f"Order {order_id} will not be sent.", as_json=as_json)
+    answer(as_dict(row), f"Order {order_id} will not be sent.", as_json=as_json)
+    if not as_json and row.uncertain_since is not None:
+        out().print(words.maybe_there(row))
 
 
 def _mend(
@@ -130,11 +169,7 @@ def _mend(
 def _say_mended(mended: orders.Mended, done: str, *, as_json: bool) -> None:
     later = "" if mended.rung else " (within a minute: no broker answers now)"
     row = mended.order
-    answer(_as_dict(row), f"Order {row.order_id} {done}{later}.", as_json=as_json)
-
-
-def _as_dict(row: orders.Row) -> dict[str, Any]:
-    return {key: value for key, value in plain(dataclasses.asdict(row)).items() if key != "pk"}
+    answer(as_dict(row), f"Order {row.order_id} {done}{later}.", as_json=as_json)
 
 
 # --- for people -----------------------------------------------------------------------------------------
@@ -148,7 +183,7 @@ def _table(rows: list[orders.Row]) -> Table:
     for row in rows:
         table.add_row(
             f"{row.connection} {row.order_id}" if several else row.order_id,
-            _coloured(row),
+            standing(row),
             row.target_id or "",
             moment(row.received_at),
             words.why(row),
@@ -161,15 +196,23 @@ def _print_order(row: orders.Row) -> None:
     from mapping.problems import Problem
 
     heading = coloured(f"Order {row.order_id}", "bold")
-    out().print(heading, "of", f"{row.connection}:", _coloured(row))
+    out().print(heading, "of", f"{row.connection}:", standing(row))
     if row.target_id:
         out().print(f"In {row.target} as {row.target_id}, external id {row.external_id}")
     if row.reason:
         out().print(words.why(row))
     if row.state in orders.OPEN and not row.being_worked_on:
         out().print(f"Next try {moment(row.next_try_at)}")
+    if row.state == "ignored" and row.uncertain_since is not None:
+        out().print(words.maybe_there(row))
+    reasons = row.reason.split(", ")
     for problem in row.problems:
         found = Problem(**problem)
+        if found.level == "held" and row.state != "held":
+            # Nothing is asked of anybody any more; why it waits now is said above.
+            if found.code not in reasons:
+                out().print(coloured(words.settled(found), "dim"))
+            continue
         level = coloured(found.level, COLOURS[found.level])
         out().print(level, words.finding(found, row.order_id))
 
@@ -198,13 +241,3 @@ def _history_table(acts: list[Act]) -> Table:
     for act in acts:
         table.add_row(moment(act.at), act.who, words.done(act), words.difference(act))
     return table
-
-
-def _coloured(row: orders.Row) -> Text:
-    from cli.console import coloured
-
-    colour = {"created": "green", "held": "red", "waiting": "yellow", "ignored": "dim"}.get(
-        row.state, "cyan"
-    )
-    changed = " (changed in the shop since)" if row.changed else ""
-    return coloured(row.state, colour).append(changed, style="default")

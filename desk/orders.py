@@ -63,10 +63,17 @@ class _Change(Protocol):
 
 
 def listing(
-    ledger: Ledger, *, state: str | None = None, connection: str | None = None, limit: int
+    ledger: Ledger,
+    *,
+    state: str | None = None,
+    connection: str | None = None,
+    changed: bool = False,
+    limit: int,
 ) -> list[Row]:
-    """Orders, the newest first."""
-    return orders.listing(ledger, ledger.now(), state=state, connection=connection, limit=limit)
+    """Orders, the newest first; `changed` only those that were changed since they were created."""
+    return orders.listing(
+        ledger, ledger.now(), state=state, connection=connection, changed=changed, limit=limit
+    )
 
 
 def find(ledger: Ledger, order_id: str, connection: str | None = None) -> Row:

@@ -32,11 +32,10 @@ METADATA = MetaData()
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as
 # last mapped; `sent_hash` of what was last sent and may have arrived (None: nothing is known to have been,
 # "": something of which nobody knows what it was); `noted_hash` of what a person took note of since, and
-# while it differs `known_source` is its source as it was then ("": not kept). `lost_lease`: the claim that
-# holds it found the lease of another run out. `shadow`: it waits, since nothing is written. `blamed_at` is when this order last met what looked like the connection's fault,
-# `strikes` how often others went through all the same. `sends`: calls since `troubled_since` without answer.
-# `heard_*` is what the target was last heard to say of it, `heard` how often that changed; `check_at` is when
-# it is read next (None: no more).
+# while it differs `known_source` is its source as it was then ("": not kept). `lost_lease`: the claim found
+# the lease of another run out. `shadow`: nothing is written. `blamed_at`: it met what looked like the
+# connection's fault; `strikes`: how often others went through. `sends`: calls since `troubled_since` without
+# answer. `heard_*`: what the target was last heard to say, `heard` how often that changed.
 ORDERS = Table(
     "orders",
     METADATA,

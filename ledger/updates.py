@@ -26,6 +26,8 @@ STATES = tallies.UPDATES.states
 UNENDED = ("queued", "parked")
 # What a person is told of an update that is sent in spite of its age.
 RETRIED = "update_retried"
+# And of a part that a person cancelled.
+CANCELLED = "update_cancelled"
 
 PartState = Literal["left", "sent", "parked", "withdrawn", "cancelled"]
 
@@ -230,11 +232,18 @@ def cancel(ledger: Ledger, update_id: int, now: datetime, *, who: str) -> Due:
 
     def end(found: Update) -> dict[str, Any]:
         open_parts = (*found.parts_left, *found.parts_parked)
+        # What a clerk was asked to do about a parked part is over with it.
+        fates = [told for told in found.fates if told.get("part") not in found.parts_parked]
+        fates += [
+            Told(part=name, fate="cancelled", code=CANCELLED, level="fixed", field=name)
+            for name in open_parts
+        ]
         return {
             "state": "cancelled",
-            "reason": "update_cancelled",
+            "reason": CANCELLED,
             "blocks": False,
             "parts": to_json(moved(found.parts, open_parts, "cancelled")),
+            "fates": fates or None,
         }
 
     return _mend(ledger, update_id, now, end, "update_cancelled", who)

@@ -6,6 +6,7 @@ attempt). Called by tasks, gateway and cli; raises `LedgerUnavailable` when the 
 """
 
 from ledger.orders.claiming import begin_again, certain, claim, give_back
+from ledger.orders.finding import Match, Typed, search
 from ledger.orders.listing import (
     before_change,
     by_process,
@@ -60,11 +61,13 @@ __all__ = [
     "Due",
     "Keys",
     "Known",
+    "Match",
     "NotPossible",
     "Outcome",
     "Overview",
     "Row",
     "Trouble",
+    "Typed",
     "Wanted",
     "acknowledge",
     "are_coming",
@@ -89,6 +92,7 @@ __all__ = [
     "record",
     "release",
     "retry",
+    "search",
     "snapshot",
     "source",
     "store",

@@ -18,7 +18,7 @@ from ledger.orders.rows import Overview, Row
 from ledger.orders.waiting import oldest_due_at
 from ledger.tables import ORDERS
 
-_ROW = select(ORDERS, literal_column(IS_CHANGED, Boolean).label("changed"))
+ROW = select(ORDERS, literal_column(IS_CHANGED, Boolean).label("changed"))
 
 
 def listing(
@@ -32,7 +32,7 @@ def listing(
     limit: int | None = None,
 ) -> list[Row]:
     """Orders, the newest first; `changed` only those that their target has otherwise."""
-    query = _ROW.order_by(ORDERS.c.id.desc())
+    query = ROW.order_by(ORDERS.c.id.desc())
     if changed:
         query = query.where(text(IS_CHANGED))
     if state is not None:
@@ -44,7 +44,7 @@ def listing(
     if limit is not None:
         query = query.limit(limit)
     with ledger.read() as db:
-        return [_row(found, now) for found in db.execute(query)]
+        return [to_row(found, now) for found in db.execute(query)]
 
 
 def source(ledger: Ledger, pk: int) -> str:
@@ -97,14 +97,15 @@ def is_in(ledger: Ledger, target: str, connection: str, order_id: str) -> bool:
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:
     """Counts by state, the newest orders and the oldest due one; the live screen asks each second."""
     counted = tallies.counts(ledger, tallies.ORDERS, now)
-    newest = _ROW.order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
+    newest = ROW.order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
     with ledger.read() as db:
-        rows = [_row(found, now) for found in db.execute(newest)]
+        rows = [to_row(found, now) for found in db.execute(newest)]
         oldest = oldest_due_at(db, now)
     return Overview(counted.rows, counted.at, rows, oldest)
 
 
-def _row(found: Any, now: datetime) -> Row:
+def to_row(found: Any, now: datetime) -> Row:
+    """An order as `ROW` selects it."""
     return Row(
         pk=found.id,
         connection=found.connection,

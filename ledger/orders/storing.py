@@ -3,7 +3,8 @@
 In: orders as read, and what maps one to the hash of the body that its target should have and to what it is
 found by. Out: the keys of those to ring for. What is known is looked up in a read and mapping is done after
 it, before the transaction: a page of known orders holds up no writer, and nobody waits for a mapping.
-Raises `LedgerUnavailable`. Called, by its package, by tasks/storing. Source: docs/architecture.md, "States of an order".
+Raises `LedgerUnavailable`. Called, by its package, by tasks/storing. Source: docs/architecture.md, "States of
+an order".
 """
 
 from __future__ import annotations

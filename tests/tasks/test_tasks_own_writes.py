@@ -1,4 +1,4 @@
-"""What we wrote into the shop ourselves never marks an order as changed there; what others changed always does.
+"""What we wrote into the shop ourselves never marks an order as changed there; what others changed does.
 
 The shop is the simulator's, behind a client without a wire, and shows all that it is told in its orders.
 """
@@ -27,11 +27,11 @@ TOLD = {"customorder_status": {"template": "{order.status}/{order.delivery_statu
 
 
 class WiredShop:
-    """The simulator behind the client's methods; `shows_notes`: comments appear in the order, as some shops do."""
+    """The simulator behind the client's methods; `shows_notes`: comments appear in the order, as in some."""
 
     def __init__(self, clock):
         self.shop = Shop()
-        self.shop.clock = lambda: clock.now.timestamp()
+        self.shop.clock = lambda: clock().timestamp()
         self.shows_notes = False
 
     def get_orders(self, _body):
@@ -108,7 +108,7 @@ OURS = [
 
 
 @pytest.mark.parametrize("shows_notes", [False, True])
-@pytest.mark.parametrize("parts", OURS, ids=lambda parts: " ".join(parts))
+@pytest.mark.parametrize("parts", OURS, ids=" ".join)
 def test_what_we_wrote_is_no_change(r, clock, parts, shows_notes):
     shop(r).shows_notes = shows_notes
     carried(r, clock)
@@ -142,7 +142,7 @@ def test_a_number_in_place_of_ours_and_states_one_after_the_other_are_no_change(
         {"note": "Зателефонуйте"},
         {"customer": {"phone": "+380671112233"}},
     ],
-    ids=lambda edit: " ".join(edit),
+    ids=" ".join,
 )
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_what_somebody_else_changed_is_a_change_whatever_we_wrote(r, clock, edit, first):
