@@ -27,6 +27,7 @@ from cli.answers import (
 )
 from cli.reviewing import (
     as_dict,
+    print_comments,
     print_found,
     print_review,
     review_as_dict,
@@ -121,6 +122,7 @@ def show_order(
         out().print(_tries_table(shown.attempts))
     if shown.updates:
         out().print(updates_table(shown.updates[::-1]))
+        print_comments(shown.updates[::-1])
     if shown.history:
         out().print(_history_table(shown.history))
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from desk.finding import Match
     from desk.orders import Row
     from desk.reviewing import Difference, Person, Review
+    from desk.updates import Update
     from ledger.database import Ledger
     from settings import Settings
 
@@ -168,6 +169,14 @@ def print_review(row: Row, seen: Review) -> None:
         out().print("Comment:", seen.comment)
     if row.changed:
         _print_changes(row, seen.changes)
+
+
+def print_comments(updates: Sequence[Update]) -> None:
+    """What the customer may have read: the comments of updates, which their table does not repeat."""
+    for one in updates:
+        part = one.parts.get("note")
+        if part is not None and part.value:
+            out().print(f"Comment of update {one.id}, {part.state}:", str(part.value))
 
 
 def _person(person: Person) -> str:

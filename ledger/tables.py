@@ -86,7 +86,7 @@ ORDERS = Table(
     partial_index("ix_orders_purgeable", conditions.IS_PURGEABLE, "state_at"),
     partial_index("ix_orders_held", conditions.IS_HELD, "state_at"),
     partial_index("ix_orders_watched", conditions.IS_WATCHED, "target", "check_at"),
-    partial_index("ix_orders_changed", conditions.IS_CHANGED, "id"),
+    partial_index("ix_orders_changed", conditions.IS_CHANGED, "state", "id"),
     partial_index("ix_orders_heard_number", conditions.IS_HEARD, "heard_number"),
     *(partial_index(f"ix_orders_{name}", f"{name} IS NOT NULL", name) for name in FOUND_BY),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from string import ascii_lowercase
 
 # What the ledger keeps of a key.
 LONGEST = 64
@@ -19,12 +20,15 @@ FEWEST_DIGITS, FEWEST_LETTERS = 4, 2
 # Of a number that is written with its country or its zero this many digits are its own.
 NATIONAL = 9
 
+_APOSTROPHES = "'’ʼ`‘´′"
 _LETTERS = str.maketrans(
-    dict(zip("абвгґдеєёзиіїйыклмнопрстуфхцэ", "abvhhdeeeziiiiiklmnoprstufhce", strict=True))
-    | {"ж": "zh", "ч": "ch", "ш": "sh", "щ": "sh", "ю": "iu", "я": "ia", "ь": "", "ъ": ""}
+    dict(zip("абвгґдеєёзиіїйыклмнопрстуфхэ", "abvhhdeeeziiiiiklmnoprstufhe", strict=True))
+    | {"ж": "zh", "ч": "ch", "ш": "sh", "щ": "sh", "ц": "ts", "ю": "iu", "я": "ia"}
+    | dict.fromkeys(f"ьъ{_APOSTROPHES}", "")
 )
 # Letters that look alike, typed on the wrong keyboard within a Cyrillic word.
 _LOOK_ALIKE = str.maketrans("abceikmhoptxy", "авсеікмнортху")
+_LATIN = re.compile("[a-z]")
 _HAS_CYRILLIC = re.compile("[а-яіїєґё]")
 # Whatever one sound is written with, in this order: what is longer goes first.
 _SOUNDS = (
@@ -48,11 +52,12 @@ _SOUNDS = (
     ("ie", "e"),
     ("io", "e"),
 )
+_SPELT = re.compile("|".join(written for written, _ in _SOUNDS))
 # Ковальов, Ковалёв and Kovalov.
-_OF = re.compile("[eo]v(a?)$")
+_OF = re.compile(r"[eo](va?)\b")
 _TWICE = re.compile(r"(.)\1+")
-_NOT_IN_NAMES = re.compile(r"[\W\d_]+")
-_APOSTROPHES = re.compile("['’ʼ`‘´′]")
+_ANY_TWICE = re.compile("|".join(2 * letter for letter in ascii_lowercase))
+_NO_LETTER = re.compile(r"[\W\d_]+")
 _PHONE = re.compile(r"[0-9\s().+/‐-―-]+")
 _NO_DIGIT = re.compile("[^0-9]+")
 
@@ -75,34 +80,39 @@ def phone_typed(text: str) -> str | None:
 
 
 def name_key(*parts: str) -> str | None:
-    """A name, its last name first, as all its spellings sound."""
-    words = (_sound(word) for part in parts for word in _words(part))
-    return " ".join(word for word in words if word)[:LONGEST].strip() or None
+    """A name, its last name first, as all its spellings sound. Each order is stored with one: what most names
+    have none of is looked for before it is replaced.
+    """
+    name = " ".join(parts)[: 4 * LONGEST].casefold()
+    if not unicodedata.is_normalized("NFKC", name):
+        name = unicodedata.normalize("NFKC", name)
+    if not name.isascii() and _LATIN.search(name):
+        name = " ".join(map(_in_one_alphabet, name.split()))
+    name = name.translate(_LETTERS)
+    if not name.isascii():
+        bare = unicodedata.normalize("NFKD", name)
+        name = "".join(sign for sign in bare if not unicodedata.combining(sign))
+    if not name.replace(" ", "").isalpha():
+        name = _NO_LETTER.sub(" ", name)
+    if _SPELT.search(name):
+        for written, sound in _SOUNDS:
+            name = name.replace(written, sound)
+    if _ANY_TWICE.search(name):
+        name = _TWICE.sub(r"\1", name)
+    if "ev" in name:
+        name = _OF.sub(r"o\1", name)
+    return " ".join(name.split())[:LONGEST].strip() or None
 
 
 def names_typed(text: str) -> list[str]:
     """What the key of a name begins with that a person gives: the last name first, or after the others."""
-    if any(sign.isdigit() for sign in text):
+    if any(sign.isdigit() for sign in text) or sum(map(str.isalpha, text)) < FEWEST_LETTERS:
         return []
     words = text[: 4 * LONGEST].split()
     # Two of them tell enough: not every order has a middle name.
     keys = (name_key(*words[:2]), name_key(*words[-1:], *words[:-1][:1]))
-    return list(dict.fromkeys(key for key in keys if key and len(key) >= FEWEST_LETTERS))
+    return list(dict.fromkeys(filter(None, keys)))
 
 
-def _words(text: str) -> list[str]:
-    text = unicodedata.normalize("NFKC", text[: 4 * LONGEST]).casefold()
-    return _NOT_IN_NAMES.sub(" ", _APOSTROPHES.sub("", text)).split()
-
-
-def _sound(word: str) -> str:
-    if not word.isascii():
-        word = unicodedata.normalize("NFC", word)
-        if _HAS_CYRILLIC.search(word):
-            word = word.translate(_LOOK_ALIKE)
-        word = word.translate(_LETTERS)
-        bare = unicodedata.normalize("NFKD", word)
-        word = "".join(sign for sign in bare if not unicodedata.combining(sign))
-    for written, sound in _SOUNDS:
-        word = word.replace(written, sound)
-    return _OF.sub(r"ov\1", _TWICE.sub(r"\1", word))
+def _in_one_alphabet(word: str) -> str:
+    return word.translate(_LOOK_ALIKE) if _HAS_CYRILLIC.search(word) else word

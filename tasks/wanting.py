@@ -47,19 +47,20 @@ def keys(read: ReadOrder) -> Keys:
     order = read.order
     if order is None or read.recipient is None or read.buyer is None:
         return NO_KEYS
-    phone, name = _person(order.recipient, read.recipient)
-    buyer_phone, buyer_name = _person(order.buyer, read.buyer)
+    phone, name = _said(order.recipient, read.recipient)
+    buyer_phone, buyer_name = _said(order.buyer, read.buyer)
     return Keys(
         number=order.number[:LONGEST] if order.number != order.id else None,
         tracking=order.shipping.tracking_number[:LONGEST] or None,
-        phone=phone,
-        name=name,
-        buyer_phone=buyer_phone if buyer_phone != phone else None,
-        buyer_name=buyer_name if buyer_name != name else None,
+        phone=phone_key(phone),
+        name=name_key(*name),
+        buyer_phone=phone_key(buyer_phone) if buyer_phone != phone else None,
+        buyer_name=name_key(*buyer_name) if buyer_name != name else None,
     )
 
 
-def _person(typed: Person, prepared: Prepared) -> tuple[str | None, str | None]:
+def _said(typed: Person, prepared: Prepared) -> tuple[str, tuple[str, ...]]:
+    """A person's phone and name, the last name first: as prepared, else as typed."""
     person = prepared.person
     name = (person.last, person.first, person.middle) if person.last else (person.full,)
-    return phone_key(person.phone or typed.phone), name_key(*name)
+    return person.phone or typed.phone, name
