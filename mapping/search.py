@@ -3,8 +3,7 @@
 In: a phone or a name, as it stands in an order or as a person types it. Out: a key in which all spellings of
 one are alike, or begin alike; None for what is none. Nothing fails. The rule is coarse on purpose: who
 searches would rather see one order too many. Called by tasks/wanting for what is stored and by desk/finding.
-Source: Resolution 55 of the Cabinet of Ministers of Ukraine of 27 January 2010, and the other spellings that
-names have in passports, in mail and in haste.
+Source: docs/decisions/keys-that-an-order-is-found-by.md.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ branch_labels = None
 depends_on = None
 
 IS_CHANGED = (
-    "state = 'created' AND coalesce(wanted_hash, '-') <> coalesce(noted_hash, sent_hash, '-')"
+    "state = 'created' AND CASE WHEN coalesce(wanted_hash, '-') <> coalesce(noted_hash, sent_hash, '-')"
+    " THEN 1 ELSE 0 END = 1"
 )
 KEYS = ("number", "tracking", "phone", "name", "buyer_phone", "buyer_name")
 # name, columns, condition, and what SQLite's planner is told, as in 0003, where the reason stands
