@@ -159,8 +159,8 @@ def print_found(found: Sequence[Match]) -> None:
 
 def print_review(row: Row, seen: Review) -> None:
     """Recipient and buyer, who may be one, the comment, and what was changed."""
-    if seen.recipient is not None and seen.recipient == seen.buyer:
-        out().print("Buyer and recipient:", _person(seen.recipient))
+    if seen.buyer is not None and _are_one(seen):
+        out().print("Buyer and recipient:", _person(seen.buyer))
     else:
         for whose, person in (("Recipient:", seen.recipient), ("Buyer:", seen.buyer)):
             if person is not None:
@@ -169,6 +169,12 @@ def print_review(row: Row, seen: Review) -> None:
         out().print("Comment:", seen.comment)
     if row.changed:
         _print_changes(row, seen.changes)
+
+
+def _are_one(seen: Review) -> bool:
+    """Whether both have one name and phone: shops often leave the recipient's e-mail out."""
+    people = (seen.recipient, seen.buyer)
+    return len({(one.full, one.phone) for one in people if one is not None}) == 1
 
 
 def print_comments(updates: Sequence[Update]) -> None:

@@ -35,7 +35,7 @@ METADATA = MetaData()
 # while it differs `known_source` is its source as it was then ("": not kept). `lost_lease`: the claim found
 # the lease of another run out. `shadow`: nothing is written. `blamed_at`: it met what looked like the
 # connection's fault; `strikes`: how often others went through. `sends`: calls since `troubled_since` without
-# answer. `heard_*`: what the target was last heard to say, `heard` how often that changed.
+# answer. `heard_*`: what the target was last heard to say. A default is the server's: to say it costs time.
 ORDERS = Table(
     "orders",
     METADATA,
@@ -60,17 +60,17 @@ ORDERS = Table(
     may("lease_until", UtcDateTime),
     may("lease_token", String(32)),
     may("claimed_at", UtcDateTime),
-    must("lost_lease", Boolean, default=False, server_default=false()),
-    must("shadow", Boolean, default=False, server_default=false()),
+    must("lost_lease", Boolean, server_default=false()),
+    must("shadow", Boolean, server_default=false()),
     may("uncertain_since", UtcDateTime),
     must("lookups", Integer, default=0),
-    must("sends", Integer, default=0, server_default="0"),
+    must("sends", Integer, server_default="0"),
     may("troubled_since", UtcDateTime),
     may("blamed_at", UtcDateTime),
-    must("strikes", Integer, default=0, server_default="0"),
+    must("strikes", Integer, server_default="0"),
     may("heard_stage", String(100)),
     may("heard_number", String(64)),
-    must("heard", Integer, default=0, server_default="0"),
+    must("heard", Integer, server_default="0"),
     may("heard_at", UtcDateTime),
     may("check_at", UtcDateTime),
     *(may(name, SearchKey) for name in FOUND_BY),

@@ -10,7 +10,7 @@ an order".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,8 +18,9 @@ from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tides
+from ledger.columns import FOUND_BY
 from ledger.database import Ledger
-from ledger.orders.rows import OPEN, UNKNOWN, Arrived, Keys, Known, Mapper
+from ledger.orders.rows import OPEN, UNKNOWN, Arrived, Known, Mapper
 from ledger.tables import INTAKE, ORDERS
 
 
@@ -48,6 +49,11 @@ def store(
         for o in fresh
     }
 
+    # A key that no order of the page has is none of the statement's columns: each costs time.
+    found_by = [
+        name for name in FOUND_BY if any(getattr(one.keys, name) for one in mapped.values())
+    ]
+
     def unit(db: Connection) -> list[int]:
         doubts = tides.doubts(db)
         values = [
@@ -65,7 +71,7 @@ def store(
                 "next_try_at": now,
                 "wanted_hash": mapped[o.order_id].hash,
                 "sent_hash": kept.get(o.order_id),
-                **asdict(mapped[o.order_id].keys),
+                **{name: getattr(mapped[o.order_id].keys, name) for name in found_by},
                 **({} if doubts is None else doubts.doubt(o.shop_updated_at, ledger.longest_call)),
             }
             for o in fresh
@@ -174,7 +180,7 @@ def _upsert(dialect: Any) -> Any:
                 (_IS_UNCHANGED, ORDERS.c.source),
                 else_="",
             ),
-            **{name: brought[name] for name in Keys.__dataclass_fields__},
+            **{name: brought[name] for name in FOUND_BY},
             **{
                 name: case((is_alike, ORDERS.c[name]), else_=value)
                 for name, value in absolved.items()

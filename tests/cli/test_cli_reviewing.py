@@ -341,3 +341,16 @@ def test_help_says_what_release_and_retry_do(run):
     assert "as it is" in released
     assert "put right use `orders retry`" in released
     assert "checked anew" in retried
+
+
+def test_a_buyer_who_is_the_recipient_is_shown_once(run, ledger, give):
+    same = {
+        "first_name": "Олена",
+        "last_name": "Шевченко",
+        "phone": "0671234567",
+        "is_other": False,
+    }
+    give(recipient=same)
+    out = run("orders", "show", ID)[1]
+    assert "Buyer and recipient: Шевченко Олена, +380671234567, o@ukr.net" in out
+    assert "Recipient:" not in out
