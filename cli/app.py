@@ -22,6 +22,7 @@ from cli import (
     pausing,
     previewing,
     reading,
+    reviewing,
     running,
     sandbox,
     sending,
@@ -57,6 +58,8 @@ app.command()(pausing.resume)
 app.command("update")(updates.send_update)
 app.command()(previewing.preview)
 orders.app.command("send-one")(sending.send_one)
+orders.app.command("find")(reviewing.find_orders)
+orders.app.command("acknowledge")(reviewing.acknowledge_order)
 app.add_typer(orders.app, name="orders")
 app.add_typer(updates.app, name="updates")
 app.add_typer(hooks.app, name="hooks")

@@ -12,24 +12,34 @@ import settings
 from cli import words
 from cli.answers import (
     COLOURS,
+    WRONG,
     As,
     Connection,
     Json,
     Of,
     acting,
     answer,
+    complain,
     demand_state,
     hint,
     moment,
     out,
-    plain,
     print_json,
     tell,
 )
 from cli.listing import Limit, ListByDefault, tell_rest
+from cli.reviewing import (
+    as_dict,
+    print_comments,
+    print_found,
+    print_review,
+    review_as_dict,
+    reviewed,
+    standing,
+)
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
-from desk import orders, waiting
+from desk import finding, orders, waiting
 from desk.naming import named
 from desk.opening import opened
 from desk.ringing import bells
@@ -37,8 +47,6 @@ from desk.zones import Zones
 
 if TYPE_CHECKING:
     from datetime import tzinfo
-
-    from rich.text import Text
 
     from cli.tables import Table
     from ledger.history import Act
@@ -56,35 +64,53 @@ def list_orders(
     limit: Limit = 50,
     connection: Of = None,
     *,
+    changed: Annotated[
+        bool,
+        typer.Option("--changed", help="Those alone that were changed in the shop since."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List orders, the newest first."""
     demand_state(state, orders.STATES)
     chosen = settings.load()
+    of: dict[str, Any] = {"state": state, "connection": connection, "changed": changed}
     with opened(chosen) as ledger:
-        rows = orders.listing(ledger, state=state, connection=connection, limit=limit)
+        rows = orders.listing(ledger, **of, limit=limit)
         if as_json:
-            print_json([_as_dict(row) for row in rows])
+            print_json([as_dict(row) for row in rows])
         elif rows:
             out().print(_table(rows, Zones(chosen)))
             if any(row.reason for row in rows):
                 hint("In full, with what to do: `orderbridge orders show ID`.")
+        elif changed:
+            out().print("No order was changed in the shop since it was created.")
         else:
             out().print("No orders yet." if state is None else f"No orders are {state}.")
-        tell_rest(
-            len(rows),
-            limit,
-            "orders",
-            lambda: orders.total(ledger, state=state, connection=connection),
-        )
+        tell_rest(len(rows), limit, "orders", lambda: orders.total(ledger, **of))
 
 
 @app.command("show")
-def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Json = False) -> None:
-    """Show one order: its state, what is wrong with it, every try, and what people did."""
+def show_order(
+    order_id: Annotated[
+        str, typer.Argument(help="The shop's order id, or what `orders find` takes.")
+    ],
+    connection: Connection = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show one order: its state, what is wrong with it, whose it is, every try, and what people did."""
     chosen = settings.load()
+    zones = Zones(chosen)
     with opened(chosen) as ledger:
-        shown = orders.show(ledger, order_id, connection)
+        try:
+            meant = finding.meant(ledger, order_id, connection)
+        except finding.Several as exc:
+            complain(str(exc))
+            if not as_json:
+                print_found(exc.found, zones)
+            raise typer.Exit(WRONG) from None
+        shown = orders.show(ledger, meant.order_id, meant.connection)
+        seen = reviewed(chosen, ledger, meant)
         waits = waiting.reasons(ledger, shown.updates, chosen.connections)
     if as_json:
         more = {
@@ -92,15 +118,17 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
             "updates": [update_as_dict(one, waits.get(one.id)) for one in shown.updates],
             "history": [dataclasses.asdict(act) for act in shown.history],
         }
-        print_json(_as_dict(shown.order) | more)
+        print_json(as_dict(shown.order) | (review_as_dict(seen) if seen else {}) | more)
         return
-    zones = Zones(chosen)
     zone = zones.of(shown.order.connection)
     _print_order(shown.order, zone)
+    if seen is not None:
+        print_review(shown.order, seen)
     if shown.attempts:
         out().print(_tries_table(shown.attempts, shown.order, zone))
     if shown.updates:
         out().print(updates_table(shown.updates[::-1], zones, waits))
+        print_comments(shown.updates[::-1])
     if shown.history:
         out().print(_history_table(shown.history, zone))
 
@@ -109,7 +137,7 @@ def show_order(order_id: OrderId, connection: Connection = None, *, as_json: Jso
 def retry_order(
     order_id: OrderId, connection: Connection = None, who: As = None, *, as_json: Json = False
 ) -> None:
-    """Try an order again now, whatever it waits for or is held for."""
+    """Try an order again now, whatever it waits for; one that is held is checked anew."""
     mended = _mend(orders.retry, order_id, connection, who)
     _say_mended(mended, "will be tried now", as_json=as_json)
 
@@ -118,7 +146,10 @@ def retry_order(
 def release_order(
     order_id: OrderId, connection: Connection = None, who: As = None, *, as_json: Json = False
 ) -> None:
-    """Send a held order on its way again, after what it was held for was put right."""
+    """Send a held order as it is: you accept what it is held for as right. What is missing holds it again.
+
+    After something was put right use `orders retry`, which checks the order anew.
+    """
     mended = _mend(orders.release, order_id, connection, who)
     _say_mended(mended, "is released", as_json=as_json)
 
@@ -131,7 +162,9 @@ def ignore_order(
     with opened(settings.load()) as ledger:
         row = orders.ignore(ledger, order_id, connection, who=acting(who))
     back = f"To send it after all: `orderbridge orders retry {named(order_id, row.connection)}`."
-    answer(_as_dict(row), f"Order {order_id} will not be sent. {back}", as_json=as_json)
+    if row.uncertain_since is not None:
+        back = f"{words.maybe_there(row)} {back}"
+    answer(as_dict(row), f"Order {order_id} will not be sent. {back}", as_json=as_json)
 
 
 def _mend(
@@ -146,11 +179,7 @@ def _say_mended(mended: orders.Mended, done: str, *, as_json: bool) -> None:
     later = "" if mended.rung else " (within a minute: no broker answers now)"
     row = mended.order
     seen = f"How it stands: `orderbridge orders show {named(row.order_id, row.connection)}`."
-    answer(_as_dict(row), f"Order {row.order_id} {done}{later}. {seen}", as_json=as_json)
-
-
-def _as_dict(row: orders.Row) -> dict[str, Any]:
-    return {key: value for key, value in plain(dataclasses.asdict(row)).items() if key != "pk"}
+    answer(as_dict(row), f"Order {row.order_id} {done}{later}. {seen}", as_json=as_json)
 
 
 # --- for people -----------------------------------------------------------------------------------------
@@ -164,7 +193,7 @@ def _table(rows: list[orders.Row], zones: Zones) -> Table:
     for row in rows:
         table.add_row(
             f"{row.connection} {row.order_id}" if several else row.order_id,
-            _coloured(row),
+            standing(row),
             row.target_id or "",
             moment(row.received_at, zones.of(row.connection)),
             words.why(row),
@@ -176,7 +205,7 @@ def _print_order(row: orders.Row, zone: tzinfo | None) -> None:
     from cli.console import coloured
 
     heading = coloured(f"Order {row.order_id}", "bold")
-    out().print(heading, "of", f"{row.connection}:", _coloured(row))
+    out().print(heading, "of", f"{row.connection}:", standing(row))
     if row.target_id:
         out().print(f"In {row.target} as {row.target_id}, external id {row.external_id}")
     found = {problem["code"] for problem in row.problems}
@@ -185,7 +214,15 @@ def _print_order(row: orders.Row, zone: tzinfo | None) -> None:
             tell(words.of_order(told, row.order_id, row.connection))
     if row.state in orders.OPEN and not row.being_worked_on:
         out().print(f"Next try {moment(row.next_try_at, zone)}")
+    if row.state == "ignored" and row.uncertain_since is not None:
+        out().print(words.maybe_there(row))
+    reasons = row.reason.split(", ")
     for problem in row.problems:
+        if problem["level"] == "held" and row.state != "held":
+            # Nothing is asked of anybody any more; why it waits now is said above.
+            if problem["code"] not in reasons:
+                out().print(coloured(words.settled(problem), "dim"))
+            continue
         level = coloured(problem["level"], COLOURS[problem["level"]])
         said = words.of_order(problem, row.order_id, row.connection)
         tell(said, level, f"{problem['field']}:")
@@ -215,13 +252,3 @@ def _history_table(acts: list[Act], zone: tzinfo | None) -> Table:
     for act in acts:
         table.add_row(moment(act.at, zone), act.who, words.done(act), words.difference(act))
     return table
-
-
-def _coloured(row: orders.Row) -> Text:
-    from cli.console import coloured
-
-    colour = {"created": "green", "held": "red", "waiting": "yellow", "ignored": "dim"}.get(
-        row.state, "cyan"
-    )
-    changed = " (changed in the shop since)" if row.changed else ""
-    return coloured(row.state, colour).append(changed, style="default")

@@ -118,6 +118,21 @@ def would(parts: Mapping[str, object], order_id: str) -> str:
     return of_hook(Finding("hook_would", detail=asked), order_id)
 
 
+def settled(found: Mapping[str, Any]) -> str:
+    """What an order was held for once, now that nothing is to be done about it."""
+    told = " → ".join(value for value in (found.get("before"), found.get("after")) if value)
+    what = found["code"].replace("_", " ")
+    return f"was held for: {what}" + (f" ({told})" if told else "")
+
+
+def maybe_there(row: orders.Row) -> str:
+    """What has to be known of an order that is given up while nobody knows whether its target has it."""
+    return (
+        f"It may be in {row.target} already: a call that carried it got no answer. Look there for the "
+        f"external id {row.external_id}, and delete it there if it is not wanted."
+    )
+
+
 def done(act: Act) -> str:
     """What a person did."""
     what = act.what.replace("_", " ")

@@ -18,6 +18,7 @@ from connectors.kind import Kind
 from connectors.okliving_feedback import OklivingFeedback
 from connectors.okliving_settings import OkLivingSchema, OkLivingSettings
 from connectors.ports import Connector, Found, Means, Page, Snapshot
+from mapping.own_writes import Brought
 from mapping.source import from_text
 from mapping.source_profile import ReadOrder, SourceProfile, load_source
 
@@ -103,6 +104,9 @@ class ShopOrders:
 
     def read(self, text: str) -> ReadOrder:
         return self.profile.read(from_text(text))
+
+    def without_ours(self, read: ReadOrder, known: ReadOrder | None, ours: Brought) -> ReadOrder:
+        return self.profile.without_ours(read, known, ours)
 
 
 @dataclass(frozen=True, slots=True)

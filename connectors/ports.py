@@ -17,6 +17,7 @@ import redis
 
 from connectors.feedback import Feedback
 from mapping.hook import Said
+from mapping.own_writes import Brought
 from mapping.source import to_text
 from mapping.source_profile import ReadOrder, SourceProfile
 from mapping.target_profile import Mapped, TargetProfile
@@ -79,6 +80,11 @@ class Source(Protocol):
 
     def read(self, text: str) -> ReadOrder:
         """The order that this JSON text holds, with what is wrong with it."""
+
+    def without_ours(self, read: ReadOrder, known: ReadOrder | None, ours: Brought) -> ReadOrder:
+        """The order as it would be had updates not brought `ours`: where it has such a value, that of the
+        order that its target knows, if that is kept, stands in its place.
+        """
 
 
 class Target(Protocol):

@@ -65,14 +65,29 @@ class _Change(Protocol):
 
 
 def listing(
-    ledger: Ledger, *, state: str | None = None, connection: str | None = None, limit: int
+    ledger: Ledger,
+    *,
+    state: str | None = None,
+    connection: str | None = None,
+    changed: bool = False,
+    limit: int,
 ) -> list[Row]:
-    """Orders, the newest first."""
-    return orders.listing(ledger, ledger.now(), state=state, connection=connection, limit=limit)
+    """Orders, the newest first; `changed` only those that were changed since they were created."""
+    return orders.listing(
+        ledger, ledger.now(), state=state, connection=connection, changed=changed, limit=limit
+    )
 
 
-def total(ledger: Ledger, *, state: str | None = None, connection: str | None = None) -> Total:
+def total(
+    ledger: Ledger,
+    *,
+    state: str | None = None,
+    connection: str | None = None,
+    changed: bool = False,
+) -> Total:
     """How many orders such a list has without its limit."""
+    if changed:
+        return orders.changed_total(ledger, state=state, connection=connection)
     return tallies.total(ledger, tallies.ORDERS, ledger.now(), state=state, connection=connection)
 
 

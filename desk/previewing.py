@@ -41,7 +41,7 @@ class Preview:
 
 def preview(chosen: Settings, connection: str | None, source: object) -> Preview:
     """Map what a source sent, without sending it."""
-    mapped = _profile(chosen, connection).map(source)
+    mapped = profile_of(chosen, connection).map(source)
     return Preview(
         mapped.order_id,
         mapped.external_id,
@@ -72,7 +72,8 @@ def read_order(ledger: Ledger, order_id: str, connection: str | None) -> tuple[o
     return from_text(text), row.connection
 
 
-def _profile(chosen: Settings, connection: str | None) -> profile.Profile:
+def profile_of(chosen: Settings, connection: str | None) -> profile.Profile:
+    """How the orders of this connection are mapped. Raises Wrong, SettingsError and ProfileError."""
     if chosen.connections:
         source = chosen.connection(chosen.source(connection))
         joined = registry.joined(source, chosen.connection(source.target or ""))

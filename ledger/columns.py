@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, TypeDecorator
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, String, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 
@@ -36,7 +36,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
+# Compared byte by byte, so that an index finds what begins alike.
+SearchKey = String(64).with_variant(String(64, collation="C"), "postgresql")
 Key = BigInteger().with_variant(Integer, "sqlite")
+
+# What an order is found by, as mapping/search writes it.
+FOUND_BY = ("number", "tracking", "phone", "name", "buyer_phone", "buyer_name")
 
 must = partial(Column, nullable=False)
 may = partial(Column, nullable=True)

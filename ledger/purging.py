@@ -43,6 +43,16 @@ OVER = ("created", "ignored")
 STILL_OPEN = ("queued", "parked")
 # What stays of what a clerk was told of an update: what became of which part, not what it said.
 TOLD = ("part", "fate", "code", "level", "field")
+# What goes with an order's source; its number stays, as its ids do.
+_FORGOTTEN = (
+    "problems",
+    "known_source",
+    "tracking",
+    "phone",
+    "name",
+    "buyer_phone",
+    "buyer_name",
+)
 
 
 def orders(ledger: Ledger, before: datetime) -> int:
@@ -60,7 +70,8 @@ def blank_orders(db: Connection, ids: Sequence[int], finished: Any, **more: Any)
     """Blank these orders as far as they are still finished, and what was answered to them."""
     db.execute(_BLANK_OF_ORDERS, {"ids": ids})
     blanked = update(ORDERS).where(ORDERS.c.id.in_(ids), finished)
-    return db.execute(blanked.values(source="", problems=None, **more)).rowcount
+    forgotten = dict.fromkeys(_FORGOTTEN)
+    return db.execute(blanked.values(source="", **forgotten, **more)).rowcount
 
 
 def intake(ledger: Ledger, before: datetime) -> int:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from ledger import conditions
-from ledger.columns import Key, UtcDateTime, may, must
+from ledger.columns import FOUND_BY, Key, SearchKey, UtcDateTime, may, must
 from ledger.conditions import partial_index
 
 METADATA = MetaData()
@@ -30,13 +30,13 @@ METADATA = MetaData()
 # One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as
 # last mapped; `sent_hash` of what was last sent and may have arrived (None: nothing is known to have been,
-# "": something of which nobody knows what it was). `lost_lease`: the claim that holds it found the lease of
-# another run out. `shadow`: it waits because nothing is written in shadow mode. `accepted_hash` is of the
+# "": something of which nobody knows what it was); `noted_hash` of what a person took note of since, and
+# while it differs `known_source` is its source as it was then ("": not kept). `accepted_hash` is of the
 # content that a person lets go with its doubts, `let_through_hash` of that which goes although in shadow.
-# `blamed_at` is when this order last met what looked like the connection's fault, `strikes` how often
-# others went through all the same. `sends` are the calls since `troubled_since` that got no answer.
-# `heard_*` is what the target was last heard to say of it, `heard` how often that changed; `check_at` is
-# when it is read next (None: no more).
+# `lost_lease`: the claim found the lease of another run out. `shadow`: nothing is written. `blamed_at`: it
+# met what looked like the connection's fault; `strikes`: how often others went through. `sends`: calls since
+# `troubled_since` without answer. `heard_*`: what the target was last heard to say. A default is the
+# server's: to say it costs time.
 ORDERS = Table(
     "orders",
     METADATA,
@@ -53,29 +53,31 @@ ORDERS = Table(
     must("reason", Text, default=""),
     may("problems", JSON),
     may("target_id", String(64)),
-    may("wanted_hash", String(32)),
-    may("sent_hash", String(32)),
-    may("accepted_hash", String(32)),
-    may("let_through_hash", String(32)),
+    *(
+        may(f"{name}_hash", String(32))
+        for name in ("wanted", "sent", "accepted", "noted", "let_through")
+    ),
+    may("known_source", Text),
     must("state_at", UtcDateTime),
     must("tries", Integer, default=0),
     must("next_try_at", UtcDateTime),
     may("lease_until", UtcDateTime),
     may("lease_token", String(32)),
     may("claimed_at", UtcDateTime),
-    must("lost_lease", Boolean, default=False, server_default=false()),
-    must("shadow", Boolean, default=False, server_default=false()),
+    must("lost_lease", Boolean, server_default=false()),
+    must("shadow", Boolean, server_default=false()),
     may("uncertain_since", UtcDateTime),
     must("lookups", Integer, default=0),
-    must("sends", Integer, default=0, server_default="0"),
+    must("sends", Integer, server_default="0"),
     may("troubled_since", UtcDateTime),
     may("blamed_at", UtcDateTime),
-    must("strikes", Integer, default=0, server_default="0"),
+    must("strikes", Integer, server_default="0"),
     may("heard_stage", String(100)),
     may("heard_number", String(64)),
-    must("heard", Integer, default=0, server_default="0"),
+    must("heard", Integer, server_default="0"),
     may("heard_at", UtcDateTime),
     may("check_at", UtcDateTime),
+    *(may(name, SearchKey) for name in FOUND_BY),
     UniqueConstraint("connection", "order_id", name="uq_orders_connection_order_id"),
     Index("uq_orders_target_external_id", "target", "external_id", unique=True),
     Index("ix_orders_in_state", "state", "id"),
@@ -88,6 +90,9 @@ ORDERS = Table(
     partial_index("ix_orders_purgeable", conditions.IS_PURGEABLE, "state_at"),
     partial_index("ix_orders_held", conditions.IS_HELD, "state_at"),
     partial_index("ix_orders_watched", conditions.IS_WATCHED, "target", "check_at"),
+    partial_index("ix_orders_changed", conditions.IS_CHANGED, "state", "id"),
+    partial_index("ix_orders_heard_number", conditions.IS_HEARD, "heard_number"),
+    *(partial_index(f"ix_orders_{name}", f"{name} IS NOT NULL", name) for name in FOUND_BY),
 )
 
 # One try at an order or an update: the `connection` that was called, when, how long, what came back.

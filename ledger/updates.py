@@ -27,6 +27,8 @@ STATES = tallies.UPDATES.states
 UNENDED = ("queued", "parked")
 # What a person is told of an update that is sent in spite of its age.
 RETRIED = "update_retried"
+# And of a part that a person cancelled.
+CANCELLED = "update_cancelled"
 
 PartState = Literal["left", "sent", "parked", "withdrawn", "cancelled"]
 
@@ -198,13 +200,20 @@ def parked(ledger: Ledger, now: datetime, limit: int) -> list[Update]:
         return [from_row(row) for row in db.execute(query.limit(limit))]
 
 
-def values_of(ledger: Ledger, connection: str, order_id: str, part: str) -> list[Any]:
-    """What updates brought for this part of this order; a call of ours may have set any of it."""
-    query = select(UPDATES.c.parts).where(
-        UPDATES.c.connection == connection, UPDATES.c.order_id == order_id
-    )
+def brought(ledger: Ledger, connection: str, order_id: str) -> dict[str, list[Any]]:
+    """What updates of this order brought, by part; a call of ours may have set any of it."""
+    values: dict[str, list[Any]] = {}
     with ledger.read() as db:
-        return [parts[part]["value"] for parts in db.execute(query).scalars() if part in parts]
+        of = {"of_connection": connection, "of_order": order_id}
+        for parts in db.execute(_BROUGHT, of).scalars():
+            for name, part in parts.items():
+                values.setdefault(name, []).append(part["value"])
+    return values
+
+
+_BROUGHT = select(UPDATES.c.parts).where(
+    UPDATES.c.connection == bindparam("of_connection"), UPDATES.c.order_id == bindparam("of_order")
+)
 
 
 # --- people mend --------------------------------------------------------------------------------------
@@ -232,11 +241,18 @@ def cancel(ledger: Ledger, update_id: int, now: datetime, *, who: str) -> Due:
 
     def end(found: Update) -> dict[str, Any]:
         open_parts = (*found.parts_left, *found.parts_parked)
+        # What a clerk was asked to do about a parked part is over with it.
+        fates = [told for told in found.fates if told.get("part") not in found.parts_parked]
+        fates += [
+            Told(part=name, fate="cancelled", code=CANCELLED, level="fixed", field=name)
+            for name in open_parts
+        ]
         return {
             "state": "cancelled",
-            "reason": "update_cancelled",
+            "reason": CANCELLED,
             "blocks": False,
             "parts": to_json(moved(found.parts, open_parts, "cancelled")),
+            "fates": fates or None,
         }
 
     return _mend(ledger, update_id, now, end, "update_cancelled", who)

@@ -6,7 +6,7 @@ polls, and by profile.py for the tasks.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +19,7 @@ from mapping.fields import instant, latest_instant, order_key, plain_money
 from mapping.milestones import Reply
 from mapping.order import Order
 from mapping.order_reading import CENT, read_order
+from mapping.own_writes import Brought, without_ours
 from mapping.paths import Getter
 from mapping.poll import Poll, compile_poll
 from mapping.problems import Problem, shown
@@ -171,10 +172,21 @@ class SourceProfile:
         problems += recipient.problems
         buyer = recipient if order.buyer == order.recipient else self._buyer(order, problems)
         problems += _total_problems(order)
-        note = "\n".join(text for text in (order.note, recipient.note_extra) if text)
+        note = _whole_note(order, recipient)
         return ReadOrder(
             order.id, self.name, self.zone, tuple(problems), order, recipient, buyer, note
         )
+
+    def without_ours(self, read: ReadOrder, known: ReadOrder | None, ours: Brought) -> ReadOrder:
+        """Give the order as it would be had updates not brought `ours`, see own_writes.without_ours; `known`
+        is what its target knows.
+        """
+        if read.order is None or read.recipient is None:
+            return read
+        rules = self.updates
+        before = None if known is None else known.order
+        order = without_ours(read.order, before, ours, rules.machines, rules.planner)
+        return replace(read, order=order, note=_whole_note(order, read.recipient))
 
     def _buyer(self, order: Order, problems: list[Problem]) -> Prepared:
         """Prepare the buyer, whose card is a courtesy: a bad phone leaves it out, no more."""
@@ -185,6 +197,11 @@ class SourceProfile:
                 Problem("buyer_phone_unusable", "warning", "buyer.phone", before=before)
             )
         return buyer
+
+
+def _whole_note(order: Order, recipient: Prepared) -> str:
+    """The comment, and what was cut from phone and name."""
+    return "\n".join(text for text in (order.note, recipient.note_extra) if text)
 
 
 def _total_problems(order: Order) -> list[Problem]:

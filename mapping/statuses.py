@@ -30,6 +30,7 @@ __all__ = [
     "plan",
     "read_machines",
     "resolve",
+    "states_on_the_way",
     "states_with",
 ]
 
@@ -251,6 +252,12 @@ def _shortest(machine: Machine, start: str, wanted: str | None) -> tuple[str, ..
                 seen.add(to)
                 waiting.append((to, (*path, action)))
     return None
+
+
+def states_on_the_way(machine: Machine, start: str, action: str, mode: Planner) -> tuple[str, ...]:
+    """Give the state to which a known action leads, and where steps are planned those between."""
+    sent = plan(machine, Known(start, certain=True), action, mode).send
+    return tuple(goal(machine, step) for step in (*sent, action))
 
 
 def resolve(

@@ -146,7 +146,9 @@ class Drain:
             self._known,
             # Who sends again what was parked knows better than we do.
             trust=not row.in_doubt and not row.retried,
-            ours=lambda part: updates.values_of(self._ledger, row.connection, row.order_id, part),
+            ours=lambda part: updates.brought(self._ledger, row.connection, row.order_id).get(
+                part, []
+            ),
         )
         if isinstance(following, Ends):
             return self._end(row, following)

@@ -105,8 +105,8 @@ def judge(r: Resources, target: str, fields: Mapping[str, object]) -> Judged:
     elif said.nothing_to_do is not None and (told.stages or not found):
         found.append(hook_findings.nothing_asked(hook, told, said.nothing_to_do))
     found += hook_findings.invalid(hook, fields, said.errors)
-    of_order = {"connection": source, "order_id": said.order_id}
-    if not orders.listing(r.ledger, r.ledger.now(), **of_order, limit=1):
+    now = r.ledger.now()
+    if not orders.listing(r.ledger, now, connection=source, order_id=said.order_id, limit=1):
         named = next(name for name in IDS if hook.words(fields)[name])
         found.append(Finding("hook_order_unknown", hook.called(fields, named)))
     parts = None if said.request is None else said.request.parts

@@ -70,7 +70,7 @@ class Outcomes:
             problems_of(mapped, reason, said),
             uncertain_since=self._claim.uncertain_since,
             lookups=self._claim.lookups,
-            wanted_hash=body_hash(mapped.draft),
+            wanted_hash=self._wanted_hash(mapped),
             sent_hash=self._claim.sent_hash,
             trouble=trouble or self._claim.trouble,
         )
@@ -98,7 +98,7 @@ class Outcomes:
             uncertain_since=self._claim.uncertain_since,
             lookups=self._claim.lookups,
             counts=counts,
-            wanted_hash=body_hash(mapped.draft),
+            wanted_hash=self._wanted_hash(mapped),
             shadow=shadow,
             trouble=trouble or self._claim.trouble,
         )
@@ -128,7 +128,7 @@ class Outcomes:
             uncertain_since=since,
             lookups=lookups,
             counts=exc is not None,
-            wanted_hash=hashed,
+            wanted_hash=hashed if kind == "create" else self._wanted_hash(mapped),
             # A look-up carries nothing: what it looks for is what was sent before.
             sent_hash=hashed if kind == "create" else None,
             trouble=trouble or self._claim.trouble,
@@ -138,6 +138,15 @@ class Outcomes:
         self._record(outcome, tried)
         log.warning("order_uncertain", seconds=round(pause, 1), lookups=lookups)
         return Step(wait=pause, woke=woke)
+
+    def _wanted_hash(self, mapped: Mapped) -> str | None:
+        """Of the body that the order maps to. None where one that was sent earlier may be there: then storing
+        has told what of the order is ours, and what it found stays.
+        """
+        claim = self._claim
+        if claim.uncertain_since is not None and claim.sent_hash is not None:
+            return None
+        return body_hash(mapped.draft)
 
     def _tried(self, kind: str, outcome: str, status: int | None = None, said: str = "") -> Try:
         calls = self._calls

@@ -17,12 +17,13 @@ import settings
 from clients.limits import Rate, Slots
 from connection import Connection
 from connectors import registry
-from connectors.ports import Connector, Means, Own
+from connectors.ports import Connector, Means, Own, Source, Target
 from ledger.database import Ledger, open_ledger
 from ledger.identity import identify
 from ledger.tides import Bounds
+from mapping.own_writes import Brought
 from mapping.profile import Profile, join
-from mapping.source_profile import SourceProfile
+from mapping.source_profile import ReadOrder, SourceProfile
 from mapping.target_profile import Mapped, TargetProfile
 from tasks.gate import Gate
 from tasks.memory import RedisMemory
@@ -56,6 +57,23 @@ class Remote:
     @property
     def name(self) -> str:
         return self.connection.name
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A source's reading and a target's composing, joined."""
+
+    source: Source
+    target: Target
+
+    def read(self, text: str) -> ReadOrder:
+        return self.source.read(text)
+
+    def without_ours(self, read: ReadOrder, known: ReadOrder | None, ours: Brought) -> ReadOrder:
+        return self.source.without_ours(read, known, ours)
+
+    def compose(self, read: ReadOrder) -> Mapped:
+        return self.target.compose(read, self.source.prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +115,17 @@ class Resources:
         source, box = self.sources.get(connection), self.targets.get(target)
         return all(one is not None and one.connection.mode == "live" for one in (source, box))
 
-    def map(self, connection: str, target: str, text: str) -> Mapped:
-        """What this target is sent for an order of this source, as the source's JSON text says it."""
+    def flow(self, connection: str, target: str) -> Flow:
+        """How orders of this source become bodies for this target."""
         source, composed = self.sources[connection].connector.source, self.targets[target]
         if source is None or composed.connector.target is None:
             raise ValueError(f"no orders go from {connection} to {target}")
-        return composed.connector.target.compose(source.read(text), source.prefix)
+        return Flow(source, composed.connector.target)
+
+    def map(self, connection: str, target: str, text: str) -> Mapped:
+        """What this target is sent for an order of this source, as the source's JSON text says it."""
+        flow = self.flow(connection, target)
+        return flow.compose(flow.read(text))
 
     def external_id(self, connection: str, order_id: str) -> str:
         """The key by which every target knows this source's order."""

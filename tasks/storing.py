@@ -20,10 +20,10 @@ from connection import EVERYTHING
 from connectors.ports import Page, Snapshot
 from ledger import orders
 from ledger.faults import LedgerUnavailable
-from ledger.orders import Arrived, Due
-from mapping.digest import body_hash
+from ledger.orders import Arrived, Due, Known, Wanted
 from tasks.resources import Remote, Resources
 from tasks.slices import Mark
+from tasks.wanting import wanted
 
 # How long a dedupe key is remembered; forgetting it costs one SQL statement, no more.
 REMEMBERED = timedelta(days=8)
@@ -153,16 +153,17 @@ def _store_these(
     )
 
 
-def _wanted(r: Resources, connection: str, target: str, text: str) -> str | None:
-    """The hash of the body that the target should have; a new status or stamp alone, such as our own updates
-    leave behind, changes nothing of it. None for what cannot be mapped: that is found, and told, when the
-    order's turn comes, and must not stop a poll.
-    """
+def _wanted(
+    r: Resources, connection: str, target: str, order_id: str, text: str, known: Known | None
+) -> Wanted:
+    """What cannot be mapped is found, and told, when the order's turn comes, and must not stop a poll."""
     try:
-        return body_hash(r.map(connection, target, text).draft)
+        return wanted(r, connection, target, order_id, text, known)
+    except LedgerUnavailable:
+        raise
     except Exception as exc:  # noqa: BLE001  whatever it is, it is this order's own
         log.warning("order_not_mapped", connection=connection, error=type(exc).__name__)
-        return None
+        return Wanted(None)
 
 
 # --- the dedupe keys: the fast way to know that nothing is new ---------------------------------------

@@ -216,7 +216,7 @@ class Verdicts(Outcomes):
     ) -> Step:
         """The order is there: with the body that it maps to now, unless `sent_hash` is of another one."""
         problems, target_id = problems_of(mapped) or [], target_ids[0]
-        wanted_hash = body_hash(mapped.draft)
+        wanted_hash = self._wanted_hash(mapped)
         if len(target_ids) > 1:
             log.critical("order_doubled", target_ids=target_ids)
             problems.append(orders.doubled_problem(target_ids))

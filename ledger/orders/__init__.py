@@ -6,8 +6,11 @@ attempt). Called by tasks, gateway and cli; raises `LedgerUnavailable` when the 
 """
 
 from ledger.orders.claiming import begin_again, certain, claim, give_back, is_let_through
+from ledger.orders.finding import Match, Typed, search
 from ledger.orders.listing import (
+    before_change,
     by_process,
+    changed_total,
     content,
     held,
     is_in,
@@ -17,9 +20,10 @@ from ledger.orders.listing import (
     snapshot,
     source,
 )
-from ledger.orders.mending import ignore, let_through, release, retry, take_back
+from ledger.orders.mending import acknowledge, ignore, let_through, release, retry, take_back
 from ledger.orders.recording import doubled, doubled_problem, record
 from ledger.orders.rows import (
+    NO_KEYS,
     NO_LOOKUP,
     NO_TROUBLE,
     OPEN,
@@ -29,11 +33,14 @@ from ledger.orders.rows import (
     Claim,
     Content,
     Due,
+    Keys,
+    Known,
     NotPossible,
     Outcome,
     Overview,
     Row,
     Trouble,
+    Wanted,
 )
 from ledger.orders.storing import keep_aside, store
 from ledger.orders.waiting import (
@@ -48,6 +55,7 @@ from ledger.orders.waiting import (
 )
 
 __all__ = [
+    "NO_KEYS",
     "NO_LOOKUP",
     "NO_TROUBLE",
     "OPEN",
@@ -57,16 +65,24 @@ __all__ = [
     "Claim",
     "Content",
     "Due",
+    "Keys",
+    "Known",
+    "Match",
     "NotPossible",
     "Outcome",
     "Overview",
     "Row",
     "Trouble",
+    "Typed",
+    "Wanted",
+    "acknowledge",
     "are_coming",
     "astray",
+    "before_change",
     "begin_again",
     "by_process",
     "certain",
+    "changed_total",
     "claim",
     "content",
     "doubled",
@@ -88,6 +104,7 @@ __all__ = [
     "record",
     "release",
     "retry",
+    "search",
     "snapshot",
     "source",
     "store",

@@ -63,6 +63,7 @@ LEASES = Leases(
         "sent_hash": case(
             (and_(_IS_CERTAIN, ~_TAKEN_OVER), ORDERS.c.wanted_hash), else_=ORDERS.c.sent_hash
         ),
+        "known_source": case((and_(_IS_CERTAIN, ~_TAKEN_OVER), None), else_=ORDERS.c.known_source),
     },
     on_return={
         "lost_lease": False,
@@ -122,7 +123,7 @@ def begin_again(ledger: Ledger, claim: Claim, sent_hash: str | None, now: dateti
     """Note that what was sent earlier is certain not to be there, and that a second call of this try, which
     carries the body of this hash, begins only now.
     """
-    values = {"claimed_at": now, "sent_hash": sent_hash}
+    values = {"claimed_at": now, "sent_hash": sent_hash, "known_source": None}
     ledger.write(lambda db: LEASES.change(db, {"of_id": claim.pk}, claim.token, **values))
 
 

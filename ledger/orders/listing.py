@@ -9,24 +9,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import and_, func, select, text
+from sqlalchemy import Boolean, func, literal_column, select, text
 
 from ledger import tallies
-from ledger.conditions import IS_HELD
+from ledger.conditions import IS_CHANGED, IS_HELD
 from ledger.database import Ledger
 from ledger.orders.rows import Content, Overview, Row
 from ledger.orders.waiting import oldest_due_at
 from ledger.tables import ORDERS
 
-# That the target has another body than the one wanted. Where neither is known, as of an order created
-# before hashes were kept, nothing says that it has.
-CHANGED = and_(
-    ORDERS.c.state == "created", ORDERS.c.wanted_hash.is_distinct_from(ORDERS.c.sent_hash)
-)
 # Of so many orders the newest of one source are found: no search reads the whole of a long ledger.
 NEWEST = 1000
 
-_ROW = select(ORDERS, CHANGED.label("changed"))
+ROW = select(ORDERS, literal_column(IS_CHANGED, Boolean).label("changed"))
 
 
 def listing(
@@ -36,10 +31,13 @@ def listing(
     state: str | None = None,
     order_id: str | None = None,
     connection: str | None = None,
+    changed: bool = False,
     limit: int | None = None,
 ) -> list[Row]:
-    """Orders, the newest first."""
-    query = _ROW.order_by(ORDERS.c.id.desc())
+    """Orders, the newest first; `changed` only those that their target has otherwise."""
+    query = ROW.order_by(ORDERS.c.id.desc())
+    if changed:
+        query = query.where(text(IS_CHANGED))
     if state is not None:
         query = query.where(ORDERS.c.state == state)
     if order_id is not None:
@@ -49,7 +47,7 @@ def listing(
     if limit is not None:
         query = query.limit(limit)
     with ledger.read() as db:
-        return [_row(found, now) for found in db.execute(query)]
+        return [to_row(found, now) for found in db.execute(query)]
 
 
 def source(ledger: Ledger, pk: int) -> str:
@@ -58,13 +56,28 @@ def source(ledger: Ledger, pk: int) -> str:
         return str(db.execute(select(ORDERS.c.source).where(ORDERS.c.id == pk)).scalar_one())
 
 
+def changed_total(
+    ledger: Ledger, *, state: str | None = None, connection: str | None = None
+) -> tallies.Total:
+    """How many orders count as changed in the shop."""
+    most = tallies.MOST_LOOKED_AT
+    query = select(ORDERS.c.id).where(text(IS_CHANGED)).limit(most)
+    if state is not None:
+        query = query.where(ORDERS.c.state == state)
+    if connection is not None:
+        query = query.where(ORDERS.c.connection == connection)
+    with ledger.read() as db:
+        rows = db.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+    return tallies.Total(rows, "at least " if rows >= most else "")
+
+
 def held(ledger: Ledger, now: datetime, limit: int) -> list[Row]:
     """Orders that wait for a person, those that were held last first."""
-    query = _ROW.where(text(IS_HELD), ORDERS.c.state_at <= now).order_by(
+    query = ROW.where(text(IS_HELD), ORDERS.c.state_at <= now).order_by(
         ORDERS.c.state_at.desc(), ORDERS.c.id.desc()
     )
     with ledger.read() as db:
-        return [_row(found, now) for found in db.execute(query.limit(limit))]
+        return [to_row(found, now) for found in db.execute(query.limit(limit))]
 
 
 def content(ledger: Ledger, pk: int) -> Content:
@@ -87,6 +100,15 @@ def newest_sources(ledger: Ledger, connection: str, most: int) -> list[str]:
     )
     with ledger.read() as db:
         return [str(text) for text in db.execute(query).scalars()]
+
+
+def before_change(ledger: Ledger, pk: int) -> str | None:
+    """The source's text of a changed order as its target has it, or as a person noted it last: None where it
+    is not kept.
+    """
+    query = select(ORDERS.c.known_source).where(ORDERS.c.id == pk)
+    with ledger.read() as db:
+        return db.execute(query).scalar_one() or None
 
 
 def snapshot(ledger: Ledger, connection: str, order_id: str) -> tuple[str, datetime | None] | None:
@@ -124,14 +146,15 @@ def is_in(ledger: Ledger, target: str, connection: str, order_id: str) -> bool:
 def overview(ledger: Ledger, now: datetime, latest: int = 12) -> Overview:
     """Counts by state, the newest orders and the oldest due one; the live screen asks each second."""
     counted = tallies.counts(ledger, tallies.ORDERS, now)
-    newest = _ROW.order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
+    newest = ROW.order_by(ORDERS.c.state_at.desc(), ORDERS.c.id.desc()).limit(latest)
     with ledger.read() as db:
-        rows = [_row(found, now) for found in db.execute(newest)]
+        rows = [to_row(found, now) for found in db.execute(newest)]
         oldest = oldest_due_at(db, now)
     return Overview(counted.rows, counted.at, rows, oldest)
 
 
-def _row(found: Any, now: datetime) -> Row:
+def to_row(found: Any, now: datetime) -> Row:
+    """An order as `ROW` selects it."""
     return Row(
         pk=found.id,
         connection=found.connection,

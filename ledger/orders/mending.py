@@ -1,4 +1,5 @@
-"""What a person decides about one order: try again, accept its doubts, never send it, send it in shadow mode.
+"""What a person decides about one order: try again, accept its doubts, never send it, send it in shadow mode,
+take note of a change.
 
 In: its key, an aware UTC time, and who decides, for the history. Raises `NotPossible` with a plain sentence,
 and `LedgerUnavailable`. Called, by its package, by desk.
@@ -6,13 +7,26 @@ and `LedgerUnavailable`. Called, by its package, by desk.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from ledger import history
+from ledger.conditions import IS_CHANGED
 from ledger.database import Ledger
 from ledger.orders.rows import NO_LOOKUP, NO_TROUBLE, NotPossible
 from ledger.tables import ORDERS
@@ -88,6 +102,42 @@ def take_back(ledger: Ledger, pk: int, now: datetime, *, who: str) -> bool:
         return row is not None
 
     return ledger.write(unit)
+
+
+def acknowledge(
+    ledger: Ledger, pk: int, now: datetime, *, who: str, fields: Sequence[str] = ()
+) -> None:
+    """A person takes note of how the order was changed: it counts as changed again once it is another one
+    than now. `fields` are the names of what differs, for the history. Raises NotPossible when nothing does.
+    """
+
+    def unit(db: Connection) -> None:
+        found = db.execute(_CHANGED, {"of_pk": pk}).one()
+        if not found.changed:
+            raise NotPossible(
+                f"Order {found.order_id} has not changed since it was created or last acknowledged."
+            )
+        db.execute(
+            update(ORDERS)
+            .where(ORDERS.c.id == pk)
+            .values(noted_hash=func.coalesce(ORDERS.c.wanted_hash, "-"), known_source=None)
+        )
+        after = {"state": "created", "changed": list(fields)} if fields else {"state": "created"}
+        of = (found.connection, found.order_id)
+        history.write_in(db, history.Act(now, who, "order_acknowledged", "order", *of, after=after))
+
+    ledger.write(unit)
+
+
+_CHANGED = (
+    select(
+        ORDERS.c.connection,
+        ORDERS.c.order_id,
+        literal_column(IS_CHANGED, Boolean).label("changed"),
+    )
+    .where(ORDERS.c.id == bindparam("of_pk"))
+    .with_for_update()
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from ledger import tallies
 
@@ -37,6 +37,49 @@ class Arrived:
     content_hash: str
     shop_updated_at: datetime | None
     latest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a target may have of an order, or what a person took note of since: its source's text, empty where
+    that is not kept, and the hash of the body.
+    """
+
+    source: str
+    hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What an order is found by, as mapping/search writes it. The buyer's only where it is another person."""
+
+    number: str | None = None
+    tracking: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    buyer_phone: str | None = None
+    buyer_name: str | None = None
+
+
+NO_KEYS = Keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an order maps to: the hash of the body that its target should have, None where it cannot be
+    mapped, and what it is found by.
+    """
+
+    hash: str | None
+    keys: Keys = NO_KEYS
+
+
+class Mapper(Protocol):
+    """Maps an order's text. Of one that its target may have the hash is that of `known` where nothing else
+    was changed than what we wrote ourselves.
+    """
+
+    def __call__(self, order_id: str, text: str, known: Known | None, /) -> Wanted: ...
 
 
 @dataclass(frozen=True, slots=True)

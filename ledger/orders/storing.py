@@ -1,14 +1,15 @@
 """A page of orders comes in: what is new is inserted, what changed is taken over, what is no order is kept.
 
-In: orders as read, and what maps one to the hash of the body that its target should have. Out: the keys of
-those to ring for. What is known is looked up in a read and mapping is done after it, before the transaction:
-a page of known orders holds up no writer, and nobody waits for a mapping. Raises `LedgerUnavailable`.
-Called, by its package, by tasks/storing. Source: docs/architecture.md, "States of an order".
+In: orders as read, and what maps one to the hash of the body that its target should have and to what it is
+found by. Out: the keys of those to ring for. What is known is looked up in a read and mapping is done after
+it, before the transaction: a page of known orders holds up no writer, and nobody waits for a mapping.
+Raises `LedgerUnavailable`. Called, by its package, by tasks/storing. Source: docs/architecture.md, "States of
+an order".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,9 @@ from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tides
+from ledger.columns import FOUND_BY
 from ledger.database import Ledger
-from ledger.orders.rows import OPEN, UNKNOWN, Arrived
+from ledger.orders.rows import OPEN, UNKNOWN, Arrived, Known, Mapper
 from ledger.tables import INTAKE, ORDERS
 
 
@@ -28,10 +30,9 @@ def store(
     target: str,
     orders: Sequence[Arrived],
     now: datetime,
-    wanted: Callable[[str], str | None],
+    wanted: Mapper,
 ) -> list[int]:
-    """Insert new orders and take over changed ones; return the keys of those to ring for. `wanted` gives the
-    hash of the body that a source's text maps to, None where it cannot be mapped.
+    """Insert new orders and take over changed ones; return the keys of those to ring for.
 
     A changed order that is not yet created is mapped anew, also when it was held; one already created is
     changed to its target while the hash differs from that of what was sent. An older copy never replaces a
@@ -40,9 +41,18 @@ def store(
     fresh, before = _look(ledger, connection, orders)
     if not fresh:
         return []
-    hashes = {
-        o.order_id: (wanted(o.source), _kept_hash(before.get(o.order_id), wanted)) for o in fresh
+    kept = {order_id: _kept_hash(row, wanted) for order_id, row in before.items()}
+    mapped = {
+        o.order_id: wanted(
+            o.order_id, o.source, _known(before.get(o.order_id), kept.get(o.order_id))
+        )
+        for o in fresh
     }
+
+    # A key that no order of the page has is none of the statement's columns: each costs time.
+    found_by = [
+        name for name in FOUND_BY if any(getattr(one.keys, name) for one in mapped.values())
+    ]
 
     def unit(db: Connection) -> list[int]:
         doubts = tides.doubts(db)
@@ -59,8 +69,9 @@ def store(
                 "state": "received",
                 "state_at": now,
                 "next_try_at": now,
-                "wanted_hash": hashes[o.order_id][0],
-                "sent_hash": hashes[o.order_id][1],
+                "wanted_hash": mapped[o.order_id].hash,
+                "sent_hash": kept.get(o.order_id),
+                **{name: getattr(mapped[o.order_id].keys, name) for name in found_by},
                 **({} if doubts is None else doubts.doubt(o.shop_updated_at, ledger.longest_call)),
             }
             for o in fresh
@@ -71,15 +82,20 @@ def store(
     return ledger.write(unit)
 
 
-def _kept_hash(row: Any, wanted: Callable[[str], str | None]) -> str | None:
-    """The hash of an order as it is kept, where the ledger does not have it: mapped now, from what is kept.
-    None for one that is new.
-    """
-    if row is None:
-        return None
+def _kept_hash(row: Any, wanted: Mapper) -> str:
+    """The hash of an order as it is kept; where the ledger does not have it, mapped now from what is kept."""
     if row.wanted_hash is not None:
         return str(row.wanted_hash)
-    return (wanted(row.source) if row.source else None) or UNKNOWN
+    return (wanted(row.order_id, row.source, None).hash if row.source else None) or UNKNOWN
+
+
+def _known(row: Any, kept_hash: str | None) -> Known | None:
+    """What its target may have of an order, None where nothing is known to have been sent."""
+    if row is None or not row.may_have_been_sent:
+        return None
+    text = row.source if row.is_unchanged else ""
+    known_hash = kept_hash if row.known_hash is None else row.known_hash
+    return Known(text if row.known_source is None else row.known_source, known_hash)
 
 
 def _look(
@@ -120,16 +136,21 @@ def _age(arrived: Arrived) -> tuple[bool, datetime | None]:
     return arrived.shop_updated_at is not None, arrived.shop_updated_at
 
 
+_MAY_HAVE_BEEN_SENT = or_(
+    ORDERS.c.state == "created",
+    ORDERS.c.uncertain_since.is_not(None),
+    ORDERS.c.lease_until.is_not(None),
+)
+_KNOWN_HASH = func.coalesce(ORDERS.c.noted_hash, ORDERS.c.sent_hash)
+# So too where neither is known: then what is kept of it is what was sent.
+_IS_UNCHANGED = func.coalesce(ORDERS.c.wanted_hash, "-") == func.coalesce(_KNOWN_HASH, "-")
+
+
 def _upsert(dialect: Any) -> Any:
     """Of an order that is known `sent_hash` brings the hash of what is kept, should the ledger lack it."""
     new = dialect.insert(ORDERS)
     brought = new.excluded
     was_held = ORDERS.c.state == "held"
-    may_have_been_sent = or_(
-        ORDERS.c.state == "created",
-        ORDERS.c.uncertain_since.is_not(None),
-        ORDERS.c.lease_until.is_not(None),
-    )
     # Another body is not to blame for what the old one met.
     is_alike = brought.wanted_hash == func.coalesce(ORDERS.c.wanted_hash, brought.sent_hash)
     absolved: dict[str, Any] = {"blamed_at": None, "strikes": 0, "sends": 0, "troubled_since": None}
@@ -146,11 +167,20 @@ def _upsert(dialect: Any) -> Any:
             "wanted_hash": brought.wanted_hash,
             "sent_hash": case(
                 (
-                    and_(ORDERS.c.sent_hash.is_(None), may_have_been_sent),
+                    and_(ORDERS.c.sent_hash.is_(None), _MAY_HAVE_BEEN_SENT),
                     func.coalesce(brought.sent_hash, UNKNOWN),
                 ),
                 else_=ORDERS.c.sent_hash,
             ),
+            # Kept no longer than the order is another one than its target's.
+            "known_source": case(
+                (~_MAY_HAVE_BEEN_SENT, None),
+                (brought.wanted_hash == func.coalesce(_KNOWN_HASH, brought.sent_hash), None),
+                (ORDERS.c.known_source.is_not(None), ORDERS.c.known_source),
+                (_IS_UNCHANGED, ORDERS.c.source),
+                else_="",
+            ),
+            **{name: brought[name] for name in FOUND_BY},
             **{
                 name: case((is_alike, ORDERS.c[name]), else_=value)
                 for name, value in absolved.items()
@@ -176,7 +206,11 @@ _BEFORE = select(
     ORDERS.c.order_id,
     ORDERS.c.shop_updated_at,
     ORDERS.c.wanted_hash,
-    case((ORDERS.c.wanted_hash.is_(None), ORDERS.c.source), else_="").label("source"),
+    ORDERS.c.source,
+    ORDERS.c.known_source,
+    _KNOWN_HASH.label("known_hash"),
+    _MAY_HAVE_BEEN_SENT.label("may_have_been_sent"),
+    _IS_UNCHANGED.label("is_unchanged"),
 ).where(_THESE)
 _UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 

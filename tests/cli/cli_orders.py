@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from mapped_as import mapped_as
+
 from ledger import orders
 from ledger.attempts import Try
 from ledger.orders import Arrived, Outcome
-from mapping.digest import body_hash
 from simulator.samples import reference_order
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -17,7 +18,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 def give(ledger, order_id="1", connection="okliving", **changes):
     raw = reference_order(id=order_id, **changes)
     arrived = Arrived(order_id, f"{connection}-{order_id}", json.dumps(raw), "a" * 32, NOW)
-    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, body_hash)
+    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, mapped_as())
     return pk
 
 

@@ -127,7 +127,9 @@ def test_what_a_box_sent_is_only_text(run, ledger, wide, trick):
         for more in ((), ("--json",)):
             code, out, err = run("hooks", *command, *more)
             assert (code, err) == (0, "")
-            assert {c for c in out if unicodedata.category(c) in UNSEEN and c not in "\n\t"} == set()
+            assert {
+                c for c in out if unicodedata.category(c) in UNSEEN and c not in "\n\t"
+            } == set()
     assert len(run("hooks", "list")[1].splitlines()) == 2
 
 

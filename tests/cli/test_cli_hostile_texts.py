@@ -111,7 +111,7 @@ def test_markup_is_printed_as_it_stands(run, spoil, trick):
     assert MARKUP[trick] in run("orders", "show", "1")[1]
     assert MARKUP[trick] in run("updates", "show", "1")[1]
     assert MARKUP[trick] in run("preview", "1")[1]
-    assert MARKUP[trick] in run("orders", "show", MARKUP[trick])[2]
+    assert MARKUP[trick] in run("orders", "retry", MARKUP[trick])[2]
 
 
 @pytest.mark.parametrize("trick", LINES)

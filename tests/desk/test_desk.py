@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import pytest
+from mapped_as import mapped_as
 
 from connections_file import SettingsError
 from connectors import okliving
@@ -50,7 +51,7 @@ def ledger(tmp_path):
 
 def give(ledger, state=None, order_id="1", connection=SHOP):
     arrived = Arrived(order_id, f"{connection}-{order_id}", '{"id": "1"}', "a" * 32, NOW)
-    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, lambda *_: True)
+    (pk,) = orders.store(ledger, connection, "onebox", [arrived], NOW, mapped_as(str))
     if state is not None:
         claim = orders.claim(ledger, pk, NOW, 60)
         orders.record(ledger, claim, Outcome(state), Try("create", NOW, 5, "refused"), NOW)
@@ -245,7 +246,7 @@ def test_a_glance_tells_the_tables_that_orders_ask_in_vain_and_looks_once_a_minu
     assert overview.glance(ledger, [], tables, latest=1, for_people=1).unfilled == []
     text = json.dumps(reference_order(payment={"code": "cod"}))
     arrived = Arrived("1", "okl-1", text, "a" * 32, NOW)
-    orders.store(ledger, SHOP, "onebox", [arrived], NOW, lambda *_: True)
+    orders.store(ledger, SHOP, "onebox", [arrived], NOW, mapped_as())
     assert overview.glance(ledger, [], tables, latest=1, for_people=1).unfilled == []
     seconds[0] = tables_of.KEPT
     found = overview.glance(ledger, [], tables, latest=1, for_people=1).unfilled

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import fakeredis
 import pytest
 from flask import Flask
+from mapped_as import mapped_as
 
 import lanes
 from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
@@ -174,7 +175,7 @@ def test_a_lane_is_late_unless_its_connection_is_closed(r, minutes, closed, late
     polled(r, NOW)
     came = NOW - timedelta(minutes=minutes)
     arrived = [Arrived("1", "okl-1", "{}", "h", came)]
-    orders.store(r.ledger, "okliving", "onebox", arrived, came, lambda *_: True)
+    orders.store(r.ledger, "okliving", "onebox", arrived, came, mapped_as(str))
     if closed:
         connections.close(r.ledger, "onebox", "person", NOW, 0.0, "")
     said = ["the lane create is late: something has been due for over 15 minutes"]

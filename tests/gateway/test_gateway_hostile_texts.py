@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from gateway_calls import UPDATES
+from mapped_as import mapped_as
 
 from ledger import enqueueing, orders
 from ledger.enqueueing import Asked
@@ -21,7 +22,7 @@ ROUTES = ("/api/v1/orders/1", f"{UPDATES}/1", "/healthz", "/readyz", "/metrics")
 
 def spoil(ledger, text):
     arrived = Arrived("1", "okl-1", json.dumps({"id": "1", "note": text}), "a" * 32, NOW)
-    orders.store(ledger, "okliving", "onebox", [arrived], NOW, lambda _: "")
+    orders.store(ledger, "okliving", "onebox", [arrived], NOW, mapped_as(lambda _: ""))
     enqueueing.accept(
         ledger, Asked("okliving", "1", digest="d", origin="t", parts={"note": text}), NOW
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mapped_as import mapped_as
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
@@ -18,7 +19,6 @@ from ledger.hook_endings import Ending
 from ledger.migrate import upgrade
 from ledger.orders import Arrived, Outcome
 from ledger.updates import Due
-from mapping.digest import body_hash
 
 NOW = datetime.now(UTC)
 
@@ -27,7 +27,7 @@ def fill(ledger):
     """Two orders, one created; two updates of one order, one sent; a poll, a closed gate, a hook."""
     arrived = [Arrived(str(n), f"OK-{n}", "{}", "hash", NOW) for n in (1, 2)]
     then = NOW - timedelta(minutes=5)
-    pks = orders.store(ledger, "okliving", "onebox", arrived, then, body_hash)
+    pks = orders.store(ledger, "okliving", "onebox", arrived, then, mapped_as())
     claim = orders.claim(ledger, pks[0], NOW, 60)
     tried = Try("create", NOW - timedelta(minutes=1), 250, "created", 200)
     orders.record(ledger, claim, Outcome("created", target_id="77"), tried, NOW)

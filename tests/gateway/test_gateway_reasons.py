@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from gateway_calls import GOOD, UPDATES
+from mapped_as import mapped_as
 
 from clients.base import Answer
 from ledger import orders, queues, updates
@@ -21,7 +22,7 @@ SAID = "Етап 17 не знайдено"
 
 def hold(made, reason, *problems):
     arrived = Arrived("1", "okl-1", "{}", "a" * 32, NOW)
-    orders.store(made.ledger, "okliving", "onebox", [arrived], NOW, lambda _: "")
+    orders.store(made.ledger, "okliving", "onebox", [arrived], NOW, mapped_as())
     held = ORDERS.update().values(state="held", reason=reason, problems=list(problems))
     made.ledger.write(lambda db: db.execute(held) and None)
 

@@ -8,13 +8,13 @@ from io import BytesIO
 
 import pytest
 from gateway_calls import GOOD, KEY, OTHER_KEY, UPDATES, bearer
+from mapped_as import mapped_as
 
 from ledger import enqueueing, orders, queues, updates
 from ledger.attempts import Try
 from ledger.enqueueing import Asked
 from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived
-from mapping.digest import body_hash
 from tasks import accepting
 
 NOW = datetime.now(UTC)
@@ -284,7 +284,7 @@ def test_unknown_update_is_not_found(keyed, name):
 
 def test_order_is_shown_with_its_updates(keyed):
     arrived = Arrived("300167757", "OK-300167757", "{}", "hash", NOW)
-    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW, body_hash)
+    orders.store(keyed.ledger, "okliving", "onebox", [arrived], NOW, mapped_as())
     keyed.client.post(UPDATES, json=GOOD)
 
     shown = keyed.client.get("/api/v1/orders/300167757?connection=okliving").json

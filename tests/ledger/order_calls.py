@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from mapped_as import mapped_as
 from sqlalchemy import select
 
 from ledger import orders
@@ -26,7 +27,7 @@ def order(order_id="1", content="a", updated=NOW, text=None, prefix="okl-"):
 
 
 def store(ledger, *arrived, now=NOW, connection="okliving", wanted=body_hash):
-    return orders.store(ledger, connection, "onebox", arrived or [order()], now, wanted)
+    return orders.store(ledger, connection, "onebox", arrived or [order()], now, mapped_as(wanted))
 
 
 def row(ledger, order_id="1", now=NOW):

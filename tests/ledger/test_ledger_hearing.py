@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import event, select
 
 from ledger import hearing, hook_intake, hooks, orders, tides, updates, watching
@@ -14,7 +15,6 @@ from ledger.enqueueing import Asked
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS
 from ledger.transitions import Process, Remark, Stand
-from mapping.digest import body_hash
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SHOP = "okliving"
@@ -59,7 +59,7 @@ def check_at(ledger, order_id="1"):
 
 def create(ledger, order_id="1", now=NOW):
     arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
-    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, now, body_hash)
+    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, now, mapped_as())
     claim = orders.claim(ledger, pk, now, 60)
     orders.record(ledger, claim, Outcome("created", target_id=order_id), None, now)
 
@@ -174,7 +174,7 @@ def test_a_new_process_is_read_after_ten_minutes(known):
 
 def test_an_id_that_comes_late_is_read_too(ledger):
     arrived = [Arrived("1", "okl-1", "{}", "h", NOW)]
-    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
+    (pk,) = orders.store(ledger, SHOP, "onebox", arrived, NOW, mapped_as())
     lost = orders.claim(ledger, pk, NOW, 60)
     orders.claim(ledger, pk, at(seconds=61), 60)
     assert orders.record(ledger, lost, Outcome("created", target_id="7"), None, at(seconds=62))
@@ -183,7 +183,7 @@ def test_an_id_that_comes_late_is_read_too(ledger):
 
 def test_an_order_that_is_not_created_is_not_read(ledger):
     arrived = [Arrived("1", "okl-1", "{}", "h", NOW)]
-    orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
+    orders.store(ledger, SHOP, "onebox", arrived, NOW, mapped_as())
     hear(ledger, stand("in work"), read=False)
     assert due(ledger, at(days=99)) == []
 

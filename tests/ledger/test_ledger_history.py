@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy.exc import DBAPIError
 
 from ledger import enqueueing, history, orders, queues, updates
@@ -26,7 +27,7 @@ LEASE = 70.0
 def held(ledger):
     """An order that is held for its total, which a person may doubt."""
     arrived = Arrived("1", "okl-1", '{"phone": "0501234567"}', "a" * 32, NOW)
-    (pk,) = orders.store(ledger, SHOP, "onebox", [arrived], NOW, lambda *_: True)
+    (pk,) = orders.store(ledger, SHOP, "onebox", [arrived], NOW, mapped_as(str))
     claim = orders.claim(ledger, pk, NOW, LEASE)
     outcome = Outcome("held", "total_mismatch")
     orders.record(ledger, claim, outcome, Try("map", NOW, 5, "held"), NOW)

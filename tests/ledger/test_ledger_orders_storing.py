@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mapped_as import mapped_as
 from order_calls import CREATED, LEASE, NOW, at, end, hash_of, order, put_in, row, store, waiting
 from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
@@ -105,7 +106,7 @@ def test_new_orders_are_rung_for_once(ledger):
     assert {r.state for r in orders.listing(ledger, NOW)} == {"received"}
     assert row(ledger).received_at == NOW
     assert store(ledger, order("1", prefix="oth-"), connection="other shop") != []
-    assert orders.store(ledger, "okliving", "onebox", [], NOW, str) == []
+    assert orders.store(ledger, "okliving", "onebox", [], NOW, mapped_as(str)) == []
 
 
 @pytest.mark.parametrize(

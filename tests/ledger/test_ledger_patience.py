@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import text
 from whole.system import Postgres
 
@@ -17,7 +18,6 @@ from ledger import orders
 from ledger.database import open_ledger
 from ledger.faults import LedgerUnavailable
 from ledger.orders import Arrived
-from mapping.digest import body_hash
 
 POSTGRESQL = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ BESIDE = 12
 
 def given(ledger, count):
     arrived = [Arrived(str(n), f"okl-{n}", "{}", "h", NOW) for n in range(count)]
-    return orders.store(ledger, "okliving", "onebox", arrived, NOW, body_hash)
+    return orders.store(ledger, "okliving", "onebox", arrived, NOW, mapped_as())
 
 
 def read(ledger):

@@ -38,6 +38,7 @@ from ledger import (
 )
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
+from ledger.orders import Typed
 from mapping.request import UpdateRequest
 from simulator.crm import Crm
 from simulator.faults import Fault
@@ -226,6 +227,8 @@ def watch(bridge):
         updates.listing(ledger, state=state)
     orders.listing(ledger, now, order_id="f77")
     waits.standing(ledger, [row.id for row in updates.listing(ledger, state="queued")])
+    orders.listing(ledger, now, changed=True, limit=50)
+    orders.search(ledger, Typed("f77", "7654", ["shev"]), now, 50)
     updates.listing(ledger, order_id="f77")
     updates.listing(ledger, connection=SHOP, order_id="f77")
     orders.by_process(ledger, BOX, "p11", SHOP)
@@ -286,6 +289,8 @@ def quick(bridge):
         "reasons to purge": lambda: purging.reasons(ledger, before),
         "hooks to purge": lambda: purging.hook_calls(ledger, before),
         "history to purge": lambda: purging.history(ledger, before),
+        "find": lambda: orders.search(ledger, Typed("f77", "7654", ["shev"]), now, 50),
+        "changed ones": lambda: orders.listing(ledger, now, changed=True, limit=50),
         "acts on an order": lambda: history.of_order(ledger, SHOP, "f77"),
         "out of shadow": lambda: orders.leave_shadow(ledger, [SHOP], [BOX], now, 1),
         "tallies": lambda: tallies.refresh(ledger, now),

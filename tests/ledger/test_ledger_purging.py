@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import func, insert, select, update
 
 from ledger import attempts, enqueueing, history, orders, purging, queues, updates
@@ -15,7 +16,6 @@ from ledger.orders import Arrived, Outcome
 from ledger.purging import CHUNK
 from ledger.tables import ATTEMPTS, HOOKS, INTAKE, ORDERS, UPDATES
 from ledger.updates import Due
-from mapping.digest import body_hash
 
 SHOP = "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def at(seconds):
 
 def store(ledger, *order_ids):
     arrived = [Arrived(i, f"okl-{i}", '{"phone": 1}', "a" * 32, NOW) for i in order_ids]
-    return orders.store(ledger, SHOP, "onebox", arrived, NOW, body_hash)
+    return orders.store(ledger, SHOP, "onebox", arrived, NOW, mapped_as())
 
 
 def put_in(ledger, pk, state):

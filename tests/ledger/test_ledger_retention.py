@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import JSON, String, insert, select
 
 from ledger import history, orders, updates
+from ledger.columns import FOUND_BY
 from ledger.tables import METADATA, ORDERS, UPDATES
 
 MARK = "Pelaheia Tyshkovets"
@@ -20,10 +21,14 @@ DAYS = {"retention_days": 180, "held_retention_days": 365, "answer_retention_day
 KEPT = {
     **dict.fromkeys(["connection", "target", "direction", "about"], "names of our configuration"),
     **dict.fromkeys(
-        ["order_id", "external_id", "target_id", "heard_number", "task_id", "failed"], "ids"
+        ["order_id", "external_id", "number", "target_id", "heard_number", "task_id", "failed"],
+        "ids",
     ),
     **dict.fromkeys(
-        [f"{name}_hash" for name in ("content", "wanted", "sent", "accepted", "let_through")],
+        [
+            f"{name}_hash"
+            for name in ("content", "wanted", "sent", "accepted", "noted", "let_through")
+        ],
         "digests",
     ),
     **dict.fromkeys(["digest", "lease_token", "writer", "epoch", "identity.id"], "made by us"),
@@ -60,13 +65,14 @@ FATES = [{"part": "note", "fate": "sent", "before": MARK, "after": MARK, "detail
 PARKED = {**PARTS, "note": {"value": MARK, "state": "parked", "personal": True}}
 OF_ORDER = {"order_pk": 1, "update_id": None}
 OF_UPDATE = {"order_pk": None, "update_id": 1}
+NOT_SAID = dict.fromkeys(("known_source", *FOUND_BY))
 # What is meant by a row that is over, for each table; every other column is filled by its type.
 OVER = {
     "orders": [
         {"state": "created"},
         {"state": "ignored"},
         {"state": "held"},
-        {"state": "received", "source": "{}", "problems": None},
+        {"state": "received", "source": "{}", "problems": None, **NOT_SAID},
     ],
     "updates": [{"state": state, "parts": PARTS, "fates": FATES} for state in ("sent", "withdrawn")]
     + [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import update
 
 from ledger import orders
@@ -17,7 +18,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def give(ledger, *order_ids, connection="north", state="received"):
     arrived = [Arrived(i, f"{connection}-{i}", "{}", "hash", None) for i in order_ids]
-    pks = orders.store(ledger, connection, "old", arrived, NOW, lambda *_: False)
+    pks = orders.store(ledger, connection, "old", arrived, NOW, mapped_as(str))
     moved = update(ORDERS).where(ORDERS.c.id.in_(pks)).values(state=state)
     ledger.write(lambda db: db.execute(moved))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import update
 
 from ledger import orders, tallies
 from ledger.orders import Arrived
 from ledger.tables import ORDERS
-from mapping.digest import body_hash
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def at(seconds):
 
 def store(ledger, first, last):
     arrived = [Arrived(str(n), f"okl-{n}", "{}", "a" * 32, NOW) for n in range(first, last)]
-    orders.store(ledger, "okliving", "onebox", arrived, NOW, body_hash)
+    orders.store(ledger, "okliving", "onebox", arrived, NOW, mapped_as())
 
 
 def count(ledger, now):

@@ -336,8 +336,8 @@ def test_what_updates_brought_for_a_part_is_found_whatever_became_of_them(ledger
     update_id = park(ledger, "note")
     updates.cancel(ledger, update_id, NOW, who="olena")
     ask(ledger, tracking_number="2", order_id="2")
-    assert updates.values_of(ledger, SHOP, "1", "tracking_number") == ["20450000000001"]
-    assert updates.values_of(ledger, SHOP, "1", "else") == []
+    assert updates.brought(ledger, SHOP, "1")["tracking_number"] == ["20450000000001"]
+    assert updates.brought(ledger, SHOP, "3") == {}
 
 
 # --- time passes ----------------------------------------------------------------------------------

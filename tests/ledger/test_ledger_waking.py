@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import insert, select, update
 
 from ledger import connections, enqueueing, orders, queues, waking
@@ -14,7 +15,6 @@ from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS, QUEUES
 from ledger.updates import Due
 from ledger.waking import Waking
-from mapping.digest import body_hash
 
 BOX, SHOP = "onebox", "okliving"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ def at(seconds):
 
 def store(ledger, *order_ids):
     arrived = [Arrived(i, f"okl-{i}", "{}", "a" * 32, NOW) for i in order_ids]
-    return orders.store(ledger, SHOP, BOX, arrived, NOW, body_hash)
+    return orders.store(ledger, SHOP, BOX, arrived, NOW, mapped_as())
 
 
 def fail(ledger, pk, now=NOW, reason="crm_unavailable", **more):

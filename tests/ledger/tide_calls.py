@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from mapped_as import mapped_as
 from sqlalchemy import select
 
 from ledger import orders, tides
 from ledger.orders import Arrived
 from ledger.tables import CURSORS, IDENTITY, ORDERS, QUEUES, TIDES, UPDATES
 from ledger.tides import Bounds
-from mapping.digest import body_hash
 
 LEASE = 30.0
 BOUNDS = Bounds(("shop",), call=timedelta(seconds=70), effect=timedelta(seconds=120))
@@ -45,7 +45,7 @@ def arrived(order_id, stamp=None):
 def store(ledger, *order_ids, stamp=None):
     some = [arrived(order_id, stamp) for order_id in order_ids]
     now = ledger.now()
-    return orders.store(ledger, "shop", "crm", some, now, body_hash)
+    return orders.store(ledger, "shop", "crm", some, now, mapped_as())
 
 
 def row(ledger, order_id):

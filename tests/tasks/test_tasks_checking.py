@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from mapped_as import mapped_as
 from task_remotes import with_client
 
 from clients.cipher import cipher_for
@@ -247,7 +248,7 @@ def give(r, now, *raws):
     arrived = [
         Arrived(raw["id"], f"okl-{raw['id']}", json.dumps(raw), "a" * 32, now) for raw in raws
     ]
-    orders.store(r.ledger, "okliving", "onebox", arrived, now, lambda *_: True)
+    orders.store(r.ledger, "okliving", "onebox", arrived, now, mapped_as())
 
 
 def test_tables_that_orders_ask_in_vain_are_said_and_are_not_bad(remotes, clock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import event, insert, select
 from task_remotes import with_client
 
@@ -13,7 +14,6 @@ from clients.errors import Forbidden, TimedOut
 from ledger import connections, hooks, orders, updates, watching
 from ledger.orders import Arrived, Outcome
 from ledger.tables import HOOKS, ORDERS
-from mapping.digest import body_hash
 from tasks import accepting, listening, reading, reconciling
 
 SHOP = "okliving"
@@ -82,7 +82,7 @@ def read_once(r):
 def create(r, order_id):
     now = r.ledger.now()
     arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
-    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, body_hash)
+    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, mapped_as())
     claim = orders.claim(r.ledger, pk, now, 60)
     outcome = Outcome("created", target_id=f"9{order_id}")
     orders.record(r.ledger, claim, outcome, None, now)
@@ -617,7 +617,7 @@ def test_a_process_whose_read_fails_alone_stops_no_other(r, box, clock, error):
 def arrive(r, order_id):
     now = r.ledger.now()
     arrived = [Arrived(order_id, f"okl-{order_id}", "{}", "h", now)]
-    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, body_hash)
+    (pk,) = orders.store(r.ledger, SHOP, "onebox", arrived, now, mapped_as())
     return orders.claim(r.ledger, pk, now, 60)
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from mapped_as import mapped_as
 
 from clients import errors
 from ledger import attempts, orders
@@ -27,7 +28,7 @@ def r(make, clock):
 def give(r, **changes):
     raw = reference_order(id="1", **changes)
     arrived = Arrived("1", "okl-1", json.dumps(raw), f"{hash(str(raw)):x}"[:32], r.ledger.now())
-    return orders.store(r.ledger, "okliving", "onebox", [arrived], r.ledger.now(), lambda *_: True)[
+    return orders.store(r.ledger, "okliving", "onebox", [arrived], r.ledger.now(), mapped_as(str))[
         0
     ]
 

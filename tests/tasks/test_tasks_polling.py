@@ -13,6 +13,7 @@ import fakeredis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mapped_as import mapped_as
 from sqlalchemy import event, select
 
 from clients.errors import Garbled, RateLimited, ServerError, StoreUnavailable, Unreachable
@@ -465,7 +466,7 @@ def test_order_that_cannot_be_mapped_fails_no_poll_and_counts_as_changed(r, monk
 def test_order_that_cannot_be_stored_is_kept_aside_and_the_rest_goes_on(r):
     """Its external id is another source's order in the same target."""
     taken = Arrived("x3", "okl-3", "{}", "f" * 32, NOW)
-    orders.store(r.ledger, "another shop", "onebox", [taken], NOW, str)
+    orders.store(r.ledger, "another shop", "onebox", [taken], NOW, mapped_as(str))
     shop(r).answer = paged(5, "no paging")
     _, rung = poll(r)
     assert len(rung) == 4

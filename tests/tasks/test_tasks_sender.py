@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from mapped_as import mapped_as
 from sqlalchemy import insert, update
 
 from clients.errors import Unreachable
@@ -37,7 +38,7 @@ def r(make):
 def give(r, connection, order_id, target_id=None, target=BOX):
     external_id = r.profiles[connection].external_id(order_id)
     arrived = Arrived(order_id, external_id, "{}", "hash", None)
-    (pk,) = orders.store(r.ledger, connection, target, [arrived], r.ledger.now(), lambda *_: False)
+    (pk,) = orders.store(r.ledger, connection, target, [arrived], r.ledger.now(), mapped_as(str))
     made = update(ORDERS).where(ORDERS.c.id == pk).values(target_id=target_id)
     r.ledger.write(lambda db: db.execute(made))
     return pk

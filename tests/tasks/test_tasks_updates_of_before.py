@@ -282,7 +282,7 @@ def test_a_key_of_before_is_the_same_update(r):
 
 @both
 def test_a_number_of_before_is_ours(r):
-    assert updates.values_of(r.ledger, SHOP, "number", "tracking_number") == [NUMBER]
+    assert updates.brought(r.ledger, SHOP, "number")["tracking_number"] == [NUMBER]
     (row,) = updates.listing(r.ledger, order_id="number")
     assert row.options == {"replace": True}
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 from celery import signals
 from kombu.exceptions import OperationalError
+from mapped_as import mapped_as
 from structlog.testing import capture_logs
 
 from ledger import connections, leases, orders, tallies, waking
 from ledger.orders import Arrived, Outcome
-from mapping.digest import body_hash
 
 BOX, SHOP = "onebox", "okliving"
 
@@ -39,7 +39,7 @@ def upkeep(r, monkeypatch, clock):
 def waiting(r, count, now):
     """So many orders that wait for an hour since a call failed."""
     arrived = [Arrived(str(n), f"okl-{n}", "{}", "a" * 32, now) for n in range(count)]
-    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, body_hash)
+    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, mapped_as())
     outcome = Outcome("waiting", "crm_unavailable", next_try_at=now + timedelta(hours=1))
     for pk in pks:
         orders.record(r.ledger, orders.claim(r.ledger, pk, now, 70), outcome, None, now)
@@ -88,7 +88,7 @@ def test_the_pulse_renews_the_tallies_of_what_is_too_much_to_count(r, clock, upk
 def in_shadow(r, count, now):
     """So many orders that shadow mode has just mapped."""
     arrived = [Arrived(str(n), f"okl-{n}", "{}", "a" * 32, now) for n in range(count)]
-    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, body_hash)
+    pks = orders.store(r.ledger, SHOP, BOX, arrived, now, mapped_as())
     outcome = Outcome("waiting", "shadow", next_try_at=now + timedelta(minutes=15), shadow=True)
     for pk in pks:
         orders.record(r.ledger, orders.claim(r.ledger, pk, now, 70), outcome, None, now)

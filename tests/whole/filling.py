@@ -44,6 +44,10 @@ TABLES: dict[str, dict[str, str]] = {
         "next_try_at": "CASE WHEN n % 2 = 0 THEN {ago:n % 3600} ELSE {ago:-600.0 - n % 3600} END",
         "lookups": "0",
         "check_at": "CASE WHEN n % 10 < 5 AND n > {all} * 9 / 10 THEN {ago:n % 3600 - 1800.0} END",
+        # One order in fifty is of the most frequent surname.
+        "name": "CASE WHEN n % 50 = 0 THEN 'shevchenko olena' ELSE 'n' || n || ' ivan' END",
+        "phone": "CAST(1000000 + n % 9000000 AS VARCHAR) || '05083'",
+        "tracking": "CASE WHEN n % 10 < 5 THEN '2045' || n END",
     },
     "update_queues": {
         "connection": "'okliving'",

@@ -55,6 +55,9 @@ class Toy(PlainFeedback):
         found = json.loads(text)
         return ReadOrder(found["id"], "toy", UTC, (), note=found["toy"])
 
+    def without_ours(self, read, known, ours):
+        return read
+
     def compose(self, read, prefix):
         body = {"key": f"{prefix}{read.order_id}", "toy": read.note}
         return Mapped(read.order_id, body["key"], None, None, body, [], body)

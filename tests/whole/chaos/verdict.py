@@ -15,7 +15,7 @@ from itertools import groupby
 from sqlalchemy import func, select, update
 from whole.chaos.play import patiently
 
-from ledger.orders.listing import CHANGED
+from ledger.orders.listing import ROW
 from ledger.tables import IDENTITY, METADATA, ORDERS, QUEUES, UPDATES
 
 ATTEMPTS = METADATA.tables["attempts"]
@@ -72,9 +72,7 @@ class Verdict:
 
     def __init__(self, world):
         self.world = world
-        self.rows = {
-            row.order_id: row for row in self._all(select(ORDERS, CHANGED.label("changed")))
-        }
+        self.rows = {row.order_id: row for row in self._all(ROW)}
         self.updates = defaultdict(list)
         for row in self._all(select(UPDATES).order_by(UPDATES.c.order_id, UPDATES.c.seq)):
             self.updates[row.order_id].append(row)
