@@ -13,7 +13,7 @@ import sys
 import typer
 
 import logs
-from cli import checking, keys, orders, previewing, reading, running, updates
+from cli import checking, keys, notifying, orders, previewing, reading, running, updates
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
 from connections_file import SettingsError
 from desk.errors import Absent, DeskError, Failed, Impossible
@@ -44,6 +44,7 @@ app.command()(previewing.preview)
 app.add_typer(orders.app, name="orders")
 app.add_typer(updates.app, name="updates")
 app.add_typer(keys.app, name="key")
+app.add_typer(notifying.app, name="notify")
 
 
 def _mistakes() -> tuple[type[Exception], ...]:

@@ -6,7 +6,7 @@ every lane is served and none is late, and every source was read lately, else 50
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
@@ -19,12 +19,9 @@ from ledger import connections
 from ledger.clock import SKEW_LIMIT
 from ledger.faults import LedgerUnavailable
 from ledger.lateness import LATE, late_lanes
+from tasks.freshness import late_after
 from tasks.resources import Resources
 from tasks.upkeep import SEEN_KEY
-
-# A successful poll this many intervals ago, or this many seconds if that is longer, is too old.
-LATE_INTERVALS = 5
-LATE_SECONDS = 300
 
 health = Blueprint("health", __name__)
 
@@ -55,7 +52,7 @@ def not_ready(r: Resources, now: datetime | None = None) -> list[str]:
         return ["the ledger does not answer"]
     if abs(r.ledger.skew) > SKEW_LIMIT:
         missing.append(f"this host's clock is {r.ledger.skew:+.0f} s from the database's")
-    late = timedelta(seconds=max(LATE_INTERVALS * r.settings.fetch_interval, LATE_SECONDS))
+    late = late_after(r.settings.fetch_interval)
     for name in r.feeds:
         last = polled.get(name)
         if last is None:

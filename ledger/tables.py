@@ -14,7 +14,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -23,10 +22,12 @@ from sqlalchemy import (
 )
 
 from ledger import conditions
-from ledger.columns import Key, UtcDateTime, may, must
+from ledger.channel_tables import CHANNELS, TELLINGS
+from ledger.columns import METADATA, Key, UtcDateTime, may, must
 from ledger.conditions import partial_index
 
-METADATA = MetaData()
+__all__ = ["ATTEMPTS", "CHANNELS", "CURSORS", "GATES", "HISTORY", "HOOKS", "IDENTITY", "INTAKE", "METADATA",
+           "ORDERS", "QUEUES", "TALLIES", "TELLINGS", "TIDES", "UPDATES"]  # fmt: skip
 
 # One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as

@@ -40,6 +40,7 @@ from run.sandbox import Double, doubles
 from run.screen import MOST_ORDERS, Lines, Watch, frame, utc_now
 from run.snapshots import ledger_reader
 from run.stopping import Stop, Stopped
+from tasks.telling import demand_understood
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ def run(*, screen: bool = True) -> int:
         configured = configuration.load()
         registry.check(configured)
         configured.demand_calls()
+        demand_understood(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:

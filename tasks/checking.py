@@ -9,8 +9,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from clients.errors import AuthFailed, ClientError, Forbidden, Misconfigured, Unreachable
+from ledger import telling
 from ledger.clock import SKEW_LIMIT
 from mapping.profile import UnknownShape
 from tasks.calling import Calls, NoTurn, place
@@ -46,7 +48,7 @@ def check(
     """All tests of all connections, or of these. Raises SettingsError where nothing is called."""
     r.settings.demand_calls()
     asked = r.settings.connections if names is None else names
-    lines = [_clock(r)]
+    lines = [_clock(r), *_channels(r)]
     for name, remote in {**r.sources, **r.targets}.items():
         inspector = remote.connector.inspector
         if inspector is not None and name in asked:
@@ -63,6 +65,28 @@ def _clock(r: Resources) -> Line:
     return Line(
         "ledger", "clock", good, told, "" if good else "Set the clocks of all hosts by NTP."
     )
+
+
+def _channels(r: Resources) -> list[Line]:
+    """Whether people hear what they are told: how each channel fared last."""
+    fares = {
+        one.name: one for one in telling.channels(r.ledger, [c.name for c in r.settings.notify])
+    }
+    return [_channel(channel.name, fares.get(channel.name)) for channel in r.settings.notify]
+
+
+def _channel(name: str, fares: telling.Fares | None) -> Line:
+    if fares is None or not fares.failures:
+        at = None if fares is None else fares.told_at
+        result = "was told nothing yet" if at is None else f"was told last at {_moment(at)}"
+        return Line("notify", name, good=True, result=result)
+    since = "" if fares.failing_since is None else f" since {_moment(fares.failing_since)}"
+    result = f"takes no message{since} ({fares.error}); tries: {fares.failures}"
+    return Line("notify", name, good=False, result=result, mend="See `orderbridge notify test`.")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _test(remote: Remote, what: str, work: Callable[[], str]) -> Line:
