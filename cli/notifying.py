@@ -20,9 +20,9 @@ app = typer.Typer(
 # What became of a message, and what to do.
 TAKEN = "taken"
 SAID = {
-    "silent": ("no answer in time", "Check the address and the way there."),
-    "refused": ("not taken", "Check the address, token or password."),
-    "not_understood": ("not understood by apprise", "Compare it with apprise's own list."),
+    "silent": ("no answer in time", "Check the address."),
+    "refused": ("not taken", "Check the token or password."),
+    "not_understood": ("not understood", "See github.com/caronc/apprise."),
 }
 
 

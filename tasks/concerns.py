@@ -8,9 +8,10 @@ docs/decisions/apprise-tells.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import cast
 
 from clients.errors import masked
 from ledger import connections, piles
@@ -32,6 +33,8 @@ SETTLED: Mapping[Kind, timedelta] = {
 # The same matter is said again, having become more or come back, after so long; unchanged after REMINDED.
 AGAIN = timedelta(hours=1)
 REMINDED = timedelta(days=1)
+# What of the same connection is not known beside it.
+HIDES: Mapping[Kind, tuple[Kind, ...]] = {"stopped": ("silent", "quiet"), "silent": ("quiet",)}
 # What is quoted of a gate's or a poll's reason.
 LONGEST_DETAIL = 120
 # In messengers these call people, make links or formats.
@@ -40,25 +43,40 @@ _STEERING = str.maketrans(dict.fromkeys("@<>[]`|\\#", " "))
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All matters there are now, and the kinds of which some were too many to be looked at."""
+    """All matters there are now. Of others it is not known that they are over: of these kinds there were too
+    many to be looked at, what is hidden has something graver beside it, a connection may be configured no
+    more.
+    """
 
     concerns: tuple[Concern, ...]
     cut: frozenset[Kind] = frozenset()
+    hidden: frozenset[tuple[Kind, str]] = frozenset()
+    removed: Callable[[str], bool] = lambda _: False
+
+    def is_unknown(self, subject: str) -> bool:
+        kind, name = _parts(subject)
+        gone = kind not in PILED and self.removed(name)
+        return gone or kind in self.cut or (kind, name) in self.hidden
 
 
 def found(r: Resources, now: datetime) -> Found:
     """What needs a person now."""
     held, parked = piles.held(r.ledger), piles.parked(r.ledger)
-    stopped = {one.connection: one for one in _stopped(r)}
-    concerns = (
-        *_piled("held", held),
-        *_piled("parked", parked),
-        *stopped.values(),
-        # What is stopped is not read, either: that is said once.
-        *(one for one in _unread(r, now) if one.connection not in stopped),
-    )
+    # What is stopped is not read, either, and what is not read brings nothing: the gravest is said.
+    stopped = list(_stopped(r))
+    names = {one.connection for one in stopped}
+    unread = [one for one in _unread(r, now) if one.connection not in names]
     both: tuple[tuple[Kind, Piles], ...] = (("held", held), ("parked", parked))
-    return Found(concerns, frozenset(kind for kind, one in both if not one.is_whole))
+    return Found(
+        (*_piled("held", held), *_piled("parked", parked), *stopped, *unread),
+        frozenset(kind for kind, one in both if not one.is_whole),
+        frozenset(
+            (kind, one.connection)
+            for one in (*stopped, *unread)
+            for kind in HIDES.get(one.kind, ())
+        ),
+        lambda name: name not in r.settings.connections,
+    )
 
 
 def _piled(kind: Kind, found: Piles) -> Iterator[Concern]:
@@ -155,14 +173,14 @@ def _gone(what: Found, told: Mapping[str, Told]) -> dict[str, Told]:
     return {
         subject: row
         for subject, row in told.items()
-        if row.ended_at is None and subject not in there and _kind(subject) not in what.cut
+        if row.ended_at is None and subject not in there and not what.is_unknown(subject)
     }
 
 
 def _over(what: Found, told: Mapping[str, Told]) -> Iterator[tuple[Kind, str]]:
     """What is worth saying of that: each connection, and of piles that none of the kind is left."""
     left = {concern.kind for concern in what.concerns}
-    kinds = [(_kind(subject), subject.split(":")[1]) for subject in sorted(_gone(what, told))]
+    kinds = [_parts(subject) for subject in sorted(_gone(what, told))]
     for kind in PILED:
         if kind not in left and any(one == kind for one, _ in kinds):
             yield kind, ""
@@ -182,12 +200,14 @@ def ended(what: Found, told: Mapping[str, Told], said: News, now: datetime) -> l
     return [
         replace(row, ended_at=now)
         for subject, row in _gone(what, told).items()
-        if _kind(subject) in heard | known
+        if _parts(subject)[0] in heard | known
     ]
 
 
-def _kind(subject: str) -> Kind:
-    return subject.partition(":")[0]  # type: ignore[return-value]  # as Concern.subject wrote it
+def _parts(subject: str) -> tuple[Kind, str]:
+    """The kind and the connection, as Concern.subject wrote them."""
+    kind, name, _ = subject.split(":", 2)
+    return cast("Kind", kind), name
 
 
 def as_told(said: News, now: datetime) -> list[Told]:

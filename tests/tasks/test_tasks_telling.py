@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -120,13 +121,42 @@ def test_a_source_that_brings_nothing_is_told_only_where_a_setting_says_so(
     poll = connections.begin_poll(r.ledger, SHOP, clock.now, 70)
     connections.end_poll(r.ledger, poll, clock.now, clock.now)
     tick(r, clock)
-    tick(r, clock, 240)
-    tick(r, clock, 60)
     assert [("no new order" in text) for text in sent.get(HERE, [])] == [True] * told
-    if told:
-        hold(r, 1, "total_mismatch", clock.now)
-        tick(r, clock, 50)
-        assert "brings orders again" in sent[HERE][1]
+    tick(r, clock, 3600)
+    assert "last read" in sent[HERE][-1], "it is not read any more"
+    poll = connections.begin_poll(r.ledger, SHOP, clock.now, 70)
+    connections.end_poll(r.ledger, poll, clock.now, clock.now)
+    hold(r, 1, "total_mismatch", clock.now)
+    tick(r, clock, 299)
+    tick(r, clock, 1)
+    assert ("brings orders again" in sent[HERE][-1]) is told
+    assert sum("brings orders again" in text for text in sent[HERE]) == told
+
+
+@pytest.mark.parametrize("graver", ["write", "read"])
+def test_what_something_graver_hides_is_not_told_as_over(make, clock, sent, graver):
+    r = told_by(make, HERE)
+    poll = connections.begin_poll(r.ledger, SHOP, clock.now, 70)
+    connections.end_poll(r.ledger, poll, clock.now, clock.now)
+    tick(r, clock, 3600)
+    assert "last read" in sent[HERE][-1]
+    connections.close(r.ledger, SHOP, "breaker", clock.now, 5, "down", graver)
+    tick(r, clock, 3600)
+    assert "does not answer" in sent[HERE][-1]
+    connections.open_gate(r.ledger, SHOP, graver)
+    tick(r, clock, 3600)
+    assert "works again" in sent[HERE][-1]
+    assert "is read again" not in "".join(sent[HERE])
+
+
+def test_a_connection_that_is_configured_no_more_is_not_said_to_work(make, clock, sent):
+    r = told_by(make, HERE)
+    connections.close(r.ledger, BOX, "breaker", clock.now, 5, "down")
+    tick(r, clock, 3600)
+    without = {name: one for name, one in r.settings.connections.items() if name != BOX}
+    r = replace(r, settings=replace(r.settings, connections=without))
+    tick(r, clock, 3600)
+    assert len(sent[HERE]) == 1
 
 
 def test_two_workers_at_once_tell_it_once(make, clock, sent):
