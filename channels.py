@@ -20,10 +20,10 @@ HEARTBEAT = "ORDERBRIDGE_HEARTBEAT_URL"
 # More is a slip: each is called for each message.
 MOST = 10
 # An address may hold a comma, so what ends one is the scheme of the next. As apprise's own split.
-_BETWEEN = re.compile(r"[,\s]+(?=[A-Za-z][A-Za-z0-9]{1,20}://)")
+_BETWEEN = re.compile(r"(?<![,\s])[,\s]++(?=[A-Za-z][A-Za-z0-9]{1,20}://)")
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9]{1,20})://\S+")
 # Those whose address begins with a host; with others, such as tgram, the token stands there.
-# Source: the templates of each in https://github.com/caronc/apprise/wiki
+# Source: github.com/caronc/apprise/wiki, the page of each.
 _WITH_HOST = frozenset(
     f"{scheme}{secure}"
     for scheme in ("json", "xml", "form", "mailto", "apprise", "gotify", "mmost", "rocket")

@@ -2,7 +2,7 @@
 
 In: the address. Out: the status that it answered with. Fails with a `RemoteError` whose message names the
 host alone. TLS is checked, no redirect is followed, nothing is said but the call itself. Called by
-tasks/heartbeat.py. Source: https://healthchecks.io/docs/http_api/, "Success"; a push monitor of Uptime
+tasks/heartbeat.py. Source: healthchecks.io/docs/http_api/, "Success"; a push monitor of Uptime
 Kuma is called the same way.
 """
 

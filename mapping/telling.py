@@ -25,6 +25,8 @@ _TEXTS = Path(__file__).parent / "texts"
 MOST = 3
 LONGEST_LINE = 250
 LONGEST_ID = 64
+# In the place of what was found: it may be a name or a phone.
+UNTOLD = "…"
 
 Kind = Literal["held", "parked", "stopped", "silent", "quiet"]
 # Those that are told as over when nothing of the kind is left, and not one by one.
@@ -112,14 +114,15 @@ def _ids(concern: Concern, texts: Mapping[str, Any]) -> str:
 
 
 def _why(concern: Concern, language: Language) -> str:
-    """Of the newest of a pile, by its code alone: what was found may be a name or a phone."""
+    """Of the newest of a pile, by its code alone."""
     if concern.kind not in PILED or not concern.code:
         return ""
     order = line(concern.order_id)[:LONGEST_ID]
-    given = {"order": order, "named": shlex.quote(order)}
+    found = dict.fromkeys(("before", "after", "detail", "field"), UNTOLD)
+    given = {**found, "order": order, "named": shlex.quote(order)}
     if concern.kind == "parked" and concern.ids:
         given["update"] = concern.ids[0]
-    return explain(concern.code, language, **given)
+    return explain(concern.code, language, **given).replace(f"{UNTOLD}.", UNTOLD)
 
 
 def _command(concern: Concern) -> str:

@@ -40,7 +40,6 @@ from run.sandbox import Double, doubles
 from run.screen import MOST_ORDERS, Lines, Watch, frame, utc_now
 from run.snapshots import ledger_reader
 from run.stopping import Stop, Stopped
-from tasks.telling import demand_understood
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +74,11 @@ def run(*, screen: bool = True) -> int:
         configured = configuration.load()
         registry.check(configured)
         configured.demand_calls()
-        demand_understood(configured)
+        if configured.notify:
+            # Who tells nobody needs neither it nor Celery.
+            from tasks.telling import demand_understood  # noqa: PLC0415  as said
+
+            demand_understood(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:

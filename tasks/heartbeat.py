@@ -2,8 +2,8 @@
 
 In: the resources, after a poll that went well. Out: one call of ORDERBRIDGE_HEARTBEAT_URL, while every
 source was read lately: one that hangs is not hidden by the others. Nothing fails: what goes wrong is
-logged, and the next poll calls again. Called by tasks/orders.fetch. Source: docs/decisions/apprise-
-tells.md.
+logged, and the next poll calls again. Called by tasks/orders.fetch.
+Source: docs/decisions/apprise-tells.md.
 """
 
 from __future__ import annotations

@@ -124,7 +124,9 @@ def tell() -> None:
     r = resources()
     messages = telling.begin(r)
     if messages:
-        threading.Thread(target=telling.deliver, args=(r, messages), daemon=True).start()
+        threading.Thread(
+            target=telling.deliver, args=(r, messages), name="telling", daemon=True
+        ).start()
 
 
 @app.task(name="upkeep.purge", ignore_result=True, acks_late=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -16,6 +19,7 @@ from clients import notifier
 from connections_file import SettingsError
 from ledger import connections, orders
 from ledger import telling as ledger_telling
+from ledger.faults import LedgerUnavailable
 from tasks import checking, telling
 
 SECRET = "a-very-secret-token"
@@ -30,7 +34,7 @@ def sent(monkeypatch):
 
     def send(found, limit=0.0):
         for one in found:
-            if answers.get(one.url, "taken") == "taken":
+            if one.text and answers.get(one.url, "taken") == "taken":
                 letters.setdefault(one.url, []).append(one.text)
         return [answers.get(one.url, "taken") for one in found]
 
@@ -260,3 +264,85 @@ def test_told_for_real_no_secret_is_in_logs_redis_or_ledger(make, clock, store, 
     kept = [str(lines), str(capfd.readouterr()), str([store.dump(key) for key in store.keys("*")])]
     kept += [path.read_bytes().decode("latin1") for path in tmp_path.glob("ledger.db*")]
     assert not any(SECRET in one for one in kept)
+
+
+def serving(monkeypatch, *queues):
+    module = importlib.import_module("tasks.app")  # `tasks` has the application by that name
+
+    class Queues:
+        consume_from = queues
+
+    monkeypatch.setattr(module, "app", SimpleNamespace(amqp=SimpleNamespace(queues=Queues)))
+    return module
+
+
+def test_the_worker_that_tells_does_not_start_with_an_address_of_nobody(
+    make, clock, sent, monkeypatch
+):
+    r = told_by(make, f"tgrm://{SECRET}")
+    sent["answers"][f"tgrm://{SECRET}"] = "not_understood"
+    module = serving(monkeypatch, "fetch", "upkeep")
+    monkeypatch.setattr(module.settings, "current", lambda: r.settings)
+    with pytest.raises(SystemExit, match="number 1") as ended:
+        module.refuse_what_would_tell_nobody()
+    assert SECRET not in str(ended.value)
+    module = serving(monkeypatch, "create")
+    module.refuse_what_would_tell_nobody()
+
+
+def test_a_start_tries_a_channel_that_failed_at_once(make, clock, sent, monkeypatch):
+    r = told_by(make, HERE)
+    sent["answers"][HERE] = "silent"
+    hold(r, 3, "total_mismatch", clock.now)
+    tick(r, clock)
+    sent["answers"].clear()
+    module = serving(monkeypatch, "upkeep")
+    monkeypatch.setattr(module.settings, "current", lambda: r.settings)
+    module.refuse_what_would_tell_nobody()
+    tick(r, clock, 0)
+    assert len(sent[HERE]) == 1
+
+
+def test_the_task_gives_its_thread_back_while_a_channel_hangs(make, clock, monkeypatch):
+    from tasks import upkeep  # noqa: PLC0415  after the settings of conftest
+
+    r = told_by(make, HERE)
+    hold(r, 3, "total_mismatch", clock.now)
+    clock.go(60)
+    asked, released = threading.Event(), threading.Event()
+
+    def hanging(letters):
+        asked.set()
+        released.wait(30)
+        return ["taken"] * len(letters)
+
+    monkeypatch.setattr(notifier, "send", hanging)
+    monkeypatch.setattr(upkeep, "resources", lambda: r)
+    upkeep.tell()
+    assert asked.wait(5)
+    before = threading.active_count()
+    upkeep.tell()
+    assert threading.active_count() == before, "nobody else speaks meanwhile"
+    released.set()
+    (sender,) = [one for one in threading.enumerate() if one.name == "telling"]
+    sender.join(5)
+    assert set(ledger_telling.told(r.ledger, "1 json://127.0.0.1")) == {
+        "held:okliving:total_mismatch"
+    }
+
+
+def test_a_ledger_that_is_away_when_a_message_was_sent_is_said_in_the_log(
+    make, clock, sent, monkeypatch
+):
+    r = told_by(make, HERE)
+    hold(r, 3, "total_mismatch", clock.now)
+    clock.go(60)
+    messages = telling.begin(r)
+
+    def away(*_):
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(ledger_telling, "note", away)
+    with structlog.testing.capture_logs() as lines:
+        telling.deliver(r, messages)
+    assert [line["event"] for line in lines] == ["telling_not_noted"]
