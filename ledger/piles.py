@@ -19,7 +19,7 @@ from ledger.database import Ledger
 from ledger.tables import ORDERS, UPDATES
 
 # The newest of those held, and of those parked, that are looked at.
-MOST = 5000
+MOST = 1000
 # Of a pile so many are named.
 MOST_NAMED = 5
 
@@ -49,7 +49,7 @@ class Piles:
 
 _HELD = (
     select(ORDERS.c.connection, ORDERS.c.reason, ORDERS.c.order_id, ORDERS.c.state_at)
-    .where(text(IS_HELD))
+    .where(text(IS_HELD), ORDERS.c.state_at <= bindparam("now"))
     .order_by(ORDERS.c.state_at.desc())
     .limit(MOST)
 )
@@ -61,7 +61,7 @@ _PARKED = (
         UPDATES.c.state_at,
         UPDATES.c.id.label("number"),
     )
-    .where(text(IS_PARKED))
+    .where(text(IS_PARKED), UPDATES.c.state_at <= bindparam("now"))
     .order_by(UPDATES.c.state_at.desc())
     .limit(MOST)
 )
@@ -77,12 +77,12 @@ _NEW = (
 )
 
 
-def held(ledger: Ledger) -> Piles:
-    return _piles(ledger, _HELD, lambda row: str(row.order_id))
+def held(ledger: Ledger, now: datetime) -> Piles:
+    return _piles(ledger, now, _HELD, lambda row: str(row.order_id))
 
 
-def parked(ledger: Ledger) -> Piles:
-    return _piles(ledger, _PARKED, lambda row: str(row.number))
+def parked(ledger: Ledger, now: datetime) -> Piles:
+    return _piles(ledger, now, _PARKED, lambda row: str(row.number))
 
 
 def brought_any(ledger: Ledger, connection: str, since: datetime) -> bool:
@@ -92,9 +92,9 @@ def brought_any(ledger: Ledger, connection: str, since: datetime) -> bool:
         return found.first() is not None
 
 
-def _piles(ledger: Ledger, query: Any, named: Any) -> Piles:
+def _piles(ledger: Ledger, now: datetime, query: Any, named: Any) -> Piles:
     with ledger.read() as db:
-        rows = db.execute(query).all()
+        rows = db.execute(query, {"now": now}).all()
     found: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         found[row.connection, row.reason.partition(",")[0].strip()].append(row)

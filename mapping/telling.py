@@ -35,8 +35,8 @@ PILED: tuple[Kind, ...] = ("held", "parked")
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One matter for a person. `code` is why: a code of mapping/texts, or who closed a gate. `newest`
-    moves when it becomes more, or another one under the same name.
+    """One matter for a person. `code` is why: a code of mapping/texts, or who closed a gate. `is_more`: there
+    are so many rows at least. `newest` moves when it becomes more, or another one under the same name.
     """
 
     kind: Kind
@@ -48,6 +48,7 @@ class Concern:
     ids: tuple[str, ...] = ()
     order_id: str = ""
     detail: str = ""
+    is_more: bool = False
 
     @property
     def subject(self) -> str:
@@ -93,7 +94,7 @@ def _matter(concern: Concern, lead: str, texts: Mapping[str, Any], language: Lan
     what = special if special in texts["matters"] else concern.kind
     values = {
         "connection": concern.connection,
-        "rows": concern.rows,
+        "rows": f"{concern.rows}+" if concern.is_more else concern.rows,
         "ids": _ids(concern, texts),
         "since": f"{concern.since:%Y-%m-%d %H:%M} UTC",
         "detail": concern.detail,

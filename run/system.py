@@ -75,8 +75,7 @@ def run(*, screen: bool = True) -> int:
         registry.check(configured)
         configured.demand_calls()
         if configured.notify:
-            # Who tells nobody needs neither it nor Celery.
-            from tasks.telling import demand_understood  # noqa: PLC0415  as said
+            from tasks.telling import demand_understood  # noqa: PLC0415  it needs Celery, a run not
 
             demand_understood(configured)
         console = Console(highlight=False)

@@ -61,7 +61,7 @@ class Found:
 
 def found(r: Resources, now: datetime) -> Found:
     """What needs a person now."""
-    held, parked = piles.held(r.ledger), piles.parked(r.ledger)
+    held, parked = piles.held(r.ledger, now), piles.parked(r.ledger, now)
     # What is stopped is not read, either, and what is not read brings nothing: the gravest is said.
     stopped = list(_stopped(r))
     names = {one.connection for one in stopped}
@@ -88,6 +88,7 @@ def _piled(kind: Kind, found: Piles) -> Iterator[Concern]:
             pile.newest,
             code=pile.code,
             rows=pile.rows,
+            is_more=not found.is_whole,
             ids=pile.ids,
             order_id=pile.order_id,
         )

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 import lanes
-from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
+from gateway.health import SEEN_KEY, health, not_ready
 from ledger import connections, enqueueing, hook_intake, orders
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
@@ -19,6 +19,7 @@ from ledger.migrate import upgrade
 from ledger.orders import Arrived
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+from tasks.freshness import LATE_SECONDS
 
 
 @pytest.fixture

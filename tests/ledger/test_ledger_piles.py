@@ -11,6 +11,7 @@ from ledger.orders import Arrived, Outcome
 from mapping.digest import body_hash
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
 
 
 def hold(ledger, ids, reason, connection="shop", at=NOW):
@@ -26,7 +27,7 @@ def test_orders_of_one_reason_are_one_pile_and_the_newest_are_named(ledger):
     hold(ledger, ["x"], "recipient_phone_missing, total_mismatch", at=NOW + timedelta(hours=1))
     hold(ledger, ["1"], "recipient_phone_missing", "other")
     hold(ledger, ["y"], "total_mismatch")
-    found = piles.held(ledger)
+    found = piles.held(ledger, LATER)
     assert found.is_whole
     by_name = {(one.connection, one.code): one for one in found.piles}
     assert {name: one.rows for name, one in by_name.items()} == {
@@ -43,7 +44,7 @@ def test_of_what_is_too_much_the_newest_are_looked_at_and_that_is_said(ledger, m
     monkeypatch.setattr(piles, "_HELD", piles._HELD.limit(3))
     monkeypatch.setattr(piles, "MOST", 3)
     hold(ledger, [str(n) for n in range(4)], "total_mismatch")
-    found = piles.held(ledger)
+    found = piles.held(ledger, LATER)
     assert not found.is_whole
     assert [one.rows for one in found.piles] == [3]
 
@@ -59,4 +60,4 @@ def test_an_order_that_only_changed_is_none_that_came(ledger):
 
 @pytest.mark.parametrize("look", [piles.held, piles.parked])
 def test_nothing_waits_in_an_empty_ledger(ledger, look):
-    assert look(ledger).piles == []
+    assert look(ledger, LATER).piles == []

@@ -54,6 +54,11 @@ def test_a_message_says_how_many_which_why_and_what_to_do():
     assert lines[2] == "orderbridge orders list --state held --connection shop"
 
 
+def test_a_number_that_is_the_least_says_so():
+    _, text = telling.message(News(begun=(replace(HELD, is_more=True),)), "en")
+    assert text.startswith("Held orders of shop: 40+ (")
+
+
 @languages
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("code", ["", "breaker", "fault", "remote", "person", "never"])
