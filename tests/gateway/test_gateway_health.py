@@ -17,9 +17,9 @@ from ledger.enqueueing import Asked
 from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
 from ledger.orders import Arrived
+from tasks.freshness import LATE_SECONDS
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-from tasks.freshness import LATE_SECONDS
 
 
 @pytest.fixture
