@@ -96,5 +96,6 @@ beat_schedule = {
     },
     "reconcile": {"task": "updates.reconcile", "schedule": 600, "options": {"expires": 540}},
     "pulse": {"task": "upkeep.pulse", "schedule": 5, "options": {"expires": 4}},
+    "tell": {"task": "upkeep.tell", "schedule": 60, "options": {"expires": 50}},
     "purge": {"task": "upkeep.purge", "schedule": 86400, "options": {"expires": 3600}},
 }

@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 from environs import Env, EnvError
 
 import api_keys
+import channels
 import connections_file
 import default_pair
 import file_modes
@@ -34,9 +35,11 @@ from connections_file import Entry, File, SettingsError, suggestion
 from references import given, is_given
 from stores import database_url, redis_url
 from variables import (
+    Language,
     at_least,
     calls_remotes,
     flag,
+    language,
     mode,
     refuse_single_profile,
     seconds,
@@ -70,6 +73,10 @@ class Settings:
     secret_key: str | None = field(repr=False)
     api_keys: tuple[api_keys.ApiKey, ...] = field(repr=False)
     gateway_rate: int
+    notify: tuple[channels.Channel, ...] = field(repr=False)
+    notify_no_orders_hours: int
+    heartbeat_url: str | None = field(repr=False)
+    language: Language
 
     @property
     def broker(self) -> str:
@@ -216,6 +223,10 @@ def _read(env: Env) -> Settings:
         secret_key=given("ORDERBRIDGE_SECRET_KEY") or None,
         api_keys=api_keys.listed(given("ORDERBRIDGE_API_KEYS")),
         gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
+        notify=channels.listed(given("ORDERBRIDGE_NOTIFY")),
+        notify_no_orders_hours=at_least(env, "ORDERBRIDGE_NOTIFY_NO_ORDERS_HOURS", 0, 0),
+        heartbeat_url=channels.heartbeat_url(given("ORDERBRIDGE_HEARTBEAT_URL")),
+        language=language(env),
     )
 
 

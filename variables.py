@@ -6,7 +6,7 @@ variable and says what to do. A variable with a form of its own is read here. Ca
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 from environs import Env
 
@@ -16,12 +16,23 @@ from connections_file import SettingsError
 # Both sides of the default pair in one file, as it once was.
 SINGLE_PROFILE = PROFILES / "okliving-onebox.yaml"
 
+Language = Literal["en", "uk"]
+LANGUAGES: tuple[Language, ...] = ("en", "uk")
+
 
 def mode(env: Env) -> Mode:
     value = env.str("ORDERBRIDGE_MODE", "") or MODES[0]
     if value not in MODES:
         raise SettingsError(f"ORDERBRIDGE_MODE must be one of {', '.join(MODES)}.")
     return cast("Mode", value)
+
+
+def language(env: Env) -> Language:
+    """What language people are told in where they cannot choose it."""
+    value = env.str("ORDERBRIDGE_LANGUAGE", "") or LANGUAGES[0]
+    if value not in LANGUAGES:
+        raise SettingsError(f"ORDERBRIDGE_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
+    return value
 
 
 def at_least(env: Env, name: str, default: int, least: int) -> int:

@@ -18,6 +18,7 @@ from cli import (
     checking,
     hooks,
     keys,
+    notifying,
     orders,
     pausing,
     previewing,
@@ -64,6 +65,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(updates.app, name="updates")
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(keys.app, name="key")
+app.add_typer(notifying.app, name="notify")
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -12,9 +12,9 @@ folder=${1:-$here/../secrets}
 
 # The folder lets nobody in but its owner. The files in it are readable for all: Compose mounts them as they
 # are, and the users of the containers are not ours.
-mkdir -p "$folder/remotes" "$folder/hooks"
+mkdir -p "$folder/remotes" "$folder/hooks" "$folder/notify"
 chmod 700 "$folder"
-chmod 755 "$folder/remotes" "$folder/hooks"
+chmod 755 "$folder/remotes" "$folder/hooks" "$folder/notify"
 
 random() {
     od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n'
@@ -60,4 +60,5 @@ keep hook_secrets "$(random)"
 keep flower_basic_auth "orderbridge:$(random)"
 keep flower_cookie_secret "$(random)"
 
-echo "The secrets are in $folder. Write those of the shop and the CRM to files in $folder/remotes."
+echo "The secrets are in $folder. Write those of the shop and the CRM to files in $folder/remotes,"
+echo "and who is told to files in $folder/notify."

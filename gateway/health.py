@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
@@ -26,12 +26,9 @@ from ledger.clock import SKEW_LIMIT
 from ledger.connections import PERSON
 from ledger.faults import LedgerUnavailable
 from ledger.lateness import LATE, late_lanes
+from tasks.freshness import late_after
 from tasks.resources import Resources
 from tasks.upkeep import SEEN_KEY
-
-# A successful poll this many intervals ago, or this many seconds if that is longer, is too old.
-LATE_INTERVALS = 5
-LATE_SECONDS = 300
 
 health = Blueprint("health", __name__)
 
@@ -79,7 +76,7 @@ def not_ready(
         return [Lack("ledger_away")]
     if abs(r.ledger.skew) > SKEW_LIMIT:
         missing.append(Lack("clock", seconds=f"{r.ledger.skew:+.0f}"))
-    late = timedelta(seconds=max(LATE_INTERVALS * r.settings.fetch_interval, LATE_SECONDS))
+    late = late_after(r.settings.fetch_interval)
     for name in (name for name in r.feeds if name not in paused):
         last = polled.get(name)
         if last is None:

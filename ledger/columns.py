@@ -9,8 +9,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, String, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    String,
+    TypeDecorator,
+)
 from sqlalchemy.types import TypeEngine
+
+# That of all tables.
+METADATA = MetaData()
 
 
 class UtcDateTime(TypeDecorator[datetime]):

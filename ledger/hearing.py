@@ -22,6 +22,7 @@ from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hook_intake import REPEATED_WITHIN
 from ledger.tables import ORDERS, UPDATES
 from ledger.transitions import Came, Process, Remark, Stand, next_state
+from ledger.updates import brought_in
 from ledger.watching import next_check
 
 
@@ -143,7 +144,7 @@ def _take(
             came.append(Came("refused", refused_id=refuse_in(db, one, now)))
         else:
             after = next_state(state, one)
-            if after == state:
+            if after == state and not _is_asked_first(db, process, one):
                 came.append(_once_more(db, row, process, one, count, now))
             elif _is_superseded(row, one):
                 came.append(_past(db, row, process, one))
@@ -151,6 +152,16 @@ def _take(
                 state, count = after, count + 1
                 came.append(_take_change(db, row, process, one, count, now))
     return state, count, came
+
+
+def _is_asked_first(db: Connection, process: Process, one: Stand) -> bool:
+    """Whether it names no stage and asks for what no update of this order asked: it was heard before, with a
+    stage that asked for nothing, but what is said without a stage goes by itself.
+    """
+    if one.stage is not None or one.asked is None or one.again is not None:
+        return False
+    asked = brought_in(db, process.connection, process.order_id)
+    return any(value not in asked.get(name, ()) for name, value in one.asked.parts.items())
 
 
 def _take_change(

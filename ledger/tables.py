@@ -13,7 +13,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -22,10 +21,13 @@ from sqlalchemy import (
 )
 
 from ledger import conditions
-from ledger.columns import FOUND_BY, Key, SearchKey, UtcDateTime, may, must
+from ledger.channel_tables import CHANNELS, TELLINGS
+from ledger.columns import FOUND_BY, METADATA, Key, SearchKey, UtcDateTime, may, must
 from ledger.conditions import partial_index
+from ledger.event_tables import HISTORY, HOOKS
 
-METADATA = MetaData()
+__all__ = ["ATTEMPTS", "CHANNELS", "CURSORS", "GATES", "HISTORY", "HOOKS", "IDENTITY", "INTAKE", "METADATA",
+           "ORDERS", "QUEUES", "TALLIES", "TELLINGS", "TIDES", "UPDATES"]  # fmt: skip
 
 # One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as
@@ -259,50 +261,4 @@ UPDATES = Table(
     Index("ix_updates_in_state", "state", "id"),
     partial_index("ix_updates_purgeable", conditions.HAS_OLD_WORDS, "state_at"),
     partial_index("ix_updates_parked", conditions.IS_PARKED, "state_at"),
-)
-
-# One call of a target's hook. `process` is whom it speaks of, whose calls go in order; `digest` is of what
-# it said, `became` what a person is told of it, `heard` which change of its order it told.
-HOOKS = Table(
-    "hook_calls",
-    METADATA,
-    must("id", Key, primary_key=True),
-    must("connection", String(64)),
-    must("fields", JSON),
-    must("received_at", UtcDateTime),
-    may("done_at", UtcDateTime),
-    must("outcome", String(32), default=""),
-    must("process", String(120), default="", server_default=""),
-    must("digest", String(32), default="", server_default=""),
-    may("became", JSON(none_as_null=True)),
-    may("heard", Integer),
-    may("replayed_at", UtcDateTime),
-    must("tries", Integer, default=0, server_default="0"),
-    may("next_try_at", UtcDateTime),
-    may("lease_until", UtcDateTime),
-    may("lease_token", String(32)),
-    Index("ix_hook_calls_outcome", "connection", "outcome", "id"),
-    Index("ix_hook_calls_done_at", "done_at"),
-    Index("ix_hook_calls_latest", "process", "id"),
-    partial_index("ix_hook_calls_due", conditions.IS_UNDONE, "next_try_at"),
-    partial_index("ix_hook_calls_process", conditions.IS_UNDONE, "process", "id"),
-)
-
-# One act of a person, or of a caller with a name, on an order, update or connection. `before` and `after` are
-# states and reasons, never personal data. Rows are only added.
-HISTORY = Table(
-    "history",
-    METADATA,
-    must("id", Key, primary_key=True),
-    must("at", UtcDateTime),
-    must("who", String(64)),
-    must("what", String(32)),
-    must("about", String(16)),
-    must("connection", String(64)),
-    may("order_id", String(64)),
-    may("update_id", BigInteger),
-    may("before", JSON),
-    may("after", JSON),
-    Index("ix_history_of_order", "connection", "order_id", "id"),
-    Index("ix_history_at", "at"),
 )

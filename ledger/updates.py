@@ -202,12 +202,17 @@ def parked(ledger: Ledger, now: datetime, limit: int) -> list[Update]:
 
 def brought(ledger: Ledger, connection: str, order_id: str) -> dict[str, list[Any]]:
     """What updates of this order brought, by part; a call of ours may have set any of it."""
-    values: dict[str, list[Any]] = {}
     with ledger.read() as db:
-        of = {"of_connection": connection, "of_order": order_id}
-        for parts in db.execute(_BROUGHT, of).scalars():
-            for name, part in parts.items():
-                values.setdefault(name, []).append(part["value"])
+        return brought_in(db, connection, order_id)
+
+
+def brought_in(db: Connection, connection: str, order_id: str) -> dict[str, list[Any]]:
+    """As `brought`, within a transaction."""
+    values: dict[str, list[Any]] = {}
+    of = {"of_connection": connection, "of_order": order_id}
+    for parts in db.execute(_BROUGHT, of).scalars():
+        for name, part in parts.items():
+            values.setdefault(name, []).append(part["value"])
     return values
 
 

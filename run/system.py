@@ -75,6 +75,10 @@ def run(*, screen: bool = True) -> int:
         configured = configuration.load()
         registry.check(configured)
         configured.demand_calls()
+        if configured.notify:
+            from tasks.telling import demand_understood  # noqa: PLC0415  it needs Celery, a run not
+
+            demand_understood(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:

@@ -30,6 +30,7 @@ from ledger.database import open_ledger
 from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger, identify
 from ledger.routes import demand_same_routes
+from tasks import telling
 from tasks.threads import THREADS
 
 
@@ -125,6 +126,19 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
 def share_the_threads(instance: Any, **_: Any) -> None:
     """No remote may take all threads of this worker: see tasks/threads."""
     THREADS.serve(instance.concurrency, app.amqp.queues.consume_from)
+
+
+@signals.celeryd_after_setup.connect
+def refuse_what_would_tell_nobody(**_: Any) -> None:
+    """The worker that tells people does not start with an address at which nobody would hear it."""
+    chosen = settings.current()
+    if not chosen.notify or "upkeep" not in app.amqp.queues.consume_from:
+        return
+    try:
+        telling.demand_understood(chosen)
+    except SettingsError as exc:
+        raise SystemExit(f"orderbridge: {exc}") from None
+    telling.begin_anew(chosen)
 
 
 @signals.heartbeat_sent.connect

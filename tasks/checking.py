@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Literal
 
@@ -23,7 +24,7 @@ from clients.errors import (
     Unreachable,
 )
 from connectors.ports import Found, NotTold
-from ledger import connections, orders
+from ledger import connections, orders, telling
 from ledger.clock import SKEW_LIMIT
 from mapping.profile import UnknownShape
 from mapping.unfilled import unfilled_tables
@@ -72,7 +73,7 @@ def check(
     """All tests of all connections, or of these. Raises SettingsError where nothing is called."""
     r.settings.demand_calls()
     asked = r.settings.connections if names is None else names
-    lines = [_clock(r), *_gates(r, asked)]
+    lines = [_clock(r), *_channels(r), *_gates(r, asked)]
     for name, remote in {**r.sources, **r.targets}.items():
         if name in asked:
             lines += _tests(remote, read_orders=read_orders)
@@ -87,6 +88,28 @@ def _clock(r: Resources) -> Line:
     if good:
         return Line("ledger", "clock", "good", told)
     return Line("ledger", "clock", "bad", told, "Set the clocks of all hosts by NTP.")
+
+
+def _channels(r: Resources) -> list[Line]:
+    """Whether people hear what they are told: how each channel fared last."""
+    fares = {
+        one.name: one for one in telling.channels(r.ledger, [c.name for c in r.settings.notify])
+    }
+    return [_channel(channel.name, fares.get(channel.name)) for channel in r.settings.notify]
+
+
+def _channel(name: str, fares: telling.Fares | None) -> Line:
+    if fares is None or not fares.failures:
+        at = None if fares is None else fares.told_at
+        result = "was told nothing yet" if at is None else f"was told last at {_moment(at)}"
+        return Line("notify", name, "good", result)
+    since = "" if fares.failing_since is None else f" since {_moment(fares.failing_since)}"
+    result = f"takes no message{since} ({fares.error}); tries: {fares.failures}"
+    return Line("notify", name, "bad", result, "See `orderbridge notify test`.")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _gates(r: Resources, names: Collection[str]) -> list[Line]:

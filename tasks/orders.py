@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from ledger.faults import LedgerUnavailable
-from tasks import creating, polling, retry
+from tasks import creating, heartbeat, polling, retry
 from tasks.app import app
 from tasks.doorbell import ring, ring_for_all
 from tasks.resources import resources
@@ -48,6 +48,7 @@ def fetch(self: Any, connection: str) -> None:
         stored=polled.stored,
         aside=polled.aside,
     )
+    heartbeat.after_poll(resources())
 
 
 @app.task(

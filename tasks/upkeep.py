@@ -1,11 +1,13 @@
-"""What keeps the house in order: the sweeper, the pulse and the purge.
+"""What keeps the house in order: the sweeper, the pulse, the purge, and who is told that a person is
+needed.
 
-In: the ledger. Out: doorbells for what is due, and blanked personal data. Beat runs them; each is safe
-to run twice and costs little when there is nothing to do.
+In: the ledger. Out: doorbells for what is due, messages to people, and blanked personal data. Beat runs
+them; each is safe to run twice and costs little when there is nothing to do.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -13,6 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from ledger import connections, expiring, hooks, orders, purging, queues, tallies, waking
+from tasks import telling
 from tasks.app import app
 from tasks.doorbell import ring, ring_hook, ring_updates, ring_waiting
 from tasks.resources import Remote, Resources, resources
@@ -113,6 +116,20 @@ def _wake(r: Resources) -> None:
     for gate in waking.gates_waking(r.ledger):
         if waking.wake(r.ledger, gate, MOST_CHUNKS):
             waking.is_awake(r.ledger, gate)
+
+
+@app.task(name="upkeep.tell", ignore_result=True, acks_late=True)
+def tell() -> None:
+    """Tell people by ORDERBRIDGE_NOTIFY what needs them. A channel may hang, so that is done in a
+    thread of its own, which no lane waits for; a worker that ends meanwhile lets the next one say it
+    again.
+    """
+    r = resources()
+    messages = telling.begin(r)
+    if messages:
+        threading.Thread(
+            target=telling.deliver, args=(r, messages), name="telling", daemon=True
+        ).start()
 
 
 @app.task(name="upkeep.purge", ignore_result=True, acks_late=True)

@@ -51,9 +51,8 @@ def test_the_secrets_of_remote_systems_go_to_those_that_call_them(name):
     volumes = SERVICES[name].get("volumes", [])
     mounted = {v.split(":")[0] for v in volumes if v.startswith("./secrets")}
     both = {"./secrets/remotes", "./secrets/hooks"}
-    assert mounted == (
-        both if name in WORKERS else {"./secrets/hooks"} if name == "gateway" else set()
-    )
+    of_one = {"gateway": {"./secrets/hooks"}, "worker-fetch": {*both, "./secrets/notify"}}
+    assert mounted == of_one.get(name, both if name in WORKERS else set())
     if name in APPS:
         calls = SERVICES[name]["environment"]["ORDERBRIDGE_CALLS_REMOTES"]
         assert calls == ("1" if name in WORKERS else "0")
@@ -93,3 +92,10 @@ def test_the_command_keeps_what_is_there_and_makes_anew_what_was_removed(tmp_pat
     assert {name for name in first if first[name] != second[name]} == {"redis_flower", "users.acl"}
     changed = set(first["users.acl"].splitlines()) ^ set(second["users.acl"].splitlines())
     assert {line.split()[1] for line in changed} == {"flower"}
+
+
+@services
+def test_the_addresses_of_who_is_told_go_to_the_one_that_tells(name):
+    environment = set(SERVICES[name].get("environment", {}))
+    told = {"ORDERBRIDGE_NOTIFY_FILE", "ORDERBRIDGE_HEARTBEAT_URL_FILE"}
+    assert environment & told == (told if name == "worker-fetch" else set())

@@ -30,6 +30,8 @@ GOOD = {
     "ORDERBRIDGE_API_KEYS": "name:hidden-key-of-twenty-four-characters",
     "ONEBOX_HOOK_SECRETS": "hidden-and-long-enough",
     "FLOWER_BASIC_AUTH": "user:hidden",
+    "ORDERBRIDGE_NOTIFY": "tgram://hidden/1",
+    "ORDERBRIDGE_HEARTBEAT_URL": "https://hidden.example/uuid",
 }
 
 

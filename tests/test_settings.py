@@ -292,3 +292,15 @@ def test_secrets_are_not_shown(load):
     chosen = load(REAL | hidden)
     assert "hidden" not in repr(chosen)
     assert "hidden" not in repr([own(chosen, name) for name in chosen.connections])
+
+
+def test_people_are_told_in_english_unless_another_language_is_set(load):
+    assert load({}).language == "en"
+    assert load({"ORDERBRIDGE_LANGUAGE": "uk"}).language == "uk"
+    with pytest.raises(SettingsError, match="ORDERBRIDGE_LANGUAGE must be one of en, uk"):
+        load({"ORDERBRIDGE_LANGUAGE": "ru"})
+
+
+def test_nobody_is_told_by_default(load):
+    chosen = load({})
+    assert (chosen.notify, chosen.heartbeat_url, chosen.notify_no_orders_hours) == ((), None, 0)

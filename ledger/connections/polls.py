@@ -40,6 +40,7 @@ class CursorRow:
     polled_at: datetime | None
     failed_at: datetime | None
     error: str
+    start_at: datetime | None = None
 
 
 def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> Poll | None:
@@ -128,6 +129,7 @@ def cursors(ledger: Ledger) -> list[CursorRow]:
         CURSORS.c.polled_at,
         CURSORS.c.failed_at,
         CURSORS.c.error,
+        CURSORS.c.start_at,
     ).order_by(CURSORS.c.connection)
     with ledger.read() as db:
         return [CursorRow(*row) for row in db.execute(query)]

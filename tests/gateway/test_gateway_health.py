@@ -11,13 +11,14 @@ from flask import Flask
 from mapped_as import mapped_as
 
 import lanes
-from gateway.health import LATE_SECONDS, SEEN_KEY, health, not_ready
+from gateway.health import SEEN_KEY, health, not_ready
 from ledger import connections, enqueueing, hook_intake, orders
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
 from ledger.lateness import late_lanes
 from ledger.migrate import upgrade
 from ledger.orders import Arrived
+from tasks.freshness import LATE_SECONDS
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -27,7 +27,7 @@ def test_poll_that_never_ended_is_taken_over_and_its_holder_moves_nothing(ledger
     assert not connections.keep_poll(ledger, lost, LATER, 60)
     assert not connections.end_poll(ledger, lost, LATER, LATER)
     connections.fail_poll(ledger, lost, LATER, "late")
-    assert connections.cursors(ledger) == [CursorRow("shop", None, None, None, "")]
+    assert connections.cursors(ledger) == [CursorRow("shop", None, None, None, "", NOW)]
     assert connections.end_poll(ledger, taken, LATER, NOW)
 
 
@@ -41,7 +41,7 @@ def test_ended_poll_moves_the_cursor_and_gives_the_shop_back(ledger):
     poll = connections.begin_poll(ledger, "shop", NOW, 60)
     assert poll.watermark is None
     assert connections.end_poll(ledger, poll, LATER, NOW)
-    assert connections.cursors(ledger) == [CursorRow("shop", NOW, LATER, None, "")]
+    assert connections.cursors(ledger) == [CursorRow("shop", NOW, LATER, None, "", NOW)]
     assert connections.begin_poll(ledger, "shop", NOW, 60).watermark == NOW
 
 
@@ -49,11 +49,11 @@ def test_failed_poll_leaves_the_cursor_and_its_error_goes_with_the_next_good_one
     connections.end_poll(ledger, connections.begin_poll(ledger, "shop", NOW, 60), NOW, NOW)
     poll = connections.begin_poll(ledger, "shop", LATER, 60)
     connections.fail_poll(ledger, poll, LATER, "no answer")
-    assert connections.cursors(ledger) == [CursorRow("shop", NOW, NOW, LATER, "no answer")]
+    assert connections.cursors(ledger) == [CursorRow("shop", NOW, NOW, LATER, "no answer", NOW)]
     poll = connections.begin_poll(ledger, "shop", LATER, 60)
     assert poll.watermark == NOW
     connections.end_poll(ledger, poll, LATER, LATER)
-    assert connections.cursors(ledger) == [CursorRow("shop", LATER, LATER, None, "")]
+    assert connections.cursors(ledger) == [CursorRow("shop", LATER, LATER, None, "", NOW)]
 
 
 def fail(ledger, times, limit=5):

@@ -118,6 +118,8 @@ def bridge(filled, tmp_path, monkeypatch):
             "ONEBOX_STATUS_ID": crm.status_id,
             "ONEBOX_RATE": "0",
             "ONEBOX_CONCURRENCY": "0",
+            "ORDERBRIDGE_NOTIFY": "json://127.0.0.1:1",
+            "ORDERBRIDGE_NOTIFY_NO_ORDERS_HOURS": "1",
         }
         for name, value in given.items():
             monkeypatch.setenv(name, value)
@@ -144,6 +146,20 @@ def bridge(filled, tmp_path, monkeypatch):
         for remote in (*r.sources.values(), *r.targets.values()):
             stack.callback(remote.connector.client.close)
         yield Bridge(r, shop, crm, app.tasks, messages)
+
+
+def tell(bridge):
+    """People are told, one channel in time and again when something is over."""
+    from tasks import concerns, telling  # noqa: PLC0415  as above
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(telling.notifier, "send", lambda letters: ["taken"] * len(letters))
+        patched.setattr(telling, "GAP", timedelta(0))
+        patched.setattr(concerns, "SETTLED", dict.fromkeys(concerns.SETTLED, timedelta(0)))
+        messages = telling.begin(bridge.r)
+        assert messages
+        telling.deliver(bridge.r, messages)
+        telling.deliver(bridge.r, telling.begin(bridge.r))
 
 
 def work(bridge):
@@ -176,6 +192,7 @@ def work(bridge):
         connections.open_gate(bridge.r.ledger, remote)
     keep_house(bridge)
     bridge.run("upkeep.purge")
+    tell(bridge)
     watch(bridge)
 
 

@@ -36,6 +36,8 @@ KEPT = {
         ["state", "closed_by", "kind", "outcome", "what", "tallies.name"], "our own words"
     ),
     **dict.fromkeys(["orders.reason", "updates.reason", "attempts.parts"], "codes of ours"),
+    **dict.fromkeys(["channels.error", "tellings.subject"], "codes and names of ours"),
+    **dict.fromkeys(["channels.name", "channel"], "of an address its scheme and host"),
     "heard_stage": "the target's own name of a stage",
     "updates.key": "an id that the caller made; docs/http.md says to put no name in it",
     "updates.origin": "the name of a door or of a caller's key",
