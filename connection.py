@@ -206,7 +206,7 @@ def _prefix(entry: Entry, text: str) -> str:
 
 
 def start_from(where: str, text: str) -> datetime | None:
-    """The moment from which orders count; `now` is None: the first poll's own clock."""
+    """The moment from which orders count; `now` is None: the first attempt to read them."""
     if text == "now":
         return None
     if text == "all":

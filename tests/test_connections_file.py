@@ -91,7 +91,7 @@ def test_good_file_is_read_with_its_variables_secret_files_and_defaults(load):
         600,
         0,
     )
-    assert (south.start_from, box.target) == (EVERYTHING, None)
+    assert (south.start_from, box.target) == (None, None)
     shop = own(chosen, "north")
     assert (shop.client_id, shop.client_secret, shop.rate) == ("north-id", "north-secret", 2.5)
     assert (shop.concurrency, shop.timeout, shop.lease) == (8, 30, 70)
@@ -109,9 +109,9 @@ def test_values_are_taken_as_they_are_written(load):
 
 
 def test_environment_says_what_a_connection_does_not(load):
-    chosen = load(ORDERBRIDGE_MODE="live", POLL_LAG="30", ORDERBRIDGE_START_FROM="now")
+    chosen = load(ORDERBRIDGE_MODE="live", POLL_LAG="30", ORDERBRIDGE_START_FROM="all")
     north, south = chosen.connection("north"), chosen.connection("south")
-    assert (south.mode, south.poll_lag, south.start_from) == ("live", 30, None)
+    assert (south.mode, south.poll_lag, south.start_from) == ("live", 30, EVERYTHING)
     assert (north.poll_lag, north.start_from.year) == (5, 2026)
 
 
