@@ -33,6 +33,11 @@ COMMON = (*OF_ALL, *OF_SOURCES)
 # Rows, logs and keys in Redis carry it; with a dash it is the prefix, for which 32 characters are kept.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,29}[A-Za-z0-9])?")
 LONGEST_PREFIX = 32
+# Seconds: a week. More is a slip, and much more no clock reckons with.
+LONGEST_WAIT = 604_800
+# A name's letters may be of any language; an address of IPv6 has colons. RFC 1035, 2.3.4: 63 octets a label.
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+LONGEST_LABEL = 63
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 _PREFIX = re.compile(r"[!-~]{1,32}")
 
@@ -146,14 +151,34 @@ def _demand_no_source_keys(entry: Entry, common: Mapping[str, str]) -> None:
 
 
 def _url(entry: Entry, value: Text) -> str:
-    text = _single(entry, "url", value).rstrip("/")
+    text = _single(entry, "url", value).strip().rstrip("/")
     where = entry.where("url")
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_address(text):
         raise SettingsError(f"{where} must be a URL such as https://www.example.com.")
-    if parts.scheme == "http" and not is_loopback(text):
+    if text.startswith("http:") and not is_loopback(text):
         raise SettingsError(f"{where} must begin with https:// (http is for this machine only).")
     return text
+
+
+def _is_address(text: str) -> bool:
+    """Whether this is the address of a server, to which paths can be appended."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return (
+        text.startswith(("http://", "https://"))
+        and text.isprintable()
+        and bool(_HOST.fullmatch(host))
+        and all(0 < len(label) <= LONGEST_LABEL for label in host.removesuffix(".").split("."))
+        and port != 0
+        and not parts.query
+        and not parts.fragment
+        and "\\" not in text
+        and " " not in text
+    )
 
 
 def is_loopback(url: str) -> bool:
@@ -180,8 +205,10 @@ def _mode(entry: Entry, text: str) -> Mode:
 
 
 def _whole(entry: Entry, key: str, text: str) -> int:
-    if not text.isdecimal():
-        raise SettingsError(f"{entry.where(key)} must be a whole number of seconds, 0 or more.")
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > LONGEST_WAIT:
+        raise SettingsError(
+            f"{entry.where(key)} must be a whole number of seconds from 0 to {LONGEST_WAIT}."
+        )
     return int(text)
 
 

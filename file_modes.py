@@ -2,8 +2,8 @@
 look.
 
 In: at each start, where the data and `.env` are. Out: what is ours and open to others is closed with a line
-in the log; a `.env` that others may read is told. Fails with `OpenToOthers`, a sentence for the person, for
-data that cannot be closed. Called by settings (the look) and by what starts a process: cli,
+in the log; a `.env` that others may read is told. Fails with `Unusable`, a sentence for the person, for data
+that cannot be closed, or not kept there. Called by settings (the look) and by what starts a process: cli,
 tasks/app, flowerconfig. The simulators set their own umask, since they share no code with us.
 """
 
@@ -21,7 +21,15 @@ UMASK = 0o077
 log = structlog.get_logger()
 
 
-class OpenToOthers(Exception):  # noqa: N818  it says what is, as the errors of clients do
+class Unusable(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The data cannot be kept where they are said to be."""
+
+
+class NoFolder(Unusable):
+    """There is something else."""
+
+
+class OpenToOthers(Unusable):
     """Other users of this machine may look into our data, and we may not close them."""
 
 
@@ -32,8 +40,14 @@ def close_to_others() -> None:
 
 def close_data(folder: Path, root: Path) -> None:
     """Close a data folder that others may enter. One that others share by design, or that `root` (where the
-    program lies) or the user's home are in, is not closed but refused: closing it would shut out the rest.
+    program lies) or the user's home are in, is not closed but refused: closing it would shut out the rest. So
+    is what is no folder: it may be anybody's, such as a device.
     """
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise NoFolder(
+            f"ORDERBRIDGE_DATA must lead to a folder, and {there} is none: set it to a folder of your own."
+        )
     found = _open(folder)
     if found is None:
         return

@@ -17,13 +17,16 @@ from functools import cache
 from pathlib import Path
 
 from dotenv import dotenv_values
-from environs import Env, EnvError
+from environs import Env
 
 import api_keys
 import connections_file
 import default_pair
+import dotenv_file
 import file_modes
+import setting_names
 from connection import (
+    LONGEST_WAIT,
     Connection,
     Defaults,
     connect,
@@ -34,15 +37,17 @@ from connections_file import Entry, File, SettingsError, suggestion
 from references import given, is_given
 from stores import database_url, redis_url
 from variables import (
-    at_least,
     calls_remotes,
     flag,
     mode,
     refuse_single_profile,
     seconds,
+    whole,
 )
 
 ROOT = Path(__file__).resolve().parent
+# Seconds between two looks, and days that anything is kept, at most.
+DAY, LIFE = 86_400, 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +159,30 @@ def current() -> Settings:
     return load()
 
 
-def load(dotenv: Path = ROOT / ".env") -> Settings:
-    """Read everything. Raises SettingsError naming the first variable that is wrong or missing."""
-    env = Env(expand_vars=False)
-    if dotenv.is_file():
-        _add(dotenv_values(dotenv))
-    try:
-        chosen = _read(env)
-    except EnvError as exc:
-        raise SettingsError(f"A setting cannot be read: {exc}") from exc
-    _close(chosen, dotenv)
+def load(dotenv: Path | None = None) -> Settings:
+    """Read everything, `.env` where it is unless another is named. Raises SettingsError naming the first
+    variable that is wrong or missing.
+    """
+    path = dotenv or dotenv_file.place()
+    written = read_dotenv(path)
+    setting_names.refuse_unknown(written, _referred)
+    chosen = _read(Env(expand_vars=False))
+    _close(chosen, path)
     return chosen
+
+
+def read_dotenv(path: Path | None = None) -> dict[str, str | None]:
+    """What `.env` says, which is in the environment from then on. Raises SettingsError."""
+    written = dotenv_file.read(path or dotenv_file.place())
+    _add(written)
+    return written
+
+
+def _referred() -> set[str]:
+    """The variables to which the connections file refers."""
+    named = os.environ.get("ORDERBRIDGE_CONNECTIONS", "")
+    found = connections_file.read(ROOT / named).entries if named else ()
+    return {name for entry in found for names in entry.variables().values() for name in names}
 
 
 def _close(chosen: Settings, dotenv: Path) -> None:
@@ -174,7 +192,7 @@ def _close(chosen: Settings, dotenv: Path) -> None:
         file_modes.close_data(data_root(), ROOT)
         if chosen.database_url.startswith("sqlite:///"):
             file_modes.close_ledger(Path(chosen.database_url.removeprefix("sqlite:///")))
-    except file_modes.OpenToOthers as exc:
+    except file_modes.Unusable as exc:
         raise SettingsError(str(exc)) from exc
 
 
@@ -204,18 +222,18 @@ def _read(env: Env) -> Settings:
         redis_url=redis_url(given("REDIS_URL"), insecure=flag(env, "REDIS_INSECURE")),
         connections=connections,
         unfilled=unfilled,
-        fetch_interval=at_least(env, "FETCH_INTERVAL", 60, 1),
-        sweep_interval=at_least(env, "SWEEP_INTERVAL", 60, 1),
-        uncertain_wait=seconds(env, "UNCERTAIN_WAIT", 120),
-        visibility_timeout=at_least(env, "VISIBILITY_TIMEOUT", 600, 1),
-        retention_days=at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
-        held_retention_days=at_least(env, "ORDERBRIDGE_HELD_RETENTION_DAYS", 365, 1),
-        answer_retention_days=at_least(env, "ORDERBRIDGE_ANSWER_RETENTION_DAYS", 30, 1),
+        fetch_interval=whole(env, "FETCH_INTERVAL", 60, 1, DAY),
+        sweep_interval=whole(env, "SWEEP_INTERVAL", 60, 1, DAY),
+        uncertain_wait=seconds(env, "UNCERTAIN_WAIT", 120, LONGEST_WAIT),
+        visibility_timeout=whole(env, "VISIBILITY_TIMEOUT", 600, 1, LONGEST_WAIT),
+        retention_days=whole(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1, LIFE),
+        held_retention_days=whole(env, "ORDERBRIDGE_HELD_RETENTION_DAYS", 365, 1, LIFE),
+        answer_retention_days=whole(env, "ORDERBRIDGE_ANSWER_RETENTION_DAYS", 30, 1, LIFE),
         supervised=flag(env, "ORDERBRIDGE_SUPERVISED"),
         calls_remotes=calls_remotes(env),
         secret_key=given("ORDERBRIDGE_SECRET_KEY") or None,
         api_keys=api_keys.listed(given("ORDERBRIDGE_API_KEYS")),
-        gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
+        gateway_rate=whole(env, "GATEWAY_RATE", 2000, 0, 1_000_000),
     )
 
 
@@ -237,8 +255,7 @@ def _written(env: Env) -> File:
             sandbox or not configured,
             default_pair.entries(configured, may_lack=not calls_remotes(env)),
         )
-    found = connections_file.read(ROOT / named)
-    referred = {name for e in found.entries for names in e.variables().values() for name in names}
+    found, referred = connections_file.read(ROOT / named), _referred()
     both = [name for name in configured if name not in referred]
     if both:
         raise SettingsError(
@@ -257,8 +274,8 @@ def _connections(env: Env, found: File) -> tuple[dict[str, Connection], tuple[En
         start_from=start_from(
             "ORDERBRIDGE_START_FROM", env.str("ORDERBRIDGE_START_FROM", "") or begin
         ),
-        poll_overlap=at_least(env, "POLL_OVERLAP", 600, 0),
-        poll_lag=at_least(env, "POLL_LAG", 0, 0),
+        poll_overlap=whole(env, "POLL_OVERLAP", 600, 0, LONGEST_WAIT),
+        poll_lag=whole(env, "POLL_LAG", 0, 0, LONGEST_WAIT),
         calls_remotes=calls_remotes(env),
     )
     unfilled = tuple(

@@ -7,16 +7,21 @@ here and described in README.
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
+from pathlib import Path
 
 import typer
 
 import logs
+import settings
 from cli import checking, keys, orders, previewing, reading, running, updates
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
 from connections_file import SettingsError
 from desk.errors import Absent, DeskError, Failed, Impossible
+from ledger import faults
 from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger
 
@@ -26,6 +31,9 @@ CODES: tuple[tuple[type[DeskError], int], ...] = (
     (Impossible, IMPOSSIBLE),
     (DeskError, WRONG),
 )
+
+# What a full disk and the like say: nothing is set wrong.
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
 
 app = typer.Typer(
     help="Carries orders from the shop into the CRM, and what the CRM decides back.",
@@ -44,6 +52,14 @@ app.command()(previewing.preview)
 app.add_typer(orders.app, name="orders")
 app.add_typer(updates.app, name="updates")
 app.add_typer(keys.app, name="key")
+
+
+def _is_of_our_data(error: OSError) -> bool:
+    """Whether something in the data folder, or on the way there, cannot be written or read."""
+    if not isinstance(error.filename, str | os.PathLike):
+        return False
+    path, data = Path(os.path.realpath(error.filename)), settings.data_root()
+    return path.is_relative_to(data) or data.is_relative_to(path)
 
 
 def _mistakes() -> tuple[type[Exception], ...]:
@@ -70,5 +86,13 @@ def main() -> None:
         complain(str(exc))
         sys.exit(WRONG)
     except LedgerUnavailable as exc:
-        complain(f"{exc} Is the database running? {exc.__cause__}")
+        complain(faults.told(exc))
         sys.exit(FAILED)
+    except OSError as exc:
+        if not _is_of_our_data(exc):
+            raise
+        complain(
+            f"{exc.filename} in the data folder: {exc.strerror}. Mend that, or set ORDERBRIDGE_DATA to a "
+            "folder of your own."
+        )
+        sys.exit(FAILED if exc.errno in PASSING else WRONG)

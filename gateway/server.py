@@ -122,10 +122,10 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as exc:
+    except (OSError, OverflowError, UnicodeError) as exc:
+        because = getattr(exc, "strerror", None) or "that is no address"
         raise SettingsError(
-            f"The gateway cannot listen on {host}:{port}: {exc.strerror or exc}. "
-            "Choose another with --host and --port."
+            f"The gateway cannot listen on {host}:{port}: {because}. Choose another with --host and --port."
         ) from exc
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from run import leash
+from run.last_words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,12 +55,15 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a program does; `again_in` is the seconds until it is started again, None while up."""
+    """How a program does; `again_in` is the seconds until it is started again, None while up; `said` is with
+    what words it ended last, until it has been well for a while.
+    """
 
     name: str
     pid: int | None
     restarts: int
     again_in: float | None
+    said: str = ""
 
 
 def next_delay(delay: float, lived: float) -> float:
@@ -105,14 +109,17 @@ class _Child:
         self._starts = 0
         self._delay = 0.0
         self._changed_at = 0.0
+        self._said = ""
+        self._log_begin = 0
 
     def start(self) -> None:
         self._starts += 1
         self._changed_at = time.monotonic()
         try:
-            self.popen = _spawn(self.process)
+            self.popen, self._log_begin = _spawn(self.process)
         except OSError as exc:
             # No memory, no disk, no file handles: it may pass, and the rest must be kept running.
+            self._said = exc.strerror or ""
             self._buried(f"could not be started: {exc.strerror}", lived=0)
 
     def tick(self) -> None:
@@ -122,15 +129,18 @@ class _Child:
             if code is not None:
                 self._kill_group()
                 self.popen = None
+                self._said = last_words(self.process.log_path, self._log_begin)
                 self._buried(f"ended with {_describe(code)}", lived=now - self._changed_at)
         elif now - self._changed_at >= self._delay:
             self.start()
 
     def status(self) -> Status:
+        name, restarts = self.process.name, self._starts - 1
+        since = time.monotonic() - self._changed_at
         if self.popen is not None:
-            return Status(self.process.name, self.popen.pid, self._starts - 1, None)
-        waited = time.monotonic() - self._changed_at
-        return Status(self.process.name, None, self._starts - 1, max(0, self._delay - waited))
+            said = self._said if since < GOOD_LIFE else ""
+            return Status(name, self.popen.pid, restarts, None, said)
+        return Status(name, None, restarts, max(0, self._delay - since), self._said)
 
     def terminate(self) -> None:
         if self.popen is not None:
@@ -180,7 +190,8 @@ def _stop_together(stage: list[_Child], hurried: Callable[[], bool]) -> None:
             time.sleep(POLL)
 
 
-def _spawn(process: Process) -> subprocess.Popen[bytes]:
+def _spawn(process: Process) -> tuple[subprocess.Popen[bytes], int]:
+    """The started program, and where its words begin in its log."""
     process.log_path.parent.mkdir(parents=True, exist_ok=True)
     _rotate(process.log_path)
     tied = (
@@ -188,7 +199,8 @@ def _spawn(process: Process) -> subprocess.Popen[bytes]:
         *(str(int(process.on_orphaned)), str(os.getpid())),
     )
     with _open_log(process.log_path) as log:
-        return subprocess.Popen(  # noqa: S603  a list of ours, no shell
+        begin = log.tell()
+        started = subprocess.Popen(  # noqa: S603  a list of ours, no shell
             (*tied, *process.argv),
             cwd=process.cwd,
             env={**os.environ, **process.env},
@@ -198,6 +210,7 @@ def _spawn(process: Process) -> subprocess.Popen[bytes]:
             # Ctrl-C at the terminal must reach the supervisor alone, or Valkey would stop first.
             start_new_session=True,
         )
+    return started, begin
 
 
 def _rotate(log: Path) -> None:

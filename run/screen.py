@@ -144,7 +144,8 @@ class Lines:
         lines = []
         for status in statuses:
             if status.restarts > self._restarts.get(status.name, 0):
-                lines.append(f"{status.name} ended and was started again; its log says why")
+                why = status.said or "its log says why"
+                lines.append(f"{status.name} ended and was started again: {why}")
             self._restarts[status.name] = status.restarts
         return lines
 
@@ -171,13 +172,15 @@ def frame(
     title: str, view: View, statuses: Iterable[Status], now: datetime, height: int
 ) -> RenderableType:
     """The whole live screen, at most `height` lines high as long as no line is wrapped."""
+    programs = list(statuses)
+    most = height - FRAME_LINES - sum(bool(one.said) for one in programs)
     return Group(
         _title(title, view, now),
         _counts(view.snapshot),
         "",
-        _orders(view.snapshot, most=max(1, min(MOST_ORDERS, height - FRAME_LINES))),
+        _orders(view.snapshot, most=max(1, min(MOST_ORDERS, most))),
         "",
-        _programs(statuses),
+        _programs(programs),
         _queues(view),
         Text("Ctrl-C stops everything; the next start goes on from here.", style="dim"),
     )
@@ -242,7 +245,7 @@ def _orders(snapshot: Snapshot | None, most: int) -> RenderableType:
     return table
 
 
-def _programs(statuses: Iterable[Status]) -> Text:
+def _programs(statuses: Sequence[Status]) -> Text:
     text = Text("programs  ")
     for status in statuses:
         style, note = "green", ""
@@ -256,6 +259,9 @@ def _programs(statuses: Iterable[Status]) -> Text:
             (status.name + note).replace(" ", "\xa0"), style="" if style == "green" else style
         )
         text.append("   ")
+    for status in statuses:
+        if status.said:
+            text.append(f"\n{status.name}: {line(status.said)}", style="red")
     return text
 
 

@@ -95,7 +95,7 @@ def test_readme_and_example_name_only_settings_that_exist():
 def numbers_in_settings():
     """(name, default) of every number that settings.py reads."""
     for node in ast.walk(ast.parse((ROOT / "settings.py").read_text())):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"at_least", "seconds"}:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"whole", "seconds"}:
             name, default = node.args[1], node.args[2]
             if isinstance(name, ast.Constant) and isinstance(default, ast.Constant):
                 yield name.value, default.value

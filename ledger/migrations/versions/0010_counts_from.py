@@ -9,7 +9,7 @@ from alembic import op
 
 from ledger.columns import UtcDateTime
 
-revision = "0008"
+revision = "0010"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
