@@ -19,6 +19,7 @@ from connections_file import ENVIRONMENT, Entry, SettingsError, Text, suggestion
 from references import filled
 
 EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+END_OF_TIME = 2100
 # What leads to this machine and nowhere else.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PROFILES = Path(__file__).resolve().parent / "mapping" / "profiles"
@@ -239,10 +240,14 @@ def start_from(where: str, text: str) -> datetime | None:
     if text == "all":
         return EVERYTHING
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{where} must be `all`, `now` or a date such as 2026-11-21.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        read = datetime.fromisoformat(text)
+        moment = (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = None
+    # As the stamps of orders are read (mapping/fields.instant).
+    if moment is None or not EVERYTHING.year <= moment.year < END_OF_TIME:
+        raise SettingsError(f"{where} must be `all`, `now` or a date such as 2026-11-21.")
+    return moment
 
 
 # --- how they stand to each other ---------------------------------------------------------------------

@@ -42,8 +42,11 @@ def read(path: Path) -> dict[str, str | None]:
         raise SettingsError(f"{path} is no UTF-8 text: save it as such.") from None
     for line in parse_stream(io.StringIO(text)):
         if line.error:
+            # Blank lines before it count as its own there.
+            blank = line.original.string.removesuffix(line.original.string.lstrip())
+            number = line.original.line + blank.count("\n")
             raise SettingsError(
-                f"{path.name}, line {line.original.line}: this is no setting. What is wanted is NAME=value, "
+                f"{path.name}, line {number}: this is no setting. What is wanted is NAME=value, "
                 "and single quotes around a value with blanks, quotes, $ or #."
             )
     return dict(dotenv_values(stream=io.StringIO(text)))

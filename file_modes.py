@@ -71,7 +71,7 @@ def close_ledger(path: Path) -> None:
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         file = path.with_name(name)
         found = _open(file)
-        if found is not None and found.st_uid == os.geteuid():
+        if found is not None and stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
             _close(file, found, 0o600)
 
 
@@ -79,7 +79,7 @@ def close_ledger(path: Path) -> None:
 def look_at_variables(dotenv: Path) -> None:
     """Say, once, that others may read the file with the secrets."""
     found = _open(dotenv)
-    if found is not None:
+    if found is not None and stat.S_ISREG(found.st_mode):
         log.warning("env_file_open_to_others", path=str(dotenv), mode=f"{_mode(found):o}")
 
 

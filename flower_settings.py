@@ -44,24 +44,24 @@ def cookie_secret() -> str | None:
 
 def check() -> None:
     """Raises SettingsError for the first that is wrong."""
-    address()
     port()
     login()
     cookie_secret()
     _check_own_options()
+    demand_place(0)
 
 
-def demand_place() -> None:
-    """Raises SettingsError where Flower cannot listen."""
-    host, at = address(), port()
+def demand_place(at: int) -> None:
+    """Raises SettingsError where Flower cannot listen at this port of its address; 0: at any."""
+    host = address()
     try:
         family, *_, where = socket.getaddrinfo(host, at, type=socket.SOCK_STREAM)[0]
         socket.create_server(where[:2], family=family).close()
     except (OSError, UnicodeError) as exc:
         because = getattr(exc, "strerror", None) or "that is no address"
         raise SettingsError(
-            f"Flower cannot listen on {host}:{at}: {because}. Choose another with FLOWER_ADDRESS and "
-            "FLOWER_PORT."
+            f"Flower cannot listen on {host}{f':{at}' if at else ''}: {because}. Choose another with "
+            "FLOWER_ADDRESS and FLOWER_PORT."
         ) from None
 
 

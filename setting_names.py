@@ -129,7 +129,7 @@ def _looks_ours(name: str, place: str) -> bool:
     upper = name.upper()
     if upper.startswith(PREFIXES):
         is_link = _SERVICE.fullmatch(name) or os.environ.get(name, "").startswith(_SERVICE_URL)
-        return not (is_link or (upper.startswith("FLOWER_") and _is_of_flower(upper)))
+        return not (is_link or (name.startswith("FLOWER_") and _is_of_flower(name)))
     near = _slip(upper)
     # Others may have a DATABASE_URI in the environment; what stands in our file is for us.
     return near is not None and (place == ".env" or near.startswith(UNMISTAKABLE))

@@ -124,4 +124,6 @@ def stop(message: str, code: int) -> NoReturn:
 def complain(message: str) -> None:
     from cli.console import coloured
 
-    err().print(coloured("orderbridge:", "red"), coloured(message, ""))
+    # A line of a log is not broken where no terminal is.
+    told = (coloured("orderbridge:", "red"), coloured(message, ""))
+    err().print(*told, soft_wrap=not err().is_terminal)

@@ -25,7 +25,7 @@ _SECRET = re.compile(r"[^\s/?#%]+")
 
 
 # Seconds for one call, and calls in a second or at once, at most: more is a slip.
-LONGEST_CALL, MOST_CALLS = 3600, 1_000_000
+LONGEST_CALL, MOST_CALLS = 3600, 100_000
 # Seconds between two turns, times the three that a try may wait for, and a little apart (clients/limits).
 SLOW_TURNS = 3.2
 

@@ -1,4 +1,4 @@
-"""With what words a program of a run ended: why it does not start stands in its log, where nobody looks first.
+"""With what words a program of a run ended: why it does not start stands in its log, where nobody looks.
 
 In: its log, and where the words of its last start begin. Out: one line of text, which holds what any program
 wrote and is printed as text alone; empty where it said nothing. Nothing fails. Called by run/processes.

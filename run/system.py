@@ -71,6 +71,7 @@ def run(*, screen: bool = True) -> int:
         registry.check(configured)
         flower_settings.check()
         configured.demand_calls()
+        _demand_broker(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:
@@ -81,6 +82,16 @@ def run(*, screen: bool = True) -> int:
         finally:
             system.stop()
     return 0
+
+
+def _demand_broker(configured: Settings) -> None:
+    """A Redis that somebody named is there. Raises RunError."""
+    given = configured.redis_url
+    if given is not None and not broker.answers(given):
+        raise RunError(
+            f"No Redis answers as REDIS_URL says ({without_password(given)}): start it, or mend address "
+            "and password. Without REDIS_URL a Valkey of our own is started."
+        )
 
 
 class _System:
@@ -227,15 +238,9 @@ class _System:
     # --- waiting and showing ---------------------------------------------------------------------
 
     def _wait_for_remotes(self) -> None:
-        given = self._settings.redis_url
-        if given is None:
+        if "REDIS_URL" in self._chosen:
             address = self._chosen["REDIS_URL"]
             self._wait(broker.NAME, lambda: broker.answers(address))
-        elif not broker.answers(given):
-            raise RunError(
-                f"No Redis answers as REDIS_URL says ({without_password(given)}): start it, or mend address and "
-                "password. Without REDIS_URL a Valkey of our own is started."
-            )
         for double in self._doubles:
             port = urlsplit(double.url).port or 0
             self._wait(double.name, lambda port=port: accepts(port))  # type: ignore[misc]

@@ -77,13 +77,13 @@ def read_settings(context: Context, *_: Any) -> None:
     """What each command of Celery begins with: Flower takes its options from the environment before it takes
     ours, and a wrong one would be a traceback.
     """
-    assert app.conf.broker_url
+    _ = app.conf.broker_url
     if context.info_name != "flower":
         return
     try:
         flower_settings.check()
         if not any(word.startswith(("--port", "--address", "--unix")) for word in sys.argv):
-            flower_settings.demand_place()
+            flower_settings.demand_place(flower_settings.port())
     except SettingsError as exc:
         raise WrongSetting(str(exc)) from None
 

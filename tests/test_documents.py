@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import setting_names
 from cli.app import app
 from connection import COMMON
 from connectors import registry
@@ -68,7 +69,8 @@ READ = (
     names_read_by("settings.py")
     | names_read_by("variables.py")
     | names_read_by("default_pair.py")
-    | names_read_by("flowerconfig.py")
+    | names_read_by("flower_settings.py")
+    | names_read_by("dotenv_file.py")
     | names_looked_up_in("run")
     | names_looked_up_in("gateway")
     | names_asked_for_by_compose()
@@ -76,6 +78,13 @@ READ = (
 
 # Each may be named with the file that holds it, too.
 NAMED = READ | {f"{name}_FILE" for name in READ}
+
+
+def test_every_setting_that_is_read_is_known_by_its_name_and_every_known_one_is_read():
+    assert {
+        *READ,
+        "ORDERBRIDGE_DATA",
+    } | setting_names.RECORDED | setting_names.LATER == setting_names.NAMES
 
 
 def test_configuration_names_every_setting_that_is_read_and_no_other():

@@ -40,6 +40,7 @@ def test_migrate_makes_the_ledger(run, folder):
 
 def test_ledger_that_is_not_migrated_names_the_command(run, folder):
     (folder / "sandbox").mkdir()
+    (folder / "sandbox" / "ledger.db").touch(mode=0o600)
     assert run("orders") == (
         2,
         "",
@@ -47,10 +48,28 @@ def test_ledger_that_is_not_migrated_names_the_command(run, folder):
     )
 
 
-def test_ledger_that_cannot_be_opened_is_one_sentence(run):
+@pytest.mark.parametrize("made", [False, True])
+@pytest.mark.parametrize(
+    "command", [("orders",), ("orders", "show", "1"), ("updates", "list"), ("orders", "retry", "1")]
+)
+def test_before_the_first_run_commands_say_how_to_start(run, folder, command, made):
+    """And leave no empty ledger behind, whether the data folder is there or not."""
+    if made:
+        (folder / "sandbox").mkdir()
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert "nothing has run here. Start with `make run`" in err
+    assert "sqlite3" not in err
+    assert not (folder / "sandbox" / "ledger.db").exists()
+
+
+def test_ledger_that_cannot_be_opened_is_one_sentence(run, folder):
+    (folder / "sandbox" / "ledger.db").mkdir(parents=True)
     code, out, err = run("orders", "list")
     assert (code, out) == (1, "")
-    assert err.startswith("orderbridge: The ledger could not be read. Is the database running?")
+    assert err.startswith(
+        "orderbridge: The ledger could not be read: unable to open database file."
+    )
 
 
 # --- orders -----------------------------------------------------------------------------------------
