@@ -12,6 +12,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -35,12 +36,35 @@ CODES: tuple[tuple[type[DeskError], int], ...] = (
 # What a full disk and the like say: nothing is set wrong.
 PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
 
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"orderbridge {version('orderbridge')}\n")
+        raise typer.Exit
+
+
 app = typer.Typer(
-    help="Carries orders from the shop into the CRM, and what the CRM decides back.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def begin(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Which version this is.", is_eager=True, callback=_show_version
+        ),
+    ] = False,
+) -> None:
+    """Carries orders from the shop into the CRM, and what the CRM decides back."""
+
+
 app.command()(running.run)
 app.command()(running.migrate)
 app.command()(running.gateway)

@@ -23,8 +23,9 @@ from cli.answers import (
     out,
     plain,
     print_json,
+    warn,
 )
-from desk import updates
+from desk import running, updates
 from desk.opening import opened
 from desk.ringing import bells
 from mapping.statuses import ACTIONS
@@ -96,6 +97,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
         f"Update {row.id} of order {row.order_id} is {row.state}.",
         as_json=as_json,
     )
+    warn(running.silence(chosen, "updates"))
 
 
 @app.command("list")
@@ -139,6 +141,7 @@ def retry_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) 
     """Send a parked update after all, however old it is."""
     row = _mend(updates.retry, update_id, who)
     answer(as_dict(row), f"Update {update_id} will be sent.", as_json=as_json)
+    warn(running.silence(settings.load(), "updates"))
 
 
 @app.command("cancel")

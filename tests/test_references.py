@@ -263,6 +263,7 @@ def test_it_never_calls_one(tmp_path, command):
     surroundings = {
         **REAL,
         "PATH": os.environ["PATH"],
+        "ORDERBRIDGE_DOTENV": os.devnull,
         "ORDERBRIDGE_DATA": str(tmp_path),
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }

@@ -44,3 +44,16 @@ def test_the_env_file_of_the_project_is_not_the_one_that_is_read(
     process_environment["ORDERBRIDGE_DATA"] = str(tmp_path)
     assert not dotenv_file.place().is_relative_to(ROOT)
     assert settings.load().sandbox
+
+
+# What these start is no program of ours.
+OTHERS = {"test_compose.py", "test_gateway_front.py", "test_whole_roles.py"}
+BARE = """"PATH": os.environ["PATH"]"""
+
+
+def test_no_test_starts_a_program_that_would_find_it():
+    """Whoever makes an environment from nothing must take the file's place out of it, too."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        text = path.read_text()
+        if path.name not in OTHERS and BARE in text:
+            assert "ORDERBRIDGE_DOTENV" in text, path.name

@@ -398,6 +398,12 @@ def test_a_gateway_that_cannot_listen_is_one_sentence(call, folder, taken, host,
 
 # --- as real programs -----------------------------------------------------------------------------------
 
+
+def _free():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
 WORKER = ("-m", "celery", "-A", "tasks", "worker")
 FLOWER = ("-m", "celery", "-A", "tasks", "flower")
 BROKER = {"REDIS_URL": f"redis://{NOWHERE}/0"}
@@ -413,7 +419,7 @@ BROKER = {"REDIS_URL": f"redis://{NOWHERE}/0"}
         (FLOWER, BROKER | {"FLOWER_PORT": "abc"}, "FLOWER_PORT must be a whole number"),
         (FLOWER, BROKER | {"FLOWER_DEBUG": "perhaps"}, "FLOWER_DEBUG is no value"),
         (FLOWER, BROKER | {"FLOWER_BASIC_AUTH": "ab"}, "FLOWER_BASIC_AUTH must be user:password"),
-        (FLOWER, BROKER, "set FLOWER_BASIC_AUTH to user:password"),
+        (FLOWER, BROKER | {"FLOWER_PORT": "{free}"}, "set FLOWER_BASIC_AUTH to user:password"),
         (FLOWER, BROKER | {"FLOWER_BASIC_AUTH": "a:b", "FLOWER_PORT": "{taken}"}, "Flower cannot listen"),
         (("-m", "cli", "run", "--plain"), {"FLOWER_BASIC_AUTH": "ab"}, "FLOWER_BASIC_AUTH must be"),
         (("-m", "cli", "gateway"), {"GATEWAY_RATE": "many"}, "GATEWAY_RATE must be"),
@@ -426,7 +432,10 @@ def test_a_real_program_ends_with_one_sentence(tmp_path, taken, program, variabl
         env={
             **os.environ,
             "ORDERBRIDGE_DATA": str(tmp_path),
-            **{name: text.replace("{taken}", taken) for name, text in variables.items()},
+            **{
+                name: text.replace("{taken}", taken).replace("{free}", _free())
+                for name, text in variables.items()
+            },
         },
         capture_output=True,
         text=True,
@@ -435,3 +444,9 @@ def test_a_real_program_ends_with_one_sentence(tmp_path, taken, program, variabl
     )
     said = done.stdout + done.stderr
     assert (done.returncode, told in said, "Traceback" in said) == (2, True, False), said
+
+
+def test_the_version_is_the_one_of_the_project(run):
+    text = (ROOT / "pyproject.toml").read_text()
+    version = re.search(r'^version = "(.+)"', text, re.MULTILINE)[1]
+    assert run("--version") == (0, f"orderbridge {version}\n", "")
