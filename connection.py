@@ -38,6 +38,7 @@ LONGEST_PREFIX = 32
 LONGEST_WAIT = 604_800
 # A name's letters may be of any language; an address of IPv6 has colons. RFC 1035, 2.3.4: 63 octets a label.
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+_SECONDS = re.compile(r"[0-9]{1,9}")
 LONGEST_LABEL = 63
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 _PREFIX = re.compile(r"[!-~]{1,32}")
@@ -206,7 +207,7 @@ def _mode(entry: Entry, text: str) -> Mode:
 
 
 def _whole(entry: Entry, key: str, text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > LONGEST_WAIT:
+    if not _SECONDS.fullmatch(text) or int(text) > LONGEST_WAIT:
         raise SettingsError(
             f"{entry.where(key)} must be a whole number of seconds from 0 to {LONGEST_WAIT}."
         )

@@ -78,7 +78,7 @@ NAMES = (
 ALIKE, LETTERS = 0.885, 2
 # What Kubernetes sets for each service that is called as our systems are, and Docker for a link.
 _SERVICE = re.compile(
-    r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+    r"_(SERVICE_HOST|SERVICE_PORT(_\w{1,60})?|PORT_\d{1,5}_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$"
 )
 _SERVICE_URL = ("tcp://", "udp://", "sctp://")
 
@@ -128,7 +128,7 @@ def _is_known(name: str) -> bool:
 def _looks_ours(name: str, place: str) -> bool:
     upper = name.upper()
     if upper.startswith(PREFIXES):
-        is_link = _SERVICE.fullmatch(name) or os.environ.get(name, "").startswith(_SERVICE_URL)
+        is_link = _SERVICE.search(name) or os.environ.get(name, "").startswith(_SERVICE_URL)
         return not (is_link or (name.startswith("FLOWER_") and _is_of_flower(name)))
     near = _slip(upper)
     # Others may have a DATABASE_URI in the environment; what stands in our file is for us.

@@ -60,7 +60,7 @@ def hidden_keys():
 INSECURE = {"DATABASE_INSECURE", "REDIS_INSECURE"}
 SECRETS = sorted(
     ({*hidden_settings(), *hidden_keys()} - INSECURE)
-    | {name for name in names_read_by("flowerconfig.py") if SECRET.search(name)}
+    | {name for name in names_read_by("flower_settings.py") if SECRET.search(name)}
 )
 
 
