@@ -11,12 +11,14 @@ import os
 from settings import Settings
 
 START = "Start it with `make run`; its workers, where they are started one by one."
+STOPPED = f"The system does not run: this waits until it does. {START}"
+AWAY = "Redis does not answer (REDIS_URL): this waits until it does, and then goes by itself."
 
 
 def silence(chosen: Settings, queue: str) -> str | None:
     """Why nobody goes on; None where a worker serves this queue."""
-    if chosen.redis_url is None or _has_ended():
-        return f"The system does not run: this waits until it does. {START}"
+    if chosen.redis_url is None:
+        return STOPPED
     import redis  # noqa: PLC0415  only who has an address of one needs it
 
     import lanes  # noqa: PLC0415  as above
@@ -27,9 +29,7 @@ def silence(chosen: Settings, queue: str) -> str | None:
     try:
         unserved = lanes.unserved(store)
     except redis.RedisError:
-        return (
-            "Redis does not answer (REDIS_URL): this waits until it does, and then goes by itself."
-        )
+        return STOPPED if _has_ended() else AWAY
     finally:
         store.close()
     if queue not in unserved:

@@ -40,11 +40,18 @@ def test_without_a_broker_nothing_runs():
     assert silence(None).startswith("The system does not run: this waits until it does. Start it")
 
 
-def test_a_run_that_was_killed_left_a_record_and_runs_no_more(process_environment, ended, store):
-    lanes.sign(store, lanes.USED)
+def test_a_run_that_was_killed_left_a_record_and_its_redis_comes_back_with_it_alone(
+    process_environment, ended
+):
     process_environment["ORDERBRIDGE_RUN_PID"] = ended
     assert silence().startswith("The system does not run")
     process_environment["ORDERBRIDGE_RUN_PID"] = str(os.getpid())
+    assert silence().startswith("Redis does not answer")
+
+
+def test_who_is_served_needs_no_run(process_environment, ended, store):
+    lanes.sign(store, lanes.USED)
+    process_environment["ORDERBRIDGE_RUN_PID"] = ended
     assert silence() is None
 
 
