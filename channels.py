@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
-from connection import LOOPBACK
+from connection import LOOPBACK, is_address, is_loopback
 from connections_file import SettingsError
 
 NOTIFY = "ORDERBRIDGE_NOTIFY"
@@ -93,10 +93,9 @@ def heartbeat_url(text: str) -> str | None:
     text = text.strip()
     if not text:
         return None
-    parts = _parsed(text)
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or " " in text:
+    if not is_address(text):
         raise SettingsError(f"{HEARTBEAT} must be a URL such as https://hc-ping.com/UUID.")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if text.startswith("http:") and not is_loopback(text):
         raise SettingsError(
             f"{HEARTBEAT} must begin with https:// (http is for this machine only)."
         )

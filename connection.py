@@ -19,6 +19,7 @@ from connections_file import ENVIRONMENT, Entry, SettingsError, Text, suggestion
 from references import filled
 
 EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+END_OF_TIME = 2100
 # What leads to this machine and nowhere else.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PROFILES = Path(__file__).resolve().parent / "mapping" / "profiles"
@@ -33,6 +34,12 @@ COMMON = (*OF_ALL, *OF_SOURCES)
 # Rows, logs and keys in Redis carry it; with a dash it is the prefix, for which 32 characters are kept.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,29}[A-Za-z0-9])?")
 LONGEST_PREFIX = 32
+# Seconds: a week. More is a slip, and much more no clock reckons with.
+LONGEST_WAIT = 604_800
+# A name's letters may be of any language; an address of IPv6 has colons. RFC 1035, 2.3.4: 63 octets a label.
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+LONGEST_LABEL = 63
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 _PREFIX = re.compile(r"[!-~]{1,32}")
 
@@ -146,14 +153,32 @@ def _demand_no_source_keys(entry: Entry, common: Mapping[str, str]) -> None:
 
 
 def _url(entry: Entry, value: Text) -> str:
-    text = _single(entry, "url", value).rstrip("/")
+    text = _single(entry, "url", value).strip().rstrip("/")
     where = entry.where("url")
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not is_address(text) or "?" in text or "#" in text:
         raise SettingsError(f"{where} must be a URL such as https://www.example.com.")
-    if parts.scheme == "http" and not is_loopback(text):
+    if text.startswith("http:") and not is_loopback(text):
         raise SettingsError(f"{where} must begin with https:// (http is for this machine only).")
     return text
+
+
+def is_address(text: str) -> bool:
+    """Whether a server can be called at this address."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return (
+        text.startswith(("http://", "https://"))
+        and text.isprintable()
+        and bool(_HOST.fullmatch(host))
+        and all(0 < len(label) <= LONGEST_LABEL for label in host.removesuffix(".").split("."))
+        and port != 0
+        and "\\" not in text
+        and " " not in text
+    )
 
 
 def is_loopback(url: str) -> bool:
@@ -180,8 +205,10 @@ def _mode(entry: Entry, text: str) -> Mode:
 
 
 def _whole(entry: Entry, key: str, text: str) -> int:
-    if not text.isdecimal():
-        raise SettingsError(f"{entry.where(key)} must be a whole number of seconds, 0 or more.")
+    if not _SECONDS.fullmatch(text) or int(text) > LONGEST_WAIT:
+        raise SettingsError(
+            f"{entry.where(key)} must be a whole number of seconds from 0 to {LONGEST_WAIT}."
+        )
     return int(text)
 
 
@@ -206,16 +233,20 @@ def _prefix(entry: Entry, text: str) -> str:
 
 
 def start_from(where: str, text: str) -> datetime | None:
-    """The moment from which orders count; `now` is None: the first poll's own clock."""
+    """The moment from which orders count; `now` is None: the first attempt to read them."""
     if text == "now":
         return None
     if text == "all":
         return EVERYTHING
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{where} must be `all`, `now` or a date such as 2026-11-21.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        read = datetime.fromisoformat(text)
+        moment = (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = None
+    # As the stamps of orders are read (mapping/fields.instant).
+    if moment is None or not EVERYTHING.year <= moment.year < END_OF_TIME:
+        raise SettingsError(f"{where} must be `all`, `now` or a date such as 2026-11-21.")
+    return moment
 
 
 # --- how they stand to each other ---------------------------------------------------------------------

@@ -2,8 +2,8 @@
 look.
 
 In: at each start, where the data and `.env` are. Out: what is ours and open to others is closed with a line
-in the log; a `.env` that others may read is told. Fails with `OpenToOthers`, a sentence for the person, for
-data that cannot be closed. Called by settings (the look) and by what starts a process: cli,
+in the log; a `.env` that others may read is told. Fails with `Unusable`, a sentence for the person, for data
+that cannot be closed, or not kept there. Called by settings (the look) and by what starts a process: cli,
 tasks/app, flowerconfig. The simulators set their own umask, since they share no code with us.
 """
 
@@ -21,7 +21,15 @@ UMASK = 0o077
 log = structlog.get_logger()
 
 
-class OpenToOthers(Exception):  # noqa: N818  it says what is, as the errors of clients do
+class Unusable(Exception):  # noqa: N818  it says what is, as the errors of clients do
+    """The data cannot be kept where they are said to be."""
+
+
+class NoFolder(Unusable):
+    """There is something else."""
+
+
+class OpenToOthers(Unusable):
     """Other users of this machine may look into our data, and we may not close them."""
 
 
@@ -32,8 +40,14 @@ def close_to_others() -> None:
 
 def close_data(folder: Path, root: Path) -> None:
     """Close a data folder that others may enter. One that others share by design, or that `root` (where the
-    program lies) or the user's home are in, is not closed but refused: closing it would shut out the rest.
+    program lies) or the user's home are in, is not closed but refused: closing it would shut out the rest. So
+    is what is no folder: it may be anybody's, such as a device.
     """
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise NoFolder(
+            f"ORDERBRIDGE_DATA must lead to a folder, and {there} is none: set it to a folder of your own."
+        )
     found = _open(folder)
     if found is None:
         return
@@ -57,7 +71,7 @@ def close_ledger(path: Path) -> None:
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         file = path.with_name(name)
         found = _open(file)
-        if found is not None and found.st_uid == os.geteuid():
+        if found is not None and stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
             _close(file, found, 0o600)
 
 
@@ -65,7 +79,7 @@ def close_ledger(path: Path) -> None:
 def look_at_variables(dotenv: Path) -> None:
     """Say, once, that others may read the file with the secrets."""
     found = _open(dotenv)
-    if found is not None:
+    if found is not None and stat.S_ISREG(found.st_mode):
         log.warning("env_file_open_to_others", path=str(dotenv), mode=f"{_mode(found):o}")
 
 

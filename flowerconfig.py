@@ -1,16 +1,13 @@
 """Flower's settings: loopback, a password always, nothing can be changed through it.
 
-In: FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH ("user:password"), FLOWER_COOKIE_SECRET, both also by
-the file that ..._FILE names, or what `orderbridge run` keeps in the data folder. Out: plain names, which
-Flower reads as its options; they win over Flower's own reading of the environment. Fails with SystemExit
-when there is no password. Read by `celery -A tasks flower` started in the project's root. Flower answers
-/metrics and /healthcheck without a password, whatever stands here: both show counts alone.
+In: what flower_settings reads, or what `orderbridge run` keeps in the data folder. Out: plain names, which
+Flower reads as its options; they win over Flower's own reading of the environment. Fails with one sentence
+and exit code 2 when there is no password. Read by `celery -A tasks flower` started in the project's root.
+Flower answers /metrics and /healthcheck without a password, whatever stands here: both show counts alone.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 from celery.events.state import Task
@@ -18,39 +15,34 @@ from flower.events import EventsState
 from flower.views import BaseHandler
 
 import file_modes
+import flower_settings
 import settings
 from connections_file import SettingsError
 from lanes import QUEUES
 from logs import NOT_SHOWN
-from references import given
 from run.private import kept_secret
-from tasks import app
+from tasks.app import WrongSetting, app
 
 file_modes.close_to_others()
 USER = "orderbridge"
 PASSWORD_FILE = settings.current().data / "flower-password"
 
 
-def _given(name: str) -> str:
-    try:
-        return given(name)
-    except SettingsError as exc:
-        sys.exit(str(exc))
-
-
 def _credentials() -> list[str]:
-    login = _given("FLOWER_BASIC_AUTH")
-    if login:
-        user, _, password = login.partition(":")
-        if not (user and password):
-            sys.exit("FLOWER_BASIC_AUTH must be user:password.")
+    login = flower_settings.login()
+    if login is not None:
         return [login]
     if PASSWORD_FILE.is_file():
         return [f"{USER}:{kept_secret(PASSWORD_FILE)}"]
-    sys.exit(
+    raise SettingsError(
         "Flower shows every task and never starts without a password: "
         "set FLOWER_BASIC_AUTH to user:password."
     )
+
+
+def _cookie_secret() -> str:
+    kept = settings.current().data / "flower-cookie-secret"
+    return flower_settings.cookie_secret() or kept_secret(kept)
 
 
 class DiscreetTask(Task):
@@ -64,12 +56,12 @@ class DiscreetTask(Task):
             self.args = self.kwargs = NOT_SHOWN
 
 
-address = os.environ.get("FLOWER_ADDRESS") or "127.0.0.1"
-port = int(os.environ.get("FLOWER_PORT") or 5555)
-basic_auth = _credentials()
-cookie_secret = _given("FLOWER_COOKIE_SECRET") or kept_secret(
-    settings.current().data / "flower-cookie-secret"
-)
+try:
+    address, port = flower_settings.address(), flower_settings.port()
+    basic_auth = _credentials()
+    cookie_secret = _cookie_secret()
+except SettingsError as exc:
+    raise WrongSetting(str(exc)) from None
 read_only = True
 app.loader.import_default_modules()
 # Pages and API show what is kept: Flower's own `format_task` is asked for the pages alone.

@@ -11,20 +11,22 @@ a single variable may be says variables.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from dotenv import dotenv_values
-from environs import Env, EnvError
+from environs import Env
 
 import api_keys
 import channels
 import connections_file
 import default_pair
+import dotenv_file
 import file_modes
+import setting_names
 from connection import (
+    LONGEST_WAIT,
     Connection,
     Defaults,
     connect,
@@ -36,16 +38,19 @@ from references import given, is_given
 from stores import database_url, redis_url
 from variables import (
     Language,
-    at_least,
     calls_remotes,
     flag,
     language,
     mode,
     refuse_single_profile,
+    sandbox_folder,
     seconds,
+    whole,
 )
 
 ROOT = Path(__file__).resolve().parent
+# Seconds between two looks, and days that anything is kept, at most.
+DAY, LIFE = 86_400, 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +166,30 @@ def current() -> Settings:
     return load()
 
 
-def load(dotenv: Path = ROOT / ".env") -> Settings:
-    """Read everything. Raises SettingsError naming the first variable that is wrong or missing."""
-    env = Env(expand_vars=False)
-    if dotenv.is_file():
-        _add(dotenv_values(dotenv))
-    try:
-        chosen = _read(env)
-    except EnvError as exc:
-        raise SettingsError(f"A setting cannot be read: {exc}") from exc
-    _close(chosen, dotenv)
+def load(dotenv: Path | None = None) -> Settings:
+    """Read everything, `.env` where it is unless another is named. Raises SettingsError naming the first
+    variable that is wrong or missing.
+    """
+    path = dotenv or dotenv_file.place()
+    written = read_dotenv(path)
+    setting_names.refuse_unknown(written, _referred)
+    chosen = _read(Env(expand_vars=False))
+    _close(chosen, path)
     return chosen
+
+
+def read_dotenv(path: Path | None = None) -> dict[str, str | None]:
+    """What `.env` says, which is in the environment from then on. Raises SettingsError."""
+    written = dotenv_file.read(path or dotenv_file.place())
+    dotenv_file.add(written)
+    return written
+
+
+def _referred() -> set[str]:
+    """The variables to which the connections file refers."""
+    named = os.environ.get("ORDERBRIDGE_CONNECTIONS", "")
+    found = connections_file.read(ROOT / named).entries if named else ()
+    return {name for entry in found for names in entry.variables().values() for name in names}
 
 
 def _close(chosen: Settings, dotenv: Path) -> None:
@@ -181,15 +199,8 @@ def _close(chosen: Settings, dotenv: Path) -> None:
         file_modes.close_data(data_root(), ROOT)
         if chosen.database_url.startswith("sqlite:///"):
             file_modes.close_ledger(Path(chosen.database_url.removeprefix("sqlite:///")))
-    except file_modes.OpenToOthers as exc:
+    except file_modes.Unusable as exc:
         raise SettingsError(str(exc)) from exc
-
-
-def _add(found: Mapping[str, str | None]) -> None:
-    """Put into the environment what is not set there; set to nothing is as good as not set."""
-    for name, value in found.items():
-        if value and not os.environ.get(name):
-            os.environ[name] = value
 
 
 def _read(env: Env) -> Settings:
@@ -198,9 +209,9 @@ def _read(env: Env) -> Settings:
     sandbox = _written(env).sandbox
     if sandbox or not recorded.get("ORDERBRIDGE_SANDBOX"):
         # What a killed run left never stands beside what a person gives as a file.
-        _add({name: value for name, value in recorded.items() if not is_given(name)})
+        dotenv_file.add({name: value for name, value in recorded.items() if not is_given(name)})
     found = _written(env)
-    data = data_root() / _sandbox_folder(env) if found.sandbox else data_root()
+    data = data_root() / sandbox_folder(env) if found.sandbox else data_root()
     connections, unfilled = _connections(env, found)
     return Settings(
         sandbox=found.sandbox,
@@ -211,20 +222,20 @@ def _read(env: Env) -> Settings:
         redis_url=redis_url(given("REDIS_URL"), insecure=flag(env, "REDIS_INSECURE")),
         connections=connections,
         unfilled=unfilled,
-        fetch_interval=at_least(env, "FETCH_INTERVAL", 60, 1),
-        sweep_interval=at_least(env, "SWEEP_INTERVAL", 60, 1),
-        uncertain_wait=seconds(env, "UNCERTAIN_WAIT", 120),
-        visibility_timeout=at_least(env, "VISIBILITY_TIMEOUT", 600, 1),
-        retention_days=at_least(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1),
-        held_retention_days=at_least(env, "ORDERBRIDGE_HELD_RETENTION_DAYS", 365, 1),
-        answer_retention_days=at_least(env, "ORDERBRIDGE_ANSWER_RETENTION_DAYS", 30, 1),
+        fetch_interval=whole(env, "FETCH_INTERVAL", 60, 1, DAY),
+        sweep_interval=whole(env, "SWEEP_INTERVAL", 60, 1, DAY),
+        uncertain_wait=seconds(env, "UNCERTAIN_WAIT", 120, LONGEST_WAIT),
+        visibility_timeout=whole(env, "VISIBILITY_TIMEOUT", 600, 1, LONGEST_WAIT),
+        retention_days=whole(env, "ORDERBRIDGE_RETENTION_DAYS", 180, 1, LIFE),
+        held_retention_days=whole(env, "ORDERBRIDGE_HELD_RETENTION_DAYS", 365, 1, LIFE),
+        answer_retention_days=whole(env, "ORDERBRIDGE_ANSWER_RETENTION_DAYS", 30, 1, LIFE),
         supervised=flag(env, "ORDERBRIDGE_SUPERVISED"),
         calls_remotes=calls_remotes(env),
         secret_key=given("ORDERBRIDGE_SECRET_KEY") or None,
         api_keys=api_keys.listed(given("ORDERBRIDGE_API_KEYS")),
-        gateway_rate=at_least(env, "GATEWAY_RATE", 2000, 0),
+        gateway_rate=whole(env, "GATEWAY_RATE", 2000, 0, 1_000_000),
         notify=channels.listed(given("ORDERBRIDGE_NOTIFY")),
-        notify_no_orders_hours=at_least(env, "ORDERBRIDGE_NOTIFY_NO_ORDERS_HOURS", 0, 0),
+        notify_no_orders_hours=whole(env, "ORDERBRIDGE_NOTIFY_NO_ORDERS_HOURS", 0, 0, 8760),
         heartbeat_url=channels.heartbeat_url(given("ORDERBRIDGE_HEARTBEAT_URL")),
         language=language(env),
     )
@@ -248,8 +259,7 @@ def _written(env: Env) -> File:
             sandbox or not configured,
             default_pair.entries(configured, may_lack=not calls_remotes(env)),
         )
-    found = connections_file.read(ROOT / named)
-    referred = {name for e in found.entries for names in e.variables().values() for name in names}
+    found, referred = connections_file.read(ROOT / named), _referred()
     both = [name for name in configured if name not in referred]
     if both:
         raise SettingsError(
@@ -261,13 +271,15 @@ def _written(env: Env) -> File:
 
 def _connections(env: Env, found: File) -> tuple[dict[str, Connection], tuple[Entry, ...]]:
     """All connections; in a sandbox whose simulators were not started none, but what is to be started."""
+    # What is older stands in the real CRM already, as often as not; the simulated one is empty.
+    begin = "all" if found.sandbox else "now"
     defaults = Defaults(
         mode="live" if found.sandbox else mode(env),
         start_from=start_from(
-            "ORDERBRIDGE_START_FROM", env.str("ORDERBRIDGE_START_FROM", "") or "all"
+            "ORDERBRIDGE_START_FROM", env.str("ORDERBRIDGE_START_FROM", "") or begin
         ),
-        poll_overlap=at_least(env, "POLL_OVERLAP", 600, 0),
-        poll_lag=at_least(env, "POLL_LAG", 0, 0),
+        poll_overlap=whole(env, "POLL_OVERLAP", 600, 0, LONGEST_WAIT),
+        poll_lag=whole(env, "POLL_LAG", 0, 0, LONGEST_WAIT),
         calls_remotes=calls_remotes(env),
     )
     unfilled = tuple(
@@ -282,9 +294,3 @@ def _connections(env: Env, found: File) -> tuple[dict[str, Connection], tuple[En
         for one in made.values():
             demand_loopback(one)
     return made, ()
-
-
-def _sandbox_folder(env: Env) -> str:
-    """A sandbox of its own for each connections file: their ledgers never meet."""
-    named = env.str("ORDERBRIDGE_CONNECTIONS", "")
-    return f"sandbox-{Path(named).stem}" if named else "sandbox"

@@ -31,10 +31,11 @@ _TLS = {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_min_v
 
 def database_url(text: str, data: Path, *, insecure: bool) -> str:
     """The ledger's address; by default a SQLite file in the data folder."""
+    text = text.strip()
     if not text:
         return f"sqlite:///{data / 'ledger.db'}"
-    if text.startswith("sqlite:///"):
-        return text
+    if text.startswith("sqlite:"):
+        return _file(text)
     text = _with_driver(text)
     address = _parsed(text)
     if not insecure and not _is_local(address) and _said(address, "sslmode") != {_PROVEN}:
@@ -49,6 +50,7 @@ def database_url(text: str, data: Path, *, insecure: bool) -> str:
 
 def redis_url(text: str, *, insecure: bool) -> str | None:
     """The broker's address; None when there is none."""
+    text = text.strip()
     if not text:
         return None
     address = _redis(text)
@@ -59,6 +61,21 @@ def redis_url(text: str, *, insecure: bool) -> str | None:
             "of your own and nothing that turns checks off. On a network that only your own machines reach "
             "set REDIS_INSECURE=1."
         )
+    if address.query:
+        _demand_parameters(text)
+    return text
+
+
+def _file(text: str) -> str:
+    """A ledger in the memory of one process would be another one for each."""
+    path = text.removeprefix("sqlite:///")
+    if path == text or not path or path.startswith((":", "file:")) or "?" in path:
+        raise SettingsError(
+            "DATABASE_URL must be sqlite:/// and the path of a file, such as "
+            "sqlite:////var/lib/orderbridge/ledger.db."
+        )
+    if Path(path).is_dir():
+        raise SettingsError(f"DATABASE_URL names a folder, {path}: what is wanted is a file.")
     return text
 
 
@@ -76,12 +93,19 @@ def _parsed(text: str) -> URL:
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
     try:
-        return make_url(text)
+        address = make_url(text)
     except (ArgumentError, ValueError):
+        address = None
+    if address is None or not text.isprintable() or " " in text or not _is_port(address.port):
         raise SettingsError(
             "DATABASE_URL is no address such as postgresql://user:password@host:5432/database; "
-            "in a password : / ? # @ must be percent-encoded."
-        ) from None
+            "in a password : / ? # @ and blanks must be percent-encoded."
+        )
+    return address
+
+
+def _is_port(number: int | None) -> bool:
+    return number is None or 0 < number < 65_536
 
 
 def _said(address: URL, key: str) -> set[str]:
@@ -115,13 +139,30 @@ def _redis(text: str) -> SplitResult:
         )
     try:
         address = urlsplit(text)
-        _ = address.port
+        is_good = _is_port(address.port) and text.isprintable() and " " not in text
+        # What is no number the libraries would take for none.
+        is_good = is_good and not address.path.strip("/").strip("0123456789")
     except ValueError:
+        is_good = False
+    if not is_good:
         raise SettingsError(
             "REDIS_URL is no address such as redis://user:password@host:6379/0; in a password "
-            ": ; / ? # @ must be percent-encoded."
-        ) from None
+            ": ; / ? # @ and blanks must be percent-encoded."
+        )
     return address
+
+
+def _demand_parameters(text: str) -> None:
+    """Raises SettingsError where one is none that the client takes, or none of its values."""
+    from redis.connection import ConnectionPool  # noqa: PLC0415  as above; few addresses have any
+    from redis.exceptions import RedisError  # noqa: PLC0415  as above
+
+    try:
+        ConnectionPool.from_url(text).make_connection()
+    except (TypeError, ValueError, RedisError):
+        raise SettingsError(
+            "REDIS_URL has a parameter behind its ? that redis-py does not take."
+        ) from None
 
 
 def _is_near(address: SplitResult) -> bool:

@@ -6,15 +6,21 @@ variable and says what to do. A variable with a form of its own is read here. Ca
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Literal, cast
 
-from environs import Env
+from environs import Env, EnvError
 
 from connection import MODES, PROFILES, Mode
-from connections_file import SettingsError
+from connections_file import SettingsError, suggestion
 
 # Both sides of the default pair in one file, as it once was.
 SINGLE_PROFILE = PROFILES / "okliving-onebox.yaml"
+# What int and float read besides, such as 1_000, ١ and nan, is no number that a person means here.
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
+PORTS = (1, 65_535)
 
 Language = Literal["en", "uk"]
 LANGUAGES: tuple[Language, ...] = ("en", "uk")
@@ -23,7 +29,9 @@ LANGUAGES: tuple[Language, ...] = ("en", "uk")
 def mode(env: Env) -> Mode:
     value = env.str("ORDERBRIDGE_MODE", "") or MODES[0]
     if value not in MODES:
-        raise SettingsError(f"ORDERBRIDGE_MODE must be one of {', '.join(MODES)}.")
+        raise SettingsError(
+            f"ORDERBRIDGE_MODE must be one of {', '.join(MODES)}. {suggestion(value, MODES)}"
+        )
     return cast("Mode", value)
 
 
@@ -35,29 +43,38 @@ def language(env: Env) -> Language:
     return value
 
 
-def at_least(env: Env, name: str, default: int, least: int) -> int:
-    value = env.int(name) if env.str(name, "") else default
-    if value < least:
-        raise SettingsError(f"{name} must be {least} or more.")
+def whole(env: Env, name: str, default: int, least: int, most: int) -> int:
+    """A whole number; beyond `most` no clock could reckon with it, or it is a slip."""
+    text = env.str(name, "").strip() or str(default)
+    value = int(text) if _WHOLE.fullmatch(text) else least - 1
+    if not least <= value <= most:
+        raise SettingsError(f"{name} must be a whole number from {least} to {most}.")
     return value
 
 
-def seconds(env: Env, name: str, default: float) -> float:
-    value = env.float(name) if env.str(name, "") else default
-    if not 0 <= value < float("inf"):
-        raise SettingsError(f"{name} must be a number, 0 or more.")
+def seconds(env: Env, name: str, default: float, most: float) -> float:
+    text = env.str(name, "").strip() or str(default)
+    value = float(text) if _NUMBER.fullmatch(text) else -1.0
+    if not 0 <= value <= most:
+        raise SettingsError(f"{name} must be a number of seconds from 0 to {most:g}.")
     return value
 
 
-def flag(env: Env, name: str) -> bool:
+def port(env: Env, name: str, default: int) -> int:
+    return whole(env, name, default, *PORTS)
+
+
+def flag(env: Env, name: str, *, default: bool = False) -> bool:
     """Set to nothing is as good as not set."""
-    return env.bool(name) if env.str(name, "") else False
+    try:
+        return env.bool(name) if env.str(name, "") else default
+    except EnvError:
+        raise SettingsError(f"{name} must be 1 or 0.") from None
 
 
 def calls_remotes(env: Env) -> bool:
     """Whether this process calls remote systems; one that does not may lack their secrets."""
-    name = "ORDERBRIDGE_CALLS_REMOTES"
-    return env.bool(name) if env.str(name, "") else True
+    return flag(env, "ORDERBRIDGE_CALLS_REMOTES", default=True)
 
 
 def refuse_single_profile(env: Env) -> None:
@@ -78,3 +95,9 @@ def refuse_single_profile(env: Env) -> None:
             "edit mapping/profiles/okliving.yaml and onebox.yaml, or set OKLIVING_PROFILE and "
             f"ONEBOX_PROFILE. 4. Then {unset}."
         )
+
+
+def sandbox_folder(env: Env) -> str:
+    """A sandbox of its own for each connections file: their ledgers never meet."""
+    named = env.str("ORDERBRIDGE_CONNECTIONS", "")
+    return f"sandbox-{Path(named).stem}" if named else "sandbox"

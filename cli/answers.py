@@ -166,6 +166,15 @@ def stop(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+def warn(message: str | None) -> None:
+    """Say, beside the answer, what stands in its way, if anything does."""
+    if message is not None:
+        from cli.console import coloured
+
+        told = (coloured("warning", "yellow"), coloured(message, ""))
+        err().print(*told, soft_wrap=not err().is_terminal)
+
+
 def complain(message: str) -> None:
     from cli.console import coloured
 

@@ -7,13 +7,18 @@ here and described in README.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 import logs
+import settings
 from cli import (
     checking,
     hooks,
@@ -32,6 +37,7 @@ from cli import (
 from cli.answers import ABSENT, FAILED, IMPOSSIBLE, WRONG, complain
 from connections_file import SettingsError
 from desk.errors import Absent, DeskError, Failed, Impossible
+from ledger import faults
 from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger
 
@@ -42,12 +48,38 @@ CODES: tuple[tuple[type[DeskError], int], ...] = (
     (DeskError, WRONG),
 )
 
+# What a full disk and the like say: nothing is set wrong.
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"orderbridge {version('orderbridge')}\n")
+        raise typer.Exit
+
+
 app = typer.Typer(
-    help="Carries orders from the shop into the CRM, and what the CRM decides back.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def begin(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Which version this is.", is_eager=True, callback=_show_version
+        ),
+    ] = False,
+) -> None:
+    """Carries orders from the shop into the CRM, and what the CRM decides back."""
+
+
 app.command()(running.run)
 app.command()(running.migrate)
 app.command()(running.gateway)
@@ -67,6 +99,14 @@ app.add_typer(hooks.app, name="hooks")
 app.add_typer(keys.app, name="key")
 app.add_typer(notifying.app, name="notify")
 app.add_typer(sandbox.app, name="sandbox")
+
+
+def _is_of_our_data(error: OSError) -> bool:
+    """Whether something in the data folder, or on the way there, cannot be written or read."""
+    if not isinstance(error.filename, str | os.PathLike):
+        return False
+    path, data = Path(os.path.realpath(error.filename)), settings.data_root()
+    return path.is_relative_to(data) or data.is_relative_to(path)
 
 
 def _mistakes() -> tuple[type[Exception], ...]:
@@ -94,5 +134,13 @@ def main() -> None:
         complain(str(exc))
         sys.exit(WRONG)
     except LedgerUnavailable as exc:
-        complain(f"{exc} Is the database running? {exc.__cause__}")
+        complain(faults.told(exc))
         sys.exit(FAILED)
+    except OSError as exc:
+        if not _is_of_our_data(exc):
+            raise
+        complain(
+            f"{exc.filename} in the data folder: {exc.strerror}. Mend that, or set ORDERBRIDGE_DATA to a "
+            "folder of your own."
+        )
+        sys.exit(FAILED if exc.errno in PASSING else WRONG)

@@ -26,6 +26,7 @@ from cli.answers import (
     out,
     print_json,
     tell,
+    warn,
 )
 from cli.listing import Limit, ListByDefault, tell_rest
 from cli.reviewing import (
@@ -39,7 +40,7 @@ from cli.reviewing import (
 )
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
-from desk import finding, orders, waiting
+from desk import finding, orders, running, waiting
 from desk.naming import named
 from desk.opening import opened
 from desk.ringing import bells
@@ -138,8 +139,9 @@ def retry_order(
     order_id: OrderId, connection: Connection = None, who: As = None, *, as_json: Json = False
 ) -> None:
     """Try an order again now, whatever it waits for; one that is held is checked anew."""
-    mended = _mend(orders.retry, order_id, connection, who)
-    _say_mended(mended, "will be tried now", as_json=as_json)
+    mended, silent = _mend(orders.retry, order_id, connection, who)
+    done = "will be tried" if silent else "will be tried now"
+    _say_mended(mended, done, silent, as_json=as_json)
 
 
 @app.command("release")
@@ -150,8 +152,8 @@ def release_order(
 
     After something was put right use `orders retry`, which checks the order anew.
     """
-    mended = _mend(orders.release, order_id, connection, who)
-    _say_mended(mended, "is released", as_json=as_json)
+    mended, silent = _mend(orders.release, order_id, connection, who)
+    _say_mended(mended, "is released", silent, as_json=as_json)
 
 
 @app.command("ignore")
@@ -169,17 +171,20 @@ def ignore_order(
 
 def _mend(
     act: Callable[..., orders.Mended], order_id: str, connection: str | None, who: str | None
-) -> orders.Mended:
+) -> tuple[orders.Mended, str | None]:
+    """The order after the act, and why nobody goes on with it, if nobody does."""
     chosen = settings.load()
     with opened(chosen) as ledger:
-        return act(ledger, order_id, connection, who=acting(who), bells=bells(chosen.redis_url))
+        mended = act(ledger, order_id, connection, who=acting(who), bells=bells(chosen.redis_url))
+    return mended, running.silence(chosen, "create")
 
 
-def _say_mended(mended: orders.Mended, done: str, *, as_json: bool) -> None:
-    later = "" if mended.rung else " (within a minute: no broker answers now)"
+def _say_mended(mended: orders.Mended, done: str, silent: str | None, *, as_json: bool) -> None:
+    later = "" if mended.rung or silent else " within a minute"
     row = mended.order
     seen = f"How it stands: `orderbridge orders show {named(row.order_id, row.connection)}`."
     answer(as_dict(row), f"Order {row.order_id} {done}{later}. {seen}", as_json=as_json)
+    warn(silent)
 
 
 # --- for people -----------------------------------------------------------------------------------------

@@ -25,9 +25,10 @@ from cli.answers import (
     plain,
     print_json,
     tell,
+    warn,
 )
 from cli.listing import Limit, ListByDefault, tell_rest
-from desk import updates, waiting
+from desk import running, updates, waiting
 from desk.opening import opened
 from desk.ringing import bells
 from desk.zones import Zones
@@ -107,6 +108,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
         f"Update {row.id} of order {row.order_id} is {row.state}. {_seen(row)}",
         as_json=as_json,
     )
+    warn(running.silence(chosen, "updates"))
 
 
 @app.command("list")
@@ -157,6 +159,7 @@ def retry_update(update_id: UpdateId, who: As = None, *, as_json: Json = False) 
     """Send a parked update after all, however old it is."""
     row, wait = _mend(updates.retry, update_id, who)
     answer(as_dict(row, wait), f"Update {update_id} will be sent. {_seen(row)}", as_json=as_json)
+    warn(running.silence(settings.load(), "updates"))
 
 
 @app.command("cancel")

@@ -67,6 +67,9 @@ class ShopSnapshot(Snapshot):
     def latest_stamp(self, read_at: datetime) -> datetime | None:
         return self.profile.latest_stamp(self.raw, read_at)
 
+    def placed_at(self, read_at: datetime) -> datetime | None:
+        return self.profile.placed_at(self.raw, read_at) or self.latest_stamp(read_at)
+
 
 @dataclass(frozen=True, slots=True)
 class ShopFeed:

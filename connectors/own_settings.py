@@ -24,6 +24,8 @@ SHORTEST_SECRET = 16
 _SECRET = re.compile(r"[^\s/?#%]+")
 
 
+# Seconds for one call, and calls in a second or at once, at most: more is a slip.
+LONGEST_CALL, MOST_CALLS = 3600, 100_000
 # Seconds between two turns, times the three that a try may wait for, and a little apart (clients/limits).
 SLOW_TURNS = 3.2
 
@@ -61,25 +63,25 @@ def secret() -> fields.String:
 
 
 def seconds(default: float) -> fields.Float:
-    return _number(fields.Float, default, 0.1)
+    return _number(default, 0.1, LONGEST_CALL)
 
 
 def per_second(default: float) -> fields.Float:
-    return _number(fields.Float, default, 0)
+    return _number(default, 0, MOST_CALLS)
 
 
 def count(default: int) -> fields.Integer:
-    wrong: _Messages = {"invalid": "must be a whole number, 0 or more."}
-    least = validate.Range(0, error="must be a whole number, 0 or more.")
-    return fields.Integer(load_default=default, validate=least, error_messages=wrong)
+    told = f"must be a whole number from 0 to {MOST_CALLS}."
+    wrong: _Messages = dict.fromkeys(("invalid", "too_large"), told)
+    within = validate.Range(0, MOST_CALLS, error=told)
+    return fields.Integer(load_default=default, validate=within, error_messages=wrong)
 
 
-def _number(kind: type[fields.Float], default: float, least: float) -> fields.Float:
-    told = f"must be a number, {least:g} or more."
+def _number(default: float, least: float, most: float) -> fields.Float:
+    told = f"must be a number from {least:g} to {most:g}."
     wrong: _Messages = dict.fromkeys(("invalid", "special", "too_large"), told)
-    return kind(
-        load_default=default, validate=validate.Range(least, error=told), error_messages=wrong
-    )
+    within = validate.Range(least, most, error=told)
+    return fields.Float(load_default=default, validate=within, error_messages=wrong)
 
 
 def one_of(default: str, *others: str) -> fields.String:

@@ -45,6 +45,10 @@ class Snapshot:
         """The last moment that its stamp may mean, when it was read at that moment."""
         return self.stamp
 
+    def placed_at(self, read_at: datetime) -> datetime | None:
+        """When it was placed, at the latest; of one that does not say so, when it was changed."""
+        return self.latest_stamp(read_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -34,6 +34,7 @@ from tasks.resources import build
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+LAST_PORT = 65_535
 # Connections that the system holds until the loop takes them; and how many it takes at once: fewer than one
 # address may have, so that whoever has already sent his request is read before others crowd him out.
 BACKLOG = 1024
@@ -119,13 +120,19 @@ async def listen(
 
 
 def _listener(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= LAST_PORT:
+        # The resolver would take its lower half.
+        raise SettingsError(
+            f"The gateway cannot listen on {host}:{port}: ports go from 0 to {LAST_PORT}. Choose another "
+            "with --port."
+        )
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as exc:
+    except (OSError, UnicodeError) as exc:
+        because = getattr(exc, "strerror", None) or "that is no address"
         raise SettingsError(
-            f"The gateway cannot listen on {host}:{port}: {exc.strerror or exc}. "
-            "Choose another with --host and --port."
+            f"The gateway cannot listen on {host}:{port}: {because}. Choose another with --host and --port."
         ) from exc
 
 

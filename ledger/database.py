@@ -9,11 +9,13 @@ gateway and the command line.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -74,6 +76,12 @@ class Ledger:
         if not self._clock.is_known:
             raise LedgerUnavailable("The ledger could not be asked for its time.")
         return self._clock.now()
+
+    @property
+    def missing_file(self) -> Path | None:
+        """The file of this ledger where it is missing: SQLite would make an empty one. None: it is not."""
+        path = Path(self.engine.url.database or "")
+        return path if self._is_file and not os.path.exists(path) else None  # noqa: PTH110  pathlib raises where a folder is closed
 
     @property
     def skew(self) -> float:

@@ -22,6 +22,16 @@ class LedgerUnavailable(Exception):  # noqa: N818  it says what is, as the error
     """The database could not be reached or refused the transaction; nothing was committed for sure."""
 
 
+def told(error: LedgerUnavailable) -> str:
+    """What happened, why as far as the database or the network says so, and what to look at: one sentence or
+    two for a person.
+    """
+    cause = getattr(error.__cause__, "orig", None) or error.__cause__
+    because = " ".join(str(cause or "").split("\n")[0].split())
+    what = str(error).removesuffix(".") + (f": {because}" if because else "")
+    return f"{what}. Is the database running, and does DATABASE_URL lead to it?"
+
+
 def is_deadlock(error: BaseException | None) -> bool:
     """Whether PostgreSQL ended this transaction to let another one, of another process, go on."""
     return _code(error) in DEADLOCK

@@ -12,7 +12,7 @@ from ledger.database import Ledger
 from ledger.tables import IDENTITY
 
 # The newest migration in ledger/migrations/versions; a test holds it to that.
-VERSION = "0011"
+VERSION = "0012"
 
 
 class WrongLedger(Exception):  # noqa: N818  it says what is, as the errors of clients do
@@ -20,7 +20,15 @@ class WrongLedger(Exception):  # noqa: N818  it says what is, as the errors of c
 
 
 def identify(ledger: Ledger, *, sandbox: bool) -> str:
-    """The id of this ledger; raises WrongLedger when it is of the other world or not migrated."""
+    """The id of this ledger; raises WrongLedger when there is none yet, and when it is of the other world or
+    not migrated.
+    """
+    missing = ledger.missing_file
+    if missing is not None:
+        raise WrongLedger(
+            f"There is no ledger yet ({missing}): nothing has run here. Start with `make run`; where the "
+            "parts are started one by one, run: orderbridge migrate"
+        )
     with ledger.read() as connection:
         migrated = inspect(connection).has_table("alembic_version")
         at = (

@@ -8,15 +8,19 @@ migrate`, by `run`, and by every process before its work.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ledger.database import open_ledger
+from ledger.database import Ledger, open_ledger
+from ledger.faults import translated
 from ledger.identity import WrongLedger, identify
 from ledger.tables import IDENTITY
 
@@ -33,7 +37,7 @@ def upgrade(url: str, *, sandbox: bool) -> None:
         path.touch(mode=0o600)
     ledger = open_ledger(url, unhurried=True)
     try:
-        with ledger.engine.connect() as connection:
+        with _reached(ledger) as connection:
             _migrate(connection)
         # What a migration set on its connection ends with it.
         ledger.engine.dispose()
@@ -45,6 +49,16 @@ def upgrade(url: str, *, sandbox: bool) -> None:
         identify(ledger, sandbox=sandbox)
     finally:
         ledger.close()
+
+
+@contextmanager
+def _reached(ledger: Ledger) -> Iterator[Connection]:
+    """A connection; raises LedgerUnavailable where none is to be had, or it breaks."""
+    try:
+        with ledger.engine.connect() as connection:
+            yield connection
+    except (DBAPIError, PoolTimeout) as exc:
+        raise translated(exc) from exc
 
 
 def _migrate(connection: Connection) -> None:

@@ -121,13 +121,15 @@ ATTEMPTS = Table(
     partial_index("ix_attempts_answered", conditions.HAS_ANSWER, "started_at"),
 )
 
-# How far one source has been read, and who reads it now. `start_at` is the moment of the first attempt: what
-# "from now on" means for it. `behind` until it was read again since the ledger went back in time.
+# How far one source has been read, and who reads it now. `start_at` is the moment of the first attempt,
+# `counts_from` the one from which its orders count, fixed then: a setting that is changed later changes no
+# order's fate. `behind` until it was read again since the ledger went back in time.
 CURSORS = Table(
     "cursors",
     METADATA,
     must("connection", String(64), primary_key=True),
     may("start_at", UtcDateTime),
+    may("counts_from", UtcDateTime),
     may("watermark", UtcDateTime),
     must("behind", Boolean, default=False, server_default=false()),
     may("lease_until", UtcDateTime),

@@ -149,6 +149,10 @@ class SourceProfile:
         """
         return latest_instant(self.places.value(raw, "updated_at"), self.zone, read_at)
 
+    def placed_at(self, raw: object, read_at: datetime) -> datetime | None:
+        """Give the last moment that the order's `created_at` may mean, see latest_stamp, or None."""
+        return latest_instant(self.places.value(raw, "created_at"), self.zone, read_at)
+
     def content_hash(self, raw: object) -> str:
         """Give 32 hex digits that are equal when the JSON is, whatever the order of its keys."""
         try:

@@ -48,7 +48,9 @@ def frame(
     """The whole live screen, at most `height` lines high as long as no line is wrapped."""
     seen = view.snapshot
     above = [] if seen is None else [*_stopped(seen.stopped, now), *_notices(seen.notices)]
-    room = max(2, height - FRAME_LINES - len(above))
+    programs = list(statuses)
+    said = sum(bool(one.said) for one in programs)
+    room = max(2, height - FRAME_LINES - len(above) - said)
     needing = 0 if seen is None else _rows_for_people(seen, room)
     left = room - (needing + PART_LINES if needing else 0)
     when = _When(seen, now)
@@ -60,7 +62,7 @@ def frame(
         *(() if seen is None or not needing else _for_people(seen, needing, when)),
         _orders(seen, max(1, min(MOST_ORDERS, left)), when),
         "",
-        _programs(statuses),
+        _programs(programs),
         _queues(view),
         Text("Ctrl-C stops everything; the next start goes on from here.", style="dim"),
     )
@@ -187,9 +189,9 @@ def _table(when: _When, *heads: str) -> Table:
     return table
 
 
-def _programs(statuses: Iterable[Status]) -> Text:
+def _programs(programs: Sequence[Status]) -> Text:
     text = Text("programs  ")
-    for status in statuses:
+    for status in programs:
         style, note = "green", ""
         if status.again_in is not None:
             style, note = "bold red", f" down, again in {status.again_in:.0f} s"
@@ -201,6 +203,9 @@ def _programs(statuses: Iterable[Status]) -> Text:
             (status.name + note).replace(" ", "\xa0"), style="" if style == "green" else style
         )
         text.append("   ")
+    for status in programs:
+        if status.said:
+            text.append(f"\n{status.name}: {line(status.said)}", style="red")
     return text
 
 

@@ -1,8 +1,8 @@
 """Finds free ports of this machine and keeps them for one run.
 
 In: a preferred port, or none. Out: a port on 127.0.0.1 that nobody listens on, not handed out
-twice, by other runs on this machine neither. Fails with `RuntimeError` when nothing is free. Called
-by run/system.py.
+twice, by other runs on this machine neither. Fails with `RunError` when nothing is free. Called by
+run/system.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 import socket
 from contextlib import ExitStack
+
+from run.errors import RunError
 
 # Below the range that systems take outgoing ports from (32768 on Linux): a client that dials a port
 # of that range while its server restarts can be given that very port and then talks to itself.
@@ -36,7 +38,8 @@ class Ports:
         for port in candidates:
             if self._reserve(port):
                 return port
-        raise RuntimeError(f"No free port on 127.0.0.1 from {min(candidates)} on.")
+        begin = min(candidates) if preferred is None else preferred
+        raise RunError(f"No port on 127.0.0.1 is free from {begin} on: stop what takes them.")
 
     def _reserve(self, port: int) -> bool:
         # A UDP socket of the same number is the mark: it bars no TCP server, and the system takes

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from run import leash, log_pipes
+from run.last_words import last_words
 from run.log_pipes import LogPipe
 
 if TYPE_CHECKING:
@@ -53,12 +54,15 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a program does; `again_in` is the seconds until it is started again, None while up."""
+    """How a program does; `again_in` is the seconds until it is started again, None while up; `said` is with
+    what words it ended last, until it has been well for a while.
+    """
 
     name: str
     pid: int | None
     restarts: int
     again_in: float | None
+    said: str = ""
 
 
 def next_delay(delay: float, lived: float) -> float:
@@ -106,15 +110,22 @@ class _Child:
         self._starts = 0
         self._delay = 0.0
         self._changed_at = 0.0
+        self._unstarted = ""
+        self._log_begin = 0
+        # Where the words of the start that ended last begin in the log; None: none has.
+        self._ended_begin: int | None = None
 
     def start(self) -> None:
         self._starts += 1
         self._changed_at = time.monotonic()
         try:
             self.log = self.log or LogPipe(self.process.log_path)
+            self._log_begin = _length(self.process.log_path)
             self.popen = _spawn(self.process, self.log.end)
+            self._unstarted = ""
         except OSError as exc:
             # No memory, no disk, no file handles: it may pass, and the rest must be kept running.
+            self._unstarted = exc.strerror or ""
             self._buried(f"could not be started: {exc.strerror}", lived=0)
 
     def tick(self) -> None:
@@ -126,15 +137,24 @@ class _Child:
             if code is not None:
                 self._kill_group()
                 self.popen = None
+                self._ended_begin = self._log_begin
                 self._buried(f"ended with {_describe(code)}", lived=now - self._changed_at)
         elif now - self._changed_at >= self._delay:
             self.start()
 
     def status(self) -> Status:
+        name, restarts = self.process.name, self._starts - 1
+        since = time.monotonic() - self._changed_at
         if self.popen is not None:
-            return Status(self.process.name, self.popen.pid, self._starts - 1, None)
-        waited = time.monotonic() - self._changed_at
-        return Status(self.process.name, None, self._starts - 1, max(0, self._delay - waited))
+            said = self._said() if since < GOOD_LIFE else ""
+            return Status(name, self.popen.pid, restarts, None, said)
+        return Status(name, None, restarts, max(0, self._delay - since), self._said())
+
+    def _said(self) -> str:
+        """With what words it ended; read when asked for, since another process writes its log."""
+        if self._unstarted or self._ended_begin is None:
+            return self._unstarted
+        return last_words(self.process.log_path, self._ended_begin)
 
     def terminate(self) -> None:
         if self.popen is not None:
@@ -183,6 +203,13 @@ def _stop_together(stage: list[_Child], hurried: Callable[[], bool]) -> None:
         waiting = [child for child in waiting if not child.gone()]
         if waiting:
             time.sleep(POLL)
+
+
+def _length(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
 
 
 def _spawn(process: Process, log: int) -> subprocess.Popen[bytes]:

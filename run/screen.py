@@ -98,7 +98,8 @@ class Lines:
         lines = []
         for status in statuses:
             if status.restarts > self._restarts.get(status.name, 0):
-                lines.append(f"{status.name} ended and was started again; its log says why")
+                why = status.said or "its log says why"
+                lines.append(f"{status.name} ended and was started again: {why}")
             self._restarts[status.name] = status.restarts
         return lines
 

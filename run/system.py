@@ -16,23 +16,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dotenv import load_dotenv
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-import api_keys
+import flower_settings
 import settings as configuration
 from connectors import registry
 from ledger.migrate import upgrade
 from ledger.routes import check_routes
 from plain_text import plain
 from references import is_given
-from run import broker
+from run import broker, doors
 from run.data_folder import data_folder, record
 from run.errors import RunError
 from run.frame import MOST_ORDERS, frame
-from run.places import MODES, SANDBOX, Place, mode, moved, short, without_password
+from run.places import MODES, SANDBOX, Place, mode, short, without_password
 from run.ports import Ports, accepts
 from run.private import kept_secret
 from run.processes import Process, Supervisor
@@ -48,9 +47,6 @@ if TYPE_CHECKING:
 
     from settings import Settings
 
-GATEWAY_PORT = 8000
-FLOWER_PORT = 5555
-FLOWER_USER = "orderbridge"
 # Seconds between polls in the sandbox, where orders come every few seconds.
 SANDBOX_INTERVAL = "10"
 
@@ -69,16 +65,18 @@ def run(*, screen: bool = True) -> int:
     Reads the configuration itself, once the data folder is its own: what a killed run left in
     `run.env` must not be taken for it. Raises RunError, SettingsError, WrongLedger.
     """
-    load_dotenv(configuration.ROOT / ".env")
+    configuration.read_dotenv()
     stop = Stop()
     with data_folder(configuration.data_root()):
         configured = configuration.load()
         registry.check(configured)
+        flower_settings.check()
         configured.demand_calls()
         if configured.notify:
             from tasks.telling import demand_understood  # noqa: PLC0415  it needs Celery, a run not
 
             demand_understood(configured)
+        _demand_broker(configured)
         console = Console(highlight=False)
         system = _System(configured, stop, console)
         try:
@@ -89,6 +87,16 @@ def run(*, screen: bool = True) -> int:
         finally:
             system.stop()
     return 0
+
+
+def _demand_broker(configured: Settings) -> None:
+    """A Redis that somebody named is there. Raises RunError."""
+    given = configured.redis_url
+    if given is not None and not broker.answers(given):
+        raise RunError(
+            f"No Redis answers as REDIS_URL says ({without_password(given)}): start it, or mend address "
+            "and password. Without REDIS_URL a Valkey of our own is started."
+        )
 
 
 class _System:
@@ -118,7 +126,7 @@ class _System:
         self._start_simulators()
         upgrade(self._settings.database_url, sandbox=self._settings.sandbox)
         self._wait_for_remotes()
-        gateway, flower = self._choose_gateway(), self._choose_flower()
+        gateway, flower = self._choose_doors()
         record(self._chosen)
         # From here on all processes, this one too, see the same settings.
         self._settings = configuration.load()
@@ -220,32 +228,17 @@ class _System:
     def _choose(self, name: str, value: str) -> None:
         self._chosen[name] = value
 
-    def _choose_gateway(self) -> int | None:
-        chosen = self._settings
-        if not (chosen.sandbox or chosen.api_keys or api_keys.kept(chosen.key_file)):
-            self._places.append(Place("gateway", "not started", api_keys.NO_KEYS))
-            return None
-        port = self._ports.take(GATEWAY_PORT)
-        self._choose("GATEWAY_URL", f"http://127.0.0.1:{port}")
-        self._places.append(
-            Place("gateway", self._chosen["GATEWAY_URL"], moved(port, GATEWAY_PORT))
-        )
-        return port
-
-    def _choose_flower(self) -> int:
-        port = self._ports.take(int(os.environ.get("FLOWER_PORT") or FLOWER_PORT))
-        password_file = self._data / "flower-password"
-        login = "login as in FLOWER_BASIC_AUTH"
-        if not is_given("FLOWER_BASIC_AUTH"):
-            password = kept_secret(password_file)
-            shown = password if self._settings.sandbox else f"in {short(password_file)}"
-            login = f"{FLOWER_USER} / {shown}"
-        self._choose("FLOWER_URL", f"http://127.0.0.1:{port}")
-        self._choose("FLOWER_PASSWORD_FILE", str(password_file))
-        self._places.append(
-            Place("Flower", self._chosen["FLOWER_URL"], login + moved(port, FLOWER_PORT))
-        )
-        return port
+    def _choose_doors(self) -> tuple[int | None, int]:
+        """The ports of the gateway and of Flower."""
+        ports = []
+        for door in (
+            doors.gateway(self._settings, self._ports),
+            doors.flower(self._settings, self._ports),
+        ):
+            self._chosen.update(door.told)
+            self._places.append(door.place)
+            ports.append(door.port)
+        return ports[0], ports[1] or 0
 
     # --- waiting and showing ---------------------------------------------------------------------
 

@@ -10,22 +10,25 @@ import inspect
 import logging
 import os
 import signal
+import sys
 from functools import cache, cached_property
 from typing import IO, Any
 
 import redis
 import structlog
 from celery import Celery, Task, signals
-from click import ClickException, echo
+from click import ClickException, Context, Option, echo
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 import file_modes
+import flower_settings
 import lanes
 import logs
 import settings
 from connections_file import SettingsError
 from connectors import registry
+from ledger import faults
 from ledger.database import open_ledger
 from ledger.faults import LedgerUnavailable
 from ledger.identity import WrongLedger, identify
@@ -72,8 +75,29 @@ class Application(Celery):
             raise WrongSetting(str(exc)) from None
 
 
+def read_settings(context: Context, *_: Any) -> None:
+    """What each command of Celery begins with: Flower takes its options from the environment before it takes
+    ours, and a wrong one would be a traceback.
+    """
+    _ = app.conf.broker_url
+    if context.info_name != "flower":
+        return
+    try:
+        flower_settings.check()
+        if not any(word.startswith(("--port", "--address", "--unix")) for word in sys.argv):
+            flower_settings.demand_place(flower_settings.port())
+    except SettingsError as exc:
+        raise WrongSetting(str(exc)) from None
+
+
 app = Application("orderbridge")
 app.config_from_object("celeryconfig")
+# The one place where Celery lets something of ours come before a command's own work.
+app.user_options["preload"].add(
+    Option(
+        ["--read-settings"], hidden=True, is_flag=True, expose_value=False, callback=read_settings
+    )
+)
 
 log = structlog.get_logger()
 
@@ -116,8 +140,11 @@ def refuse_the_wrong_ledger(**_: Any) -> None:
         identify(ledger, sandbox=chosen.sandbox)
         ledger.measure_clock()
         demand_same_routes(ledger, chosen.routes)
-    except (SettingsError, WrongLedger, LedgerUnavailable) as exc:
-        raise SystemExit(f"orderbridge: {exc}") from None
+    except LedgerUnavailable as exc:
+        raise SystemExit(f"orderbridge: {faults.told(exc)}") from None
+    except (SettingsError, WrongLedger) as exc:
+        echo(f"orderbridge: {exc}", err=True)
+        raise SystemExit(WrongSetting.exit_code) from None
     finally:
         ledger.close()
 

@@ -23,12 +23,13 @@ def poll_after(
     *,
     patience: float,
     window: Window | None = None,
+    since: datetime | None = None,
 ) -> Polled:
     """As `poll`, but waits up to `patience` seconds for a poll that is under way."""
     until = time.monotonic() + patience
     while True:
         try:
-            return poll(r, connection, ring, window=window)
+            return poll(r, connection, ring, window=window, since=since)
         except PollRunning:
             if time.monotonic() >= until:
                 raise
@@ -44,14 +45,17 @@ def backfill(
     *,
     on_day: Callable[[], object],
 ) -> Polled:
-    """Read past days one by one, in the shop's time, so that live polls find their turn between them."""
+    """Read past days one by one, in the shop's time, so that live polls find their turn between them. Orders
+    that were placed on the first of them or later count, whenever the source's begin.
+    """
     zone = feed_of(r, connection).zone
+    since = datetime.combine(first, datetime.min.time(), zone)
     total = Polled()
     day = first
     while day <= last:
         start = datetime.combine(day, datetime.min.time(), zone)
         window = Window(start, start + timedelta(days=1))
-        polled = poll_after(r, connection, ring, patience=120.0, window=window)
+        polled = poll_after(r, connection, ring, patience=120.0, window=window, since=since)
         total.pages += polled.pages
         total.orders += polled.orders
         total.stored += polled.stored

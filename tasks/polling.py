@@ -34,7 +34,7 @@ from tasks.gate import Admission
 from tasks.paging import EndlessList, Unreadable, Walk
 from tasks.resources import MOST_WAITING, Remote, Resources
 from tasks.slices import Listed, Window
-from tasks.storing import Polled, store_page
+from tasks.storing import Polled, Terms, store_page
 from tasks.threads import THREADS
 from tasks.windows import next_watermark, next_window, overlap, slack
 
@@ -75,30 +75,38 @@ def poll(
     *,
     clock: Clock | None = None,
     window: Window | None = None,
+    since: datetime | None = None,
 ) -> Polled:
-    """One poll of one source. `ring` is called with the new orders of each page once they are stored. Raises
-    also LaneFull, and SettingsError where nothing is called.
+    """One poll of one source. `ring` is called with the new orders of each page once they are stored. With
+    `since`, orders count from then on although the source's begin later. Raises also LaneFull, and
+    SettingsError where nothing is called.
     """
     r.settings.demand_calls()
     with THREADS.entered(connection) as has_thread:
         if not has_thread:
             raise LaneFull(f"Nothing is left of the lane for a poll of {connection}.")
-        return _poll(r, connection, ring, clock, window)
+        return _poll(r, connection, ring, clock, window, since)
 
 
 def _poll(
-    r: Resources, connection: str, ring: Ring, clock: Clock | None, window: Window | None
+    r: Resources,
+    connection: str,
+    ring: Ring,
+    clock: Clock | None,
+    window: Window | None,
+    since: datetime | None,
 ) -> Polled:
     clock = clock or r.ledger.now
     source = r.sources[connection]
-    held = connections.begin_poll(r.ledger, connection, clock(), source.settings.lease)
+    held = connections.begin_poll(
+        r.ledger, connection, clock(), source.settings.lease, source.connection.start_from
+    )
     if held is None:
         raise PollRunning(f"A poll of {connection} is running already.")
     r = r.in_this_epoch()
     now = clock()
     polled = Polled()
     asked = window or next_window(source.connection, feed_of(r, connection).zone, held, now)
-    trust_keys = window is None and r.trusts_keys
     reading = _Reading(
         r,
         source,
@@ -109,7 +117,10 @@ def _poll(
         ring,
         clock,
         now,
-        trust_keys=trust_keys,
+        Terms(
+            trust_keys=window is None and r.trusts_keys,
+            counts_from=min(since or held.counts_from, held.counts_from),
+        ),
     )
     try:
         _require_open(source)
@@ -137,9 +148,7 @@ def _poll(
         log.warning("list_never_stood_still", connection=connection, orders=polled.orders)
         connections.fail_poll(r.ledger, held, clock(), text)
         raise PollFailed(f"{connection}: {text}")
-    watermark = (
-        held.watermark if window else next_watermark(source.connection, held, polled, asked.end)
-    )
+    watermark = held.watermark if window else next_watermark(held, polled, asked.end)
     ended = connections.end_poll(r.ledger, held, clock(), watermark, whole=window is None)
     _require_turn(ended, connection)
     r.ledger.close_gap()
@@ -185,7 +194,7 @@ class _Reading:
     ring: Ring
     clock: Clock
     kept_at: datetime
-    trust_keys: bool
+    terms: Terms
 
     def walk(self) -> Walk:
         """How this shop's list is walked. An order is listed within the overlap after its stamp, or no
@@ -222,9 +231,7 @@ class _Reading:
                     raise
                 log.warning("page_failed", page=number, error=type(exc).__name__)
                 time.sleep(pause)
-        due, marks = store_page(
-            self.r, self.source, page, self.polled, read_at, trust_keys=self.trust_keys
-        )
+        due, marks = store_page(self.r, self.source, page, self.polled, read_at, self.terms)
         if due:
             self.ring(due[: self._room()])
         return Listed(marks, page.page, page.pages, page.total)
@@ -240,7 +247,7 @@ class _Reading:
         """Moves the cursor as far as the list was read for certain; its end is moved with the poll's own."""
 
         def move(moment: datetime) -> None:
-            watermark = next_watermark(self.source.connection, self.held, self.polled, moment)
+            watermark = next_watermark(self.held, self.polled, moment)
             before = self.held.watermark
             if moment >= asked.end or watermark is None or (before and watermark <= before):
                 return

@@ -46,6 +46,21 @@ class Polled:
     seen: set[str] = field(default_factory=set, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a poll goes by: whether it may believe what Redis says of known orders, and from when orders
+    count, whatever the source lists.
+    """
+
+    trust_keys: bool
+    counts_from: datetime
+
+    def count(self, one: Snapshot, read_at: datetime) -> bool:
+        placed = one.placed_at(read_at)
+        # Sources tell seconds; of one that tells nothing nobody knows that it is old.
+        return placed is None or placed >= self.counts_from.replace(microsecond=0)
+
+
 @dataclass(slots=True)
 class Sorted:
     """A page, told apart: orders by id, what is no order as (hash, text), and all that it listed."""
@@ -73,8 +88,7 @@ def store_page(
     page: Page,
     polled: Polled,
     read_at: datetime,
-    *,
-    trust_keys: bool,
+    terms: Terms,
 ) -> tuple[list[Due], list[Mark]]:
     """Store what is new on this page; return whom to ring for, and what was listed."""
     listed = sort_out(page.found)
@@ -83,7 +97,7 @@ def store_page(
         for i, one in listed.found.items()
         if one.content_hash not in polled.seen
     }
-    known = _known(r, source.name, unseen) if trust_keys else set()
+    known = _known(r, source.name, unseen) if terms.trust_keys else set()
     arrived = [
         Arrived(
             order_id=order_id,
@@ -92,6 +106,7 @@ def store_page(
             content_hash=one.content_hash,
             shop_updated_at=_possible(one.stamp, read_at),
             latest=one.latest_stamp(read_at),
+            counts=terms.count(one, read_at),
         )
         for order_id, one in listed.found.items()
         if order_id in unseen and order_id not in known

@@ -26,7 +26,7 @@ def next_window(asked: Connection, zone: ZoneInfo, held: Poll, now: datetime) ->
     """From the watermark, less the overlap, to the clock, less the lag."""
     end = now - timedelta(seconds=asked.poll_lag)
     if held.watermark is None:
-        return Window(min(asked.start_from or held.start_at, end), end)
+        return Window(min(held.counts_from, end), end)
     back = overlap(held.watermark, now, zone, timedelta(seconds=asked.poll_overlap))
     return Window(max(held.watermark - back, EVERYTHING), end)
 
@@ -49,13 +49,10 @@ def _clocks_change(start: datetime, end: datetime, zone: ZoneInfo) -> bool:
     return before != (end + NEAR).astimezone(zone).utcoffset()
 
 
-def next_watermark(
-    asked: Connection, held: Poll, polled: Polled, certain_to: datetime
-) -> datetime | None:
+def next_watermark(held: Poll, polled: Polled, certain_to: datetime) -> datetime | None:
     """The newest stamp seen, no earlier than before, and never later than what was read for certain, which
-    is the poll's clock less the lag at most.
+    is the poll's clock less the lag at most. None while nothing was seen: the clock of a shop may be behind
+    ours.
     """
     seen = [moment for moment in (held.watermark, polled.newest) if moment is not None]
-    if not seen:
-        return certain_to if asked.start_from is None else None
-    return min(max(seen), certain_to)
+    return min(max(seen), certain_to) if seen else None

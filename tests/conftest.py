@@ -10,21 +10,17 @@ from pathlib import Path
 import pytest
 import structlog
 
-# A developer's own configuration must not leak into a test.
+import dotenv_file
+import setting_names
+
+# A developer's own configuration must not reach a test, nor any program that one starts: with a live `.env`
+# in place they would work on the real systems. Neither its environment nor its `.env` is there for them.
 for name in list(os.environ):
-    if name.startswith(
-        ("OKLIVING_", "ONEBOX_", "ORDERBRIDGE_", "CREATEORDER_", "OCP_")
-    ) or name.removesuffix("_FILE") in {
-        "DATABASE_INSECURE",
-        "DATABASE_URL",
-        "REDIS_INSECURE",
-        "REDIS_URL",
-        "FETCH_INTERVAL",
-        "SWEEP_INTERVAL",
-        "UNCERTAIN_WAIT",
-        "VISIBILITY_TIMEOUT",
-    }:
+    if setting_names.is_ours(name):
         del os.environ[name]
+os.environ["ORDERBRIDGE_DOTENV"] = os.devnull
+# Also where a test empties the environment.
+dotenv_file.ROOT = Path("/nowhere")
 
 
 # With the values of all variables, as structlog shows a traceback by itself, one takes seconds.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import setting_names
 from cli.app import app
 from connection import COMMON
 from connectors import registry
@@ -68,7 +69,8 @@ READ = (
     names_read_by("settings.py")
     | names_read_by("variables.py")
     | names_read_by("default_pair.py")
-    | names_read_by("flowerconfig.py")
+    | names_read_by("flower_settings.py")
+    | names_read_by("dotenv_file.py")
     | names_looked_up_in("run")
     | names_looked_up_in("gateway")
     | names_asked_for_by_compose()
@@ -76,6 +78,13 @@ READ = (
 
 # Each may be named with the file that holds it, too.
 NAMED = READ | {f"{name}_FILE" for name in READ}
+
+
+def test_every_setting_that_is_read_is_known_by_its_name_and_every_known_one_is_read():
+    assert {
+        *READ,
+        "ORDERBRIDGE_DATA",
+    } | setting_names.RECORDED | setting_names.LATER == setting_names.NAMES
 
 
 def test_configuration_names_every_setting_that_is_read_and_no_other():
@@ -95,7 +104,7 @@ def test_readme_and_example_name_only_settings_that_exist():
 def numbers_in_settings():
     """(name, default) of every number that settings.py reads."""
     for node in ast.walk(ast.parse((ROOT / "settings.py").read_text())):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"at_least", "seconds"}:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"whole", "seconds"}:
             name, default = node.args[1], node.args[2]
             if isinstance(name, ast.Constant) and isinstance(default, ast.Constant):
                 yield name.value, default.value

@@ -30,7 +30,7 @@ def python(code, **environment):
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], "ORDERBRIDGE_DOTENV": os.devnull, **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -64,7 +64,7 @@ def test_a_task_is_imported_where_a_setting_is_wrong(tmp_path):
     ("environment", "said"),
     [
         ({}, "REDIS_URL is not set and no running system was found."),
-        ({"FETCH_INTERVAL": "0"}, "FETCH_INTERVAL must be 1 or more."),
+        ({"FETCH_INTERVAL": "0"}, "FETCH_INTERVAL must be a whole number"),
     ],
 )
 def test_celery_names_a_wrong_setting_in_one_sentence(tmp_path, program, environment, said):
@@ -72,7 +72,12 @@ def test_celery_names_a_wrong_setting_in_one_sentence(tmp_path, program, environ
     done = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "tasks", program, *more],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "ORDERBRIDGE_DATA": str(tmp_path), **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "ORDERBRIDGE_DOTENV": os.devnull,
+            "ORDERBRIDGE_DATA": str(tmp_path),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=120,

@@ -62,7 +62,7 @@ def hidden_keys():
 INSECURE = {"DATABASE_INSECURE", "REDIS_INSECURE"}
 SECRETS = sorted(
     ({*hidden_settings(), *hidden_keys()} - INSECURE)
-    | {name for name in names_read_by("flowerconfig.py") if SECRET.search(name)}
+    | {name for name in names_read_by("flower_settings.py") if SECRET.search(name)}
 )
 
 
@@ -265,6 +265,7 @@ def test_it_never_calls_one(tmp_path, command):
     surroundings = {
         **REAL,
         "PATH": os.environ["PATH"],
+        "ORDERBRIDGE_DOTENV": os.devnull,
         "ORDERBRIDGE_DATA": str(tmp_path),
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }

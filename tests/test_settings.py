@@ -75,7 +75,15 @@ def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_pat
     assert (box.password_form, box.body_shape, box.source_id) == ("auto", "object", None)
     assert (chosen.fetch_interval, chosen.sweep_interval, source.poll_overlap) == (60, 60, 600)
     assert (chosen.uncertain_wait, source.poll_lag) == (120, 0)
-    assert source.start_from == EVERYTHING
+    assert source.start_from is None
+
+
+def test_real_systems_begin_now_and_the_sandbox_with_everything(load):
+    assert load(REAL).connection("okliving").start_from is None
+    sandbox = LOCAL | {"ORDERBRIDGE_SANDBOX": "1"}
+    assert load(sandbox).connection("okliving").start_from == EVERYTHING
+    chosen = load(sandbox | {"ORDERBRIDGE_START_FROM": "now"})
+    assert chosen.connection("okliving").start_from is None
 
 
 def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_path):

@@ -20,14 +20,14 @@ from ledger.tables import CURSORS
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The right to read one shop, where the last reading ended (None: never read), when the first one was
-    attempted, and whether the last one failed.
+    """The right to read one shop, where the last reading ended (None: never read), from when its orders
+    count, and whether the last one failed.
     """
 
     connection: str
     token: str
     watermark: datetime | None
-    start_at: datetime
+    counts_from: datetime
     failed: bool = False
 
 
@@ -43,9 +43,18 @@ class CursorRow:
     start_at: datetime | None = None
 
 
-def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> Poll | None:
-    """Take the shop for `lease` seconds, or None when a poll of it is running, whoever started it."""
+def begin_poll(
+    ledger: Ledger,
+    connection: str,
+    now: datetime,
+    lease: float,
+    counts_from: datetime | None = None,
+) -> Poll | None:
+    """Take the shop for `lease` seconds, or None when a poll of it is running, whoever started it. The first
+    one fixes that its orders count from `counts_from` on; None: from that first attempt.
+    """
     token = secrets.token_hex(8)
+    wanted = (CURSORS.c.start_at, now) if counts_from is None else (counts_from,)
 
     def unit(db: Connection) -> Poll | None:
         new = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(CURSORS)
@@ -58,14 +67,15 @@ def begin_poll(ledger: Ledger, connection: str, now: datetime, lease: float) -> 
             )
             .values(
                 start_at=func.coalesce(CURSORS.c.start_at, now),
+                counts_from=func.coalesce(CURSORS.c.counts_from, *wanted),
                 lease_until=now + timedelta(seconds=lease),
                 lease_token=token,
             )
-            .returning(CURSORS.c.watermark, CURSORS.c.start_at, CURSORS.c.error)
+            .returning(CURSORS.c.watermark, CURSORS.c.counts_from, CURSORS.c.error)
         ).first()
         if row is None:
             return None
-        return Poll(connection, token, row.watermark, row.start_at, bool(row.error))
+        return Poll(connection, token, row.watermark, row.counts_from, bool(row.error))
 
     return ledger.write(unit)
 

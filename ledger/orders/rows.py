@@ -17,6 +17,8 @@ STATES = tallies.ORDERS.states
 UNKNOWN = ""
 
 
+# Why an order is ignored that is older than what counts.
+BEFORE_START = "before_start"
 # Why an order is held that may be in a target which cannot be asked.
 NO_LOOKUP = "uncertain_no_lookup"
 
@@ -28,7 +30,8 @@ class NotPossible(Exception):  # noqa: N818  it says what is, as the errors of c
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """One order as it came from a shop. `latest` is the last moment that its stamp may mean: later than
-    `shop_updated_at` in the hour that the shop's clocks repeat.
+    `shop_updated_at` in the hour that the shop's clocks repeat. One that does not count is older than what
+    the ledger shall send.
     """
 
     order_id: str
@@ -37,6 +40,7 @@ class Arrived:
     content_hash: str
     shop_updated_at: datetime | None
     latest: datetime | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ledger import tides
 from ledger.columns import FOUND_BY
 from ledger.database import Ledger
-from ledger.orders.rows import OPEN, UNKNOWN, Arrived, Known, Mapper
+from ledger.orders.rows import BEFORE_START, OPEN, UNKNOWN, Arrived, Known, Mapper
 from ledger.tables import INTAKE, ORDERS
 
 
@@ -36,7 +36,8 @@ def store(
 
     A changed order that is not yet created is mapped anew, also when it was held; one already created is
     changed to its target while the hash differs from that of what was sent. An older copy never replaces a
-    newer one.
+    newer one. One that does not count is ignored, until it comes again as one that does, such as in a
+    back-fill that begins earlier.
     """
     fresh, before = _look(ledger, connection, orders)
     if not fresh:
@@ -66,10 +67,13 @@ def store(
                 "content_hash": o.content_hash,
                 "shop_updated_at": o.shop_updated_at,
                 "received_at": now,
-                "state": "received",
+                "state": "received" if o.counts else "ignored",
+                "reason": "" if o.counts else BEFORE_START,
                 "state_at": now,
                 "next_try_at": now,
-                "wanted_hash": mapped[o.order_id].hash,
+                "wanted_hash": mapped[o.order_id].hash
+                if o.counts or o.order_id in before
+                else None,
                 "sent_hash": kept.get(o.order_id),
                 **{name: getattr(mapped[o.order_id].keys, name) for name in found_by},
                 **({} if doubts is None else doubts.doubt(o.shop_updated_at, ledger.longest_call)),
@@ -107,8 +111,8 @@ def _look(
         return [], {}
     with ledger.read() as db:
         of = {"of_connection": connection, "of_orders": list(newest)}
-        kept = {row.order_id: row.content_hash for row in db.execute(_KEPT, of)}
-    fresh = [o for o in newest.values() if kept.get(o.order_id) != o.content_hash]
+        kept = {row.order_id: row for row in db.execute(_KEPT, of)}
+    fresh = [o for o in newest.values() if _is_fresh(o, kept.get(o.order_id))]
     changed = [o.order_id for o in fresh if o.order_id in kept]
     if not changed:
         return fresh, {}
@@ -119,6 +123,12 @@ def _look(
         _dated(o, before[o.order_id].shop_updated_at) if o.order_id in before else o for o in fresh
     ]
     return fresh, before
+
+
+def _is_fresh(arrived: Arrived, kept: Any) -> bool:
+    if kept is None or kept.content_hash != arrived.content_hash:
+        return True
+    return bool(arrived.counts and kept.state == "ignored" and kept.reason == BEFORE_START)
 
 
 def _dated(arrived: Arrived, before: datetime | None) -> Arrived:
@@ -151,6 +161,12 @@ def _upsert(dialect: Any) -> Any:
     new = dialect.insert(ORDERS)
     brought = new.excluded
     was_held = ORDERS.c.state == "held"
+    counts_now = and_(
+        ORDERS.c.state == "ignored",
+        ORDERS.c.reason == BEFORE_START,
+        brought.state == "received",
+    )
+    goes_anew = or_(was_held, counts_now)
     # Another body is not to blame for what the old one met.
     is_alike = brought.wanted_hash == func.coalesce(ORDERS.c.wanted_hash, brought.sent_hash)
     absolved: dict[str, Any] = {"blamed_at": None, "strikes": 0, "sends": 0, "troubled_since": None}
@@ -160,10 +176,10 @@ def _upsert(dialect: Any) -> Any:
             "source": brought.source,
             "content_hash": brought.content_hash,
             "shop_updated_at": brought.shop_updated_at,
-            "state": case((was_held, "waiting"), else_=ORDERS.c.state),
-            "reason": case((was_held, ""), else_=ORDERS.c.reason),
-            "state_at": case((was_held, brought.state_at), else_=ORDERS.c.state_at),
-            "next_try_at": case((was_held, brought.next_try_at), else_=ORDERS.c.next_try_at),
+            "state": case((goes_anew, "waiting"), else_=ORDERS.c.state),
+            "reason": case((goes_anew, ""), else_=ORDERS.c.reason),
+            "state_at": case((goes_anew, brought.state_at), else_=ORDERS.c.state_at),
+            "next_try_at": case((goes_anew, brought.next_try_at), else_=ORDERS.c.next_try_at),
             "wanted_hash": brought.wanted_hash,
             "sent_hash": case(
                 (
@@ -187,7 +203,7 @@ def _upsert(dialect: Any) -> Any:
             },
         },
         where=and_(
-            ORDERS.c.content_hash != brought.content_hash,
+            or_(ORDERS.c.content_hash != brought.content_hash, counts_now),
             or_(
                 ORDERS.c.shop_updated_at.is_(None),
                 brought.shop_updated_at.is_(None),
@@ -201,7 +217,9 @@ _THESE = and_(
     ORDERS.c.connection == bindparam("of_connection"),
     ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
 )
-_KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash).where(_THESE)
+_KEPT = select(ORDERS.c.order_id, ORDERS.c.content_hash, ORDERS.c.state, ORDERS.c.reason).where(
+    _THESE
+)
 _BEFORE = select(
     ORDERS.c.order_id,
     ORDERS.c.shop_updated_at,

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 import default_pair
-import settings
 from cli import app as cli
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
@@ -16,7 +15,6 @@ from ledger.migrate import upgrade
 @pytest.fixture
 def folder(tmp_path, monkeypatch, process_environment):
     """An empty data folder, with nothing else configured."""
-    monkeypatch.setattr(settings.load, "__defaults__", (tmp_path / "no .env",))
     monkeypatch.setattr(cli.logs, "configure", lambda *_: None)
     for name in (
         "REDIS_URL",

@@ -74,7 +74,11 @@ def test_keys_that_are_made_at_once_are_all_kept(folder, file):
         subprocess.run(
             [sys.executable, "-m", "cli", "key", "new", f"n{number}"],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "ORDERBRIDGE_DATA": str(folder)},
+            env={
+                "PATH": os.environ["PATH"],
+                "ORDERBRIDGE_DOTENV": os.devnull,
+                "ORDERBRIDGE_DATA": str(folder),
+            },
             capture_output=True,
             check=True,
         )

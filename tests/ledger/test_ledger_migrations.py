@@ -15,13 +15,15 @@ from alembic import command, op
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select, text
+from sqlalchemy import bindparam, inspect, select, text
 from sqlalchemy.exc import StatementError
 
+from connection import EVERYTHING
+from ledger import connections
 from ledger.database import open_ledger
 from ledger.identity import VERSION, WrongLedger, identify
 from ledger.migrate import configuration, upgrade
-from ledger.tables import CURSORS, METADATA
+from ledger.tables import CURSORS, METADATA, ORDERS
 
 ROOT = Path(__file__).resolve().parents[2]
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -157,6 +159,52 @@ def test_half_a_migration_of_an_older_release_is_refused_in_plain_words(tmp_path
         db.execute("ALTER TABLE orders ADD COLUMN sent_source TEXT")
     with pytest.raises(WrongLedger, match="broke off"):
         upgrade(url, sandbox=True)
+
+
+@both
+def test_a_ledger_that_was_read_before_still_counts_all_orders(database_url):
+    """Its default was `all`. One whose source was asked in vain alone goes by the setting of today."""
+    migrate(database_url, command.upgrade, "0007")
+    ledger = open_ledger(database_url)
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    order = {
+        "connection": "broke off", "order_id": "1", "target": "t", "external_id": "x1", "source": "{}",
+        "content_hash": "h", "received_at": moment, "state": "received", "reason": "", "state_at": moment,
+        "tries": 0, "next_try_at": moment, "lookups": 0,
+    }  # fmt: skip
+    cursors = [
+        {"connection": name, "start_at": moment, "watermark": watermark, "polled_at": polled}
+        for name, watermark, polled in [
+            ("read", moment, moment),
+            ("empty", None, moment),
+            ("in part", moment, None),
+            ("broke off", None, None),
+            ("in vain", None, None),
+        ]
+    ]
+    old = [column for column in CURSORS.c if column.name != "counts_from"]
+    with ledger.engine.begin() as db:
+        db.execute(ORDERS.insert(), [order])
+        columns = ", ".join(c.name for c in old if c.name in cursors[0])
+        for cursor in cursors:
+            bound = text(
+                f"INSERT INTO cursors ({columns}, error)"
+                " VALUES (:connection, :start_at, :watermark, :polled_at, '')"
+            ).bindparams(*(bindparam(c.name, type_=c.type) for c in old if c.name in cursor))
+            db.execute(bound, cursor)
+    ledger.close()
+    upgrade(database_url, sandbox=False)
+    ledger = open_ledger(database_url)
+    later = moment + timedelta(days=1)
+    counts = {
+        cursor["connection"]: connections.begin_poll(
+            ledger, cursor["connection"], later, 60
+        ).counts_from
+        for cursor in cursors
+    }
+    ledger.close()
+    assert counts.pop("in vain") == moment
+    assert set(counts.values()) == {EVERYTHING}
 
 
 def test_going_down_deletes_nothing_that_belongs_to_a_kept_row(tmp_path):

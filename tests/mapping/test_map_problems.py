@@ -36,6 +36,7 @@ TASK_CODES = [
     "lost_lease",
     "released",
     "ignored",
+    "before_start",
     "update_illegal",
     "update_unknown_order",
     "update_refused",

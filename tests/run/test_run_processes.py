@@ -103,6 +103,33 @@ def test_a_program_that_cannot_be_started_is_never_given_up(supervisor, tmp_path
     until(lambda: said in (tmp_path / "absent.log").read_text())
 
 
+SAYS = "import sys; print({!r}, file=sys.stderr); sys.exit(2)"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("orderbridge: FLOWER_PORT is wrong.", "FLOWER_PORT is wrong."),
+        ("orderbridge: FLOWER_PORT is wrong.\n{}\n", "FLOWER_PORT is wrong."),
+        ("Traceback (most recent call last):\n  File x\nValueError: no", "ValueError: no"),
+        ('{"event": "x"}', ""),
+        ("", ""),
+        ("x" * 99_999, "x" * 300),
+        ("orderbridge: \x1b[2Jgone", "gone"),
+    ],
+)
+def test_a_program_that_ends_leaves_its_last_words(supervisor, tmp_path, until, written, said):
+    (tmp_path / "wrong.log").write_text("orderbridge: of another start.\n")
+    supervisor.start(program(tmp_path, "wrong", SAYS.format(written)))
+
+    def ended():
+        supervisor.tick()
+        return supervisor.statuses()[0].again_in is not None
+
+    until(ended)
+    assert supervisor.statuses()[0].said.replace("[2J", "").replace("\\x1b", "") == said
+
+
 def test_what_a_dead_program_left_of_its_group_dies_before_the_next_start(
     supervisor, tmp_path, until
 ):

@@ -205,6 +205,15 @@ def test_a_program_that_is_down_says_when_it_comes_back():
     assert "rest (1× restarted)" in text.replace("\xa0", " ")
 
 
+def test_a_program_that_does_not_start_says_why_as_text_alone():
+    why = "FLOWER_BASIC_AUTH must be [red]user:password[/red]\x1b[2J."
+    statuses = [Status("flower", None, 3, 3.4, why), Status("create", 7, 0, None)]
+    text = drawn(View(), statuses)
+    assert "flower: FLOWER_BASIC_AUTH must be [red]user:password[/red]" in text
+    assert "\x1b[2J" not in text
+    assert Lines().new(None, statuses) == [f"flower ended and was started again: {why}"]
+
+
 def test_each_change_of_an_order_is_one_line_the_oldest_first():
     lines = Lines()
     first = lines.new(snapshot(order("2", seconds=1), order("1", "received", target_id=None)), [])

@@ -12,13 +12,13 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 import api_keys
 import settings
 from connectors.registry import KINDS
-from run import data_folder, log_pipes, places, programs, stopping, system
+from run import data_folder, doors, log_pipes, places, programs, stopping
 from run.errors import RunError
+from run.ports import Ports
 
 
 @pytest.fixture
@@ -99,20 +99,17 @@ def test_a_remote_that_hangs_leaves_threads_of_its_lane_to_the_others():
 @pytest.mark.parametrize(
     ("sandbox", "key", "started"), [(True, "", True), (False, "", False), (False, "erp", True)]
 )
-def test_the_gateway_of_real_systems_is_started_with_a_key_alone(
-    tmp_path, stop, sandbox, key, started
-):
+def test_the_gateway_of_real_systems_is_started_with_a_key_alone(tmp_path, sandbox, key, started):
     keys = api_keys.listed(f"{key}:{'k' * 24}" if key else "")
     chosen = SimpleNamespace(
         sandbox=sandbox, data=tmp_path, api_keys=keys, key_file=tmp_path / api_keys.FILE
     )
-    made = system._System(chosen, stop, Console(quiet=True))
-    port = made._choose_gateway()
-    made._ports.close()
+    taken = Ports()
+    door = doors.gateway(chosen, taken)
+    taken.close()
 
-    assert ("gateway" in {p.name for p in programs.own_programs(tmp_path, port, 1)}) is started
-    (place,) = made._places
-    assert ("orderbridge key new" in place.note) is not started
+    assert ("gateway" in {p.name for p in programs.own_programs(tmp_path, door.port, 1)}) is started
+    assert ("orderbridge key new" in door.place.note) is not started
 
 
 def test_one_signal_stops_and_its_echo_does_not_hurry(stop):

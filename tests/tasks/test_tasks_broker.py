@@ -33,7 +33,12 @@ with app.connection_for_write() as connection:
     ],
 )
 def test_the_broker_is_spoken_to_as_its_address_says(tmp_path, url, certificate):
-    environment = {"PATH": os.environ["PATH"], "ORDERBRIDGE_DATA": str(tmp_path), "REDIS_URL": url}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "ORDERBRIDGE_DOTENV": os.devnull,
+        "ORDERBRIDGE_DATA": str(tmp_path),
+        "REDIS_URL": url,
+    }
     told = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=ROOT,

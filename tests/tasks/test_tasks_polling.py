@@ -41,8 +41,10 @@ BACK = datetime(2026, 10, 25, 1, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  hypothesis wants naive bounds
 
 
-def order(number, updated=NOW, **more):
-    return reference_order(id=str(number), updated_at=shop_time(updated), **more)
+def order(number, updated=NOW, created=NOW, **more):
+    made = reference_order(id=str(number), updated_at=shop_time(updated), **more)
+    made["created_at"] = None if created is None else shop_time(created)
+    return made
 
 
 def shop(r):
@@ -140,8 +142,147 @@ def test_lag_ends_the_window_earlier(make):
 def test_start_from_now_begins_at_the_clock_and_remembers_it(make):
     r = make(start_from=None)
     poll(r)
-    assert asked(r) == [("2026-11-21 14:00:00", "2026-11-21 14:00:00")]
-    assert watermark(r) == NOW
+    poll(r, NOW + timedelta(minutes=1))
+    assert asked(r) == [
+        ("2026-11-21 14:00:00", "2026-11-21 14:00:00"),
+        ("2026-11-21 14:00:00", "2026-11-21 14:01:00"),
+    ]
+
+
+def test_a_shop_whose_clock_is_behind_loses_no_order_while_it_has_none_to_list(make):
+    """Its first order comes an hour after the start, by a clock that is half an hour behind."""
+    r, behind = make(start_from=None), timedelta(minutes=30)
+    shop(r).answer = filtering([])
+    for minutes in range(0, 60, 5):
+        poll(r, NOW + timedelta(minutes=minutes))
+    shop(r).answer = filtering(
+        [
+            order(
+                1,
+                NOW + timedelta(minutes=60) - behind,
+                created=NOW + timedelta(minutes=60) - behind,
+            )
+        ]
+    )
+    poll(r, NOW + timedelta(minutes=60))
+    assert states(r) == {"1": ("received", "")}
+
+
+# --- from when orders count ---------------------------------------------------------------------------
+
+
+def filtering(listed):
+    """A shop that heeds the window."""
+
+    def answer(body):
+        window = body["args"]["filter"]["updated_at"]
+        return {"orders": [o for o in listed if window["from"] <= o["updated_at"] <= window["to"]]}
+
+    return answer
+
+
+def states(r):
+    return {row.order_id: (row.state, row.reason) for row in orders.listing(r.ledger, NOW)}
+
+
+EARLY = ("ignored", "before_start")
+BEFORE, AFTER = NOW - timedelta(days=3), NOW + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("created", "updated", "stands"),
+    [
+        (BEFORE, BEFORE, EARLY),
+        (BEFORE, AFTER, EARLY),
+        (NOW - timedelta(seconds=1), AFTER, EARLY),
+        (NOW, AFTER, ("received", "")),
+        (AFTER, AFTER, ("received", "")),
+        (None, BEFORE, EARLY),
+        (None, AFTER, ("received", "")),
+        (None, None, ("received", "")),
+    ],
+)
+def test_what_was_placed_before_the_start_is_stored_and_ignored_whatever_the_shop_lists(
+    make, created, updated, stands
+):
+    """This one heeds no window at all. What says no time of its own cannot be known to be old."""
+    r = make(start_from=None)
+    listed = order(1, updated or NOW, created=created)
+    if updated is None:
+        del listed["updated_at"]
+    shop(r).answer = lambda _: {"orders": [listed]}
+    polled, rung = poll(r, NOW + timedelta(microseconds=700_000))
+    assert states(r) == {"1": stands}
+    assert bool(rung) is (stands != EARLY)
+    assert polled.orders == 1
+
+
+def test_an_old_order_stays_ignored_when_it_is_changed_and_when_the_setting_is(make):
+    r = make(start_from=None)
+    listed = [order(1, BEFORE, created=BEFORE)]
+    shop(r).answer = lambda _: {"orders": listed}
+    poll(r)
+    listed[0] = order(1, AFTER, created=BEFORE, note="changed")
+    poll(r, AFTER)
+    assert states(r) == {"1": EARLY}
+    r = make(start_from=EVERYTHING)
+    shop(r).answer = lambda _: {"orders": [*listed, order(2, AFTER, created=BEFORE)]}
+    poll(r, AFTER + timedelta(minutes=1))
+    assert states(r) == {"1": EARLY, "2": EARLY}, "it was fixed at the first attempt"
+
+
+def test_a_date_means_orders_that_were_placed_since(make):
+    r = make(start_from=NOW - timedelta(days=2))
+    shop(r).answer = lambda _: {
+        "orders": [
+            order(1, created=NOW - timedelta(days=2, seconds=1)),
+            order(2, created=NOW - timedelta(days=2)),
+        ]
+    }
+    poll(r)
+    assert states(r) == {"1": EARLY, "2": ("received", "")}
+
+
+def test_a_back_fill_makes_count_what_was_placed_on_its_days_and_no_more(make):
+    """Also what is known as too old; what was changed on one of its days and placed on an earlier one of
+    them, too.
+    """
+    r = make(start_from=None)
+    days = {name: NOW - timedelta(days=n) for name, n in [("older", 9), ("first", 4), ("last", 3)]}
+    listed = [
+        order("older", days["last"], created=days["older"]),
+        order("known", AFTER, created=days["first"]),
+        order("both", days["last"], created=days["first"]),
+    ]
+    shop(r).answer = filtering(listed)
+    poll(r, AFTER)
+    assert states(r) == {"known": EARLY}
+    listed[1] = {**listed[1], "updated_at": shop_time(days["first"])}
+    rung = []
+    backfilling.backfill(
+        r, "okliving", rung.extend, days["first"].date(), days["last"].date(), on_day=lambda: None
+    )
+    assert states(r) == {"older": EARLY, "known": EARLY, "both": ("received", "")}
+    listed[1] = order("known", AFTER, created=days["first"])
+    shop(r).answer = lambda _: {"orders": listed}
+    backfilling.backfill(
+        r, "okliving", rung.extend, days["first"].date(), days["last"].date(), on_day=lambda: None
+    )
+    assert states(r) == {"older": EARLY, "known": ("waiting", ""), "both": ("received", "")}
+    assert len(rung) == 2
+
+
+def test_an_old_order_goes_when_a_person_says_so(make):
+    r = make(start_from=None)
+    listed = [order(1, BEFORE, created=BEFORE)]
+    shop(r).answer = lambda _: {"orders": listed}
+    poll(r)
+    (row,) = orders.listing(r.ledger, NOW)
+    orders.retry(r.ledger, row.pk, NOW, who="anna")
+    listed[0] = order(1, AFTER, created=BEFORE, note="changed")
+    _, rung = poll(r, AFTER)
+    assert states(r) == {"1": ("waiting", "released")}
+    assert rung == [row.pk]
 
 
 def test_start_from_now_means_the_first_attempt_although_it_fails(make):
@@ -158,15 +299,12 @@ def test_start_from_now_means_the_first_attempt_although_it_fails(make):
 
 @pytest.fixture(scope="module")
 def laws():
-    """A function of plain values: next_watermark with nothing built but settings."""
-
-    class Given:
-        start_from = EVERYTHING
+    """A function of plain values: next_watermark with nothing built."""
 
     def law(before, newest, now, lag):
         held = Poll("okliving", "token", before, now)
         certain_to = now - timedelta(seconds=lag)
-        return windows.next_watermark(Given, held, Polled(newest=newest), certain_to)
+        return windows.next_watermark(held, Polled(newest=newest), certain_to)
 
     return law
 

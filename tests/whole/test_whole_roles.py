@@ -206,6 +206,7 @@ class Deployed(System):
         told = super().environment | {
             "ORDERBRIDGE_SANDBOX": "",
             "ORDERBRIDGE_MODE": "live",
+            "ORDERBRIDGE_START_FROM": "all",
             "REDIS_URL": self.valkey.url_of(self.role),
             "DATABASE_URL": self.plain,
         }
