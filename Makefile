@@ -6,7 +6,7 @@ export UV_LINK_MODE ?= copy
 # Compiled modules are kept in .venv: without them every start costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run setup test test-long chaos check audit notices bench bench-paired bench-scale attack lock clean
+.PHONY: run setup test test-long chaos check audit notices screens bench bench-paired bench-scale attack lock clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/orderbridge run
@@ -37,6 +37,10 @@ audit: .venv/audit.stamp
 	$(BIN)/python deploy/audit.py
 
 # Whose work is shipped, anew after a change of the pins.
+# The screens in the README, from a sandbox.
+screens: setup
+	$(BIN)/python -m deploy.screens
+
 notices: setup
 	$(BIN)/python deploy/notices.py
 

@@ -4,6 +4,7 @@ shows what its line says.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -32,12 +33,14 @@ CLERK = (
 ENGINEER = (
     r"onebox is broken",
     r"new order ID",
+    r"",
     r"waiting",
     r"(?s:onebox.*bad)",
     r"onebox[^\n]*mended",
     r"created",
     r"onebox",
     r"new order ID",
+    r"",
     r"waiting|received",
     r"onebox",
     r"created",
@@ -50,7 +53,7 @@ def script(heading):
     section = text[text.index("## Rehearse") :]
     half = section[section.index(f"\n{heading}:\n") :]
     block = re.search(r"```\n(.*?)```", half, re.DOTALL)[1]
-    return [re.split(r"   +", line)[0] for line in block.strip().splitlines()]
+    return [re.split(r"  +", line)[0] for line in block.strip().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,29 @@ def run(line, surroundings):
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == (1 if line.endswith(" check") else 0), (line, done.stderr)
     return done.stdout
+
+
+def screen(name):
+    """A screen of the README, as `make screens` put it there."""
+    text = (ROOT / "README.md").read_text()
+    return re.search(rf"<!-- screen {name} -->\n```\n(.*?)\n```", text, re.DOTALL)[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("orders show ID", "show"), ("hooks list", "hooks"), ("", "live")]
+)
+def test_the_screens_of_the_readme_have_the_heads_of_today(sandbox, command, name):
+    if not command:
+        assert screen(name).startswith("orderbridge · SANDBOX · last poll: ")
+        assert re.search(r"^waits for a person   \d+ held$", screen(name), re.MULTILINE)
+        return
+    (made, *_) = json.loads(run(f"{COMMAND} orders list --state created --json", sandbox))
+    told = run(f"{COMMAND} {command}".replace("ID", made["order_id"]), sandbox)
+    heads = [line.split("\t") for line in told.splitlines() if "\t" in line][:1]
+    shown = [re.split(r"  +", line) for line in screen(name).splitlines()]
+    # A call of a hook there may be none of yet.
+    assert all(head in shown for head in heads)
+    assert heads or name == "hooks"
 
 
 @pytest.mark.parametrize(("half", "shows"), [("The clerk", CLERK), ("The engineer", ENGINEER)])
