@@ -156,6 +156,8 @@ def test_configuration_names_no_key_that_no_kind_has():
 
 def commands_in(text):
     """Every call of orderbridge in code, as its words; a table of examples ends at two spaces."""
+    # What a terminal showed is no command.
+    text = re.sub(r"^<!-- screen .*?^<!-- end of it -->", "", text, flags=re.MULTILINE | re.DOTALL)
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
