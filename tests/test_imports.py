@@ -59,7 +59,10 @@ def test_a_task_is_imported_where_a_setting_is_wrong(tmp_path):
     assert python(code, **wrong) == (0, "all\n", "")
 
 
-@pytest.mark.parametrize("program", ["worker", "beat", "inspect"])
+@pytest.mark.parametrize(
+    "program",
+    ["worker", *(pytest.param(one, marks=pytest.mark.long) for one in ("beat", "inspect"))],
+)
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

@@ -429,6 +429,7 @@ BROKER = {"REDIS_URL": f"redis://{NOWHERE}/0"}
         (("-m", "cli", "gateway"), {"GATEWAY_RATE": "many"}, "GATEWAY_RATE must be"),
     ],
 )  # fmt: skip
+@pytest.mark.long
 def test_a_real_program_ends_with_one_sentence(tmp_path, taken, program, variables, told):
     done = subprocess.run(
         [sys.executable, *program],

@@ -15,7 +15,7 @@ import sys
 import pytest
 from whole.system import ROOT, free_port, wait_until
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.long]
 COMMAND = ".venv/bin/orderbridge"
 # What each command of the script shows sooner or later, in the script's order.
 CLERK = (
