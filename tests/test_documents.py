@@ -6,14 +6,18 @@ import ast
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
+import yaml
 
 import setting_names
+from cli.answers import ABSENT, FAILED, IMPOSSIBLE, UNCHECKED, WRONG
 from cli.app import app
 from connection import COMMON
 from connectors import registry
+from ledger import history
 from mapping.problems import codes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -245,23 +249,95 @@ def section(text, title):
     return re.search(rf"^#+ {title}$(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)[1]
 
 
-def test_every_log_event_is_explained_and_every_explained_one_exists():
-    logged = set()
+CALL = re.compile(r"\b_?log\.(debug|info|warning|error|critical|exception)\(\s*\"(\w+)\"")
+
+
+def test_every_log_event_is_explained_with_its_level_and_every_explained_one_exists():
+    logged = {}
     for path in [*ROOT.glob("*.py"), *(p for n in PACKAGES for p in (ROOT / n).rglob("*.py"))]:
-        logged |= set(
-            re.findall(
-                r"\b_?log\.(?:debug|info|warning|error|critical|exception)\(\s*\"(\w+)\"",
-                path.read_text(),
-            )
-        )
+        for level, event in CALL.findall(path.read_text()):
+            logged.setdefault(event, set()).add({"exception": "error"}.get(level, level))
     assert logged
     told = section(OPERATIONS, "What each log event means")
-    assert {name for cells in rows(told) for name in coded(cells[0])} == logged
+    assert logged == {
+        name: set(cells[1].split(", ")) for cells in rows(told) for name in coded(cells[0])
+    }
 
 
 def test_every_reason_that_a_clerk_may_see_is_explained():
     told = section(OPERATIONS, "Why an order is held") + section(OPERATIONS, "Reasons of updates")
     assert {name for cells in rows(told) for name in coded(cells[0])} == codes("en")
+
+
+def texts_in_code():
+    """Every text that stands by itself in the product's code: codes and names are among them."""
+    found = set()
+    for path in [*ROOT.glob("*.py"), *(p for n in PACKAGES for p in (ROOT / n).rglob("*.py"))]:
+        if "migrations" not in path.parts:
+            tree = ast.walk(ast.parse(path.read_text()))
+            found |= {node.value for node in tree if isinstance(node, ast.Constant)}
+    return found
+
+
+def test_every_reason_that_is_explained_is_produced():
+    assert codes("en") - texts_in_code() == set()
+
+
+# Those of the project, by name.
+TESTS = {
+    name
+    for path in (ROOT / "tests").rglob("test_*.py")
+    for name in [
+        path.stem,
+        *re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE),
+    ]
+}
+
+
+def test_every_act_that_the_history_keeps_is_explained_and_every_explained_one_exists():
+    told = section(OPERATIONS, "Who did what")
+    assert {name for cells in rows(told) for name in coded(cells[0])} == set(get_args(history.What))
+
+
+def test_every_exit_code_is_explained_and_every_explained_one_exists():
+    (told,) = re.findall(r"Exit codes: ([^.]+)\.", README.replace("\n", " "))
+    assert set(re.findall(r"\b\d\b", told)) == {
+        str(code) for code in (0, FAILED, WRONG, ABSENT, IMPOSSIBLE, UNCHECKED)
+    }
+
+
+def commands(command, words=()):
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*words, name))
+    if not hasattr(command, "commands"):
+        yield words, {name for param in command.params for name in param.opts}
+
+
+def test_what_the_readme_says_of_options_holds_for_every_command():
+    told = re.sub(r"\s+", " ", README)
+    (without,) = re.findall(r"all but ([^;]+?) take `--json`", told)
+    (acting,) = re.findall(r"Commands that act \(([^)]+)\) take `--as NAME`", told)
+    found = dict(commands(typer.main.get_command(app)))
+    assert {words[-1] for words, opts in found.items() if "--json" not in opts} == coded(without)
+    assert {words[-1] for words, opts in found.items() if "--as" in opts} == coded(acting)
+
+
+def test_every_service_of_compose_that_is_named_exists():
+    services = set(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"])
+    told = "\n".join(path.read_text() for path in DOCUMENTS)
+    called = re.findall(r"docker compose (?:exec(?: -T)?|run --rm) ([\w-]+)", told)
+    listed = re.findall(r"docker compose (?:stop|restart|up --detach) ([a-z][\w -]*)", told)
+    assert called
+    assert listed
+    assert {*called, *(name for names in listed for name in names.split())} <= services
+    table = section(OPERATIONS, "Deploy with Compose")
+    assert {name for cells in rows(table) for name in coded(cells[0])} == services
+
+
+@documents
+def test_every_test_that_is_named_exists(path):
+    named = set(re.findall(r"`(test_\w+)`", path.read_text()))
+    assert named <= TESTS
 
 
 def test_decisions_are_one_paragraph_each():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from mapped_as import mapped_as
@@ -96,6 +98,16 @@ def test_figures_tell_how_ledger_and_redis_stand(gateway):
     assert polled == pytest.approx(NOW.timestamp())
     counted = found["orderbridge_counted_timestamp_seconds", ("of", "orders")]
     assert counted == pytest.approx(NOW.timestamp(), abs=600)
+
+
+def test_every_figure_is_explained_and_every_explained_one_is_told(gateway):
+    made = gateway()
+    fill(made.ledger)
+    document = (Path(metrics.__file__).parents[1] / "docs" / "http.md").read_text()
+    table = re.findall(r"^\| (`orderbridge_.*?) \|", document, re.MULTILINE)
+    explained = set(re.findall(r"orderbridge_\w+", "".join(table)))
+
+    assert {name for name, *_ in figures(made)} == explained
 
 
 def test_a_store_that_is_away_is_told_and_the_others_figures_stay(gateway, monkeypatch):
