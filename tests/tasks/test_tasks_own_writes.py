@@ -119,6 +119,29 @@ def test_what_we_wrote_is_no_change(r, clock, parts, shows_notes):
     assert row(r).changed is False
 
 
+@pytest.mark.parametrize(
+    ("buyers", "ours"),
+    [
+        ("Зателефонуйте", ["Зателефонуйте"]),
+        ("ok please book", ["ok"]),
+        ("a b a", ["a", "a", "b a"]),
+        ("Call  me\nlate", ["me", "late"]),
+        ("Call at 1", ["1"]),
+    ],
+)
+def test_a_comment_of_ours_in_words_that_the_buyer_used_is_no_change(r, clock, buyers, ours):
+    shop(r).shows_notes = True
+    edit_in_shop(r, {"note": buyers})
+    carried(r, clock)
+    for said in ours:
+        say(r, note=said)
+        poll(r, clock)
+        assert row(r).changed is False
+    edit_in_shop(r, {"note": f"{buyers}{ours[0]} {' '.join(ours)}"})
+    poll(r, clock)
+    assert row(r).changed is True
+
+
 def test_a_number_in_place_of_ours_and_states_one_after_the_other_are_no_change(r, clock):
     carried(r, clock)
     for parts in (
