@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from desk import orders as desk_orders
 from desk.errors import Impossible
 from desk.previewing import profile_of
-from ledger import orders, updates
+from ledger import orders
 from ledger.database import Ledger
 from ledger.orders import NotPossible, Row
+from ledger.ours import brought
 from mapping.differences import Difference, differences
 from mapping.order import Person
 from mapping.profile import Profile
@@ -74,7 +75,7 @@ def _changes(
     if text is None:
         return None
     before = profile.source.read(from_text(text))
-    ours = updates.brought(ledger, row.connection, row.order_id)
+    ours = brought(ledger, row.connection, row.order_id)
     after = profile.source.without_ours(read, before, ours)
     prefix = profile.external_id_prefix
     bodies = [profile.target.compose(one, prefix).draft for one in (before, after)]

@@ -20,9 +20,9 @@ from ledger import tides
 from ledger.database import Ledger
 from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hook_intake import REPEATED_WITHIN
+from ledger.ours import asked_in
 from ledger.tables import ORDERS, UPDATES
 from ledger.transitions import Came, Process, Remark, Stand, next_state
-from ledger.updates import brought_in
 from ledger.watching import next_check
 
 
@@ -167,7 +167,7 @@ def _is_asked_first(db: Connection, process: Process, one: Stand) -> bool:
     """
     if one.stage is not None or one.asked is None or one.again is not None:
         return False
-    asked = brought_in(db, process.connection, process.order_id)
+    asked = asked_in(db, process.connection, process.order_id)
     return any(value not in asked.get(name, ()) for name, value in one.asked.parts.items())
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from connectors import okliving
-from ledger import orders
+from ledger import orders, updates
 from ledger.updates import Due
 from mapping.request import UpdateRequest
 from mapping.target import Context, compile_form
@@ -191,6 +191,17 @@ def edit_in_shop(r, edit):
         for name, value in edit.items()
     }
     shop(r).shop.edit(ID, **merged)
+
+
+def test_what_a_person_kept_from_being_sent_is_a_change_when_the_shop_does_it(r, clock):
+    """The clerk withdraws the cancelling that the CRM asked for; then the buyer cancels."""
+    carried(r, clock)
+    asked = UpdateRequest(ID, {"order": "cancel"}, {}, connection=SHOP)
+    one = accepting.accept(r, asked, origin="cli", ring=lambda _: None)
+    updates.cancel(r.ledger, one.id, clock.now, who="olena")
+    edit_in_shop(r, {"status": "cancelled"})
+    poll(r, clock)
+    assert row(r).changed is True
 
 
 def test_an_edit_that_is_taken_back_is_no_change_beside_what_we_wrote(r, clock):
