@@ -57,12 +57,15 @@ def review(chosen: Settings, ledger: Ledger, row: Row) -> Review:
 def acknowledge(
     chosen: Settings, ledger: Ledger, order_id: str, connection: str | None = None, *, who: str
 ) -> tuple[Row, list[Difference] | None]:
-    """A person takes note of how the order was changed; the order, and what there was to note."""
+    """A person takes note of how the order was changed; the order, and what there was to note. What changes
+    while it is looked at is not noted unseen.
+    """
     row = desk_orders.find(ledger, order_id, connection)
+    seen = orders.content(ledger, row.pk).content_hash
     noted = review(chosen, ledger, row).changes
     fields = [one.field for one in noted or []]
     try:
-        orders.acknowledge(ledger, row.pk, ledger.now(), who=who, fields=fields)
+        orders.acknowledge(ledger, row.pk, ledger.now(), who=who, seen=seen, fields=fields)
     except NotPossible as exc:
         raise Impossible(str(exc)) from exc
     return desk_orders.find(ledger, order_id, row.connection), noted

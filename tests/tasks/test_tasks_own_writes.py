@@ -292,3 +292,24 @@ def test_an_order_that_is_not_created_yet_keeps_nothing_of_before(r, clock):
     edit_in_shop(r, {"note": "інше"})
     poll(r, clock)
     assert orders.before_change(r.ledger, row(r).pk) is None
+
+
+def test_what_changes_while_it_is_looked_at_is_not_noted_unseen(r, clock, monkeypatch):
+    from desk import reviewing  # noqa: PLC0415  beside its use
+    from desk.errors import Impossible  # noqa: PLC0415  as above
+
+    carried(r, clock)
+    edit_in_shop(r, {"shipping": {"city": "Одеса"}})
+    poll(r, clock)
+    review = reviewing.review
+
+    def review_and_poll(*given):
+        seen = review(*given)
+        edit_in_shop(r, {"customer": {"phone": "+380671112233"}})
+        poll(r, clock)
+        return seen
+
+    monkeypatch.setattr(reviewing, "review", review_and_poll)
+    with pytest.raises(Impossible, match="look at it again"):
+        reviewing.acknowledge(r.settings, r.ledger, ID, who="olena")
+    assert row(r).changed is True
