@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from desk import orders as desk_orders
 from desk.errors import Impossible
 from desk.previewing import profile_of
-from ledger import orders, updates
+from ledger import orders
 from ledger.database import Ledger
 from ledger.orders import NotPossible, Row
+from ledger.ours import brought
 from mapping.differences import Difference, differences
 from mapping.order import Person
 from mapping.profile import Profile
@@ -56,12 +57,15 @@ def review(chosen: Settings, ledger: Ledger, row: Row) -> Review:
 def acknowledge(
     chosen: Settings, ledger: Ledger, order_id: str, connection: str | None = None, *, who: str
 ) -> tuple[Row, list[Difference] | None]:
-    """A person takes note of how the order was changed; the order, and what there was to note."""
+    """A person takes note of how the order was changed; the order, and what there was to note. What changes
+    while it is looked at is not noted unseen.
+    """
     row = desk_orders.find(ledger, order_id, connection)
+    seen = orders.content(ledger, row.pk).content_hash
     noted = review(chosen, ledger, row).changes
     fields = [one.field for one in noted or []]
     try:
-        orders.acknowledge(ledger, row.pk, ledger.now(), who=who, fields=fields)
+        orders.acknowledge(ledger, row.pk, ledger.now(), who=who, seen=seen, fields=fields)
     except NotPossible as exc:
         raise Impossible(str(exc)) from exc
     return desk_orders.find(ledger, order_id, row.connection), noted
@@ -74,7 +78,7 @@ def _changes(
     if text is None:
         return None
     before = profile.source.read(from_text(text))
-    ours = updates.brought(ledger, row.connection, row.order_id)
+    ours = brought(ledger, row.connection, row.order_id)
     after = profile.source.without_ours(read, before, ours)
     prefix = profile.external_id_prefix
     bodies = [profile.target.compose(one, prefix).draft for one in (before, after)]

@@ -106,8 +106,10 @@ def _awaited(r: Resources, row: Row, patience: float) -> Row:
 
 
 def _take_back(r: Resources, row: Row, who: str) -> None:
-    if orders.take_back(r.ledger, row.pk, r.ledger.now(), who=who):
-        raise Impossible(
-            f"No worker took order {row.order_id}, so it is not sent and stays in shadow mode. "
-            "Does the system run?"
-        )
+    if not orders.take_back(r.ledger, row.pk, r.ledger.now(), who=who):
+        return
+    kept = f"order {row.order_id}, so it is not sent and stays in shadow mode."
+    gate = connections.gate(r.ledger, row.target)
+    if gate.closed_by is not None:
+        raise Impossible(f"No worker may send {kept} {closings.told(gate)}")
+    raise Impossible(f"No worker took {kept} Does the system run?")

@@ -20,9 +20,9 @@ from ledger import tides
 from ledger.database import Ledger
 from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hook_intake import REPEATED_WITHIN
+from ledger.ours import asked_in
 from ledger.tables import ORDERS, UPDATES
 from ledger.transitions import Came, Process, Remark, Stand, next_state
-from ledger.updates import brought_in
 from ledger.watching import next_check
 
 
@@ -60,6 +60,13 @@ _KNOWN_KEY = (
     .order_by(UPDATES.c.id)
     .limit(1)
 )
+_MADE = (
+    select(UPDATES.c.id, UPDATES.c.parts)
+    .where(UPDATES.c.key.in_(bindparam("keys", expanding=True)))
+    .order_by(UPDATES.c.id)
+)
+# Of so many changes, the latest, what they asked for is compared with what is told once more.
+MOST_CHANGES = 100
 _SAME_REMARK = select(UPDATES.c.id).where(
     UPDATES.c.connection == bindparam("of_connection"),
     UPDATES.c.order_id == bindparam("of_order"),
@@ -160,7 +167,7 @@ def _is_asked_first(db: Connection, process: Process, one: Stand) -> bool:
     """
     if one.stage is not None or one.asked is None or one.again is not None:
         return False
-    asked = brought_in(db, process.connection, process.order_id)
+    asked = asked_in(db, process.connection, process.order_id)
     return any(value not in asked.get(name, ()) for name, value in one.asked.parts.items())
 
 
@@ -182,7 +189,8 @@ def _once_more(
     db: Connection, row: Any, process: Process, one: Stand, count: int, now: datetime
 ) -> Came:
     """What was known. Told again, it asks for the update of the change that it was, if there is none: what
-    the tables say of that stage may have been completed since.
+    the tables say of that stage may have been completed since. What a later change has asked for by then,
+    such as a number that was said with the same stage, is not asked for twice.
     """
     if one.again is None or one.asked is None:
         return Came("same", heard=count)
@@ -191,7 +199,16 @@ def _once_more(
     known = _known(db, [key, *one.keys] if of == 1 else [key])
     if known is not None:
         return Came("known", known, heard=of)
-    return replace(_accept(db, replace(one.asked, key=key), now), heard=of)
+    since = [_key(row, process, n) for n in range(max(of, count - MOST_CHANGES) + 1, count + 1)]
+    made = db.execute(_MADE, {"keys": since}).all()
+    left = {
+        name: value
+        for name, value in one.asked.parts.items()
+        if all(parts.get(name, {}).get("value") != value for _, parts in made)
+    }
+    if not left:
+        return Came("known", made[-1].id, heard=of)
+    return replace(_accept(db, replace(one.asked, parts=left, key=key), now), heard=of)
 
 
 def _past(db: Connection, row: Any, process: Process, one: Stand) -> Came:

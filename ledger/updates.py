@@ -200,27 +200,6 @@ def parked(ledger: Ledger, now: datetime, limit: int) -> list[Update]:
         return [from_row(row) for row in db.execute(query.limit(limit))]
 
 
-def brought(ledger: Ledger, connection: str, order_id: str) -> dict[str, list[Any]]:
-    """What updates of this order brought, by part; a call of ours may have set any of it."""
-    with ledger.read() as db:
-        return brought_in(db, connection, order_id)
-
-
-def brought_in(db: Connection, connection: str, order_id: str) -> dict[str, list[Any]]:
-    """As `brought`, within a transaction."""
-    values: dict[str, list[Any]] = {}
-    of = {"of_connection": connection, "of_order": order_id}
-    for parts in db.execute(_BROUGHT, of).scalars():
-        for name, part in parts.items():
-            values.setdefault(name, []).append(part["value"])
-    return values
-
-
-_BROUGHT = select(UPDATES.c.parts).where(
-    UPDATES.c.connection == bindparam("of_connection"), UPDATES.c.order_id == bindparam("of_order")
-)
-
-
 # --- people mend --------------------------------------------------------------------------------------
 
 
@@ -283,6 +262,9 @@ def _mend(
         if found.state == "queued" and lease_until is not None and lease_until > now:
             raise NotPossible(f"Update {update_id} is being sent just now. Try again in a minute.")
         changed = change(found)
+        if changed["state"] == "cancelled" and found.parts_left and lease_until is not None:
+            # Whoever drained this queue vanished: a call may have arrived.
+            changed["in_doubt"] = True
         db.execute(update(UPDATES).where(UPDATES.c.id == update_id).values(**changed, state_at=now))
         db.execute(
             update(QUEUES)

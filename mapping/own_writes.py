@@ -41,9 +41,20 @@ def without_ours(
             changes[field] = before
     notes = [said for said in ours.get("note", ()) if said]
     note = "" if known is None else known.note
-    if notes and _without(order.note, notes) == " ".join(note.split()):
+    if notes and _is_beside(order.note, note, notes):
         changes["note"] = note
     return replace(order, **changes) if changes else order
+
+
+def _is_beside(note: str, known: str, ours: Collection[Any]) -> bool:
+    """Whether a comment is the one that is `known` and nothing but ours beside it. The known one may hold
+    the words of ours, so it is also looked for as a whole.
+    """
+    words = " ".join(known.split())
+    if _without(note, ours) == words:
+        return True
+    before, there, after = f" {' '.join(note.split())} ".partition(f" {words} ")
+    return bool(there) and not _without(before, ours) and not _without(after, ours)
 
 
 def _without(note: str, ours: Collection[Any]) -> str:

@@ -25,8 +25,9 @@ from clients.errors import (
     Uncertain,
 )
 from connectors.feedback import Asks, Ends, Feedback, Send
-from ledger import attempts, orders, queues, updates
+from ledger import attempts, orders, queues
 from ledger.attempts import Try
+from ledger.ours import brought
 from ledger.queues import Queue
 from ledger.updates import Update, first_blocking, sendable
 from tasks import calling, fates, retry
@@ -146,9 +147,7 @@ class Drain:
             self._known,
             # Who sends again what was parked knows better than we do.
             trust=not row.in_doubt and not row.retried,
-            ours=lambda part: updates.brought(self._ledger, row.connection, row.order_id).get(
-                part, []
-            ),
+            ours=lambda part: brought(self._ledger, row.connection, row.order_id).get(part, []),
         )
         if isinstance(following, Ends):
             return self._end(row, following)

@@ -7,8 +7,8 @@ docs/decisions/orders-as-state-transfer.md.
 
 from __future__ import annotations
 
-from ledger import updates
 from ledger.orders import NO_KEYS, Keys, Known, Wanted
+from ledger.ours import brought
 from mapping.digest import body_hash
 from mapping.order import Person
 from mapping.recipient import Prepared
@@ -29,7 +29,7 @@ def wanted(
     if known is None:
         return Wanted(body_hash(flow.compose(read).draft), found_by)
     before = flow.read(known.source) if known.source else None
-    ours = updates.brought(r.ledger, connection, order_id)
+    ours = brought(r.ledger, connection, order_id)
     others = flow.compose(flow.without_ours(read, before, ours)).draft
     another = body_hash(others)
     if before is not None:

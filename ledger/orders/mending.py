@@ -31,6 +31,8 @@ from ledger.database import Ledger
 from ledger.orders.rows import NO_LOOKUP, NO_TROUBLE, NotPossible
 from ledger.tables import ORDERS
 
+_CHANGED_SINCE = "Order {} has changed in the shop; look at it again."
+
 
 def retry(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     """A person asks for a try now: held and ignored orders go back to work, waiting ones become due.
@@ -105,10 +107,17 @@ def take_back(ledger: Ledger, pk: int, now: datetime, *, who: str) -> bool:
 
 
 def acknowledge(
-    ledger: Ledger, pk: int, now: datetime, *, who: str, fields: Sequence[str] = ()
+    ledger: Ledger,
+    pk: int,
+    now: datetime,
+    *,
+    who: str,
+    seen: str | None = None,
+    fields: Sequence[str] = (),
 ) -> None:
     """A person takes note of how the order was changed: it counts as changed again once it is another one
-    than now. `fields` are the names of what differs, for the history. Raises NotPossible when nothing does.
+    than now. `fields` are the names of what differs, for the history. Raises NotPossible when nothing does,
+    and when it is another one by now than the person has `seen`.
     """
 
     def unit(db: Connection) -> None:
@@ -117,6 +126,8 @@ def acknowledge(
             raise NotPossible(
                 f"Order {found.order_id} has not changed since it was created or last acknowledged."
             )
+        if seen not in {None, found.content_hash}:
+            raise NotPossible(_CHANGED_SINCE.format(found.order_id))
         db.execute(
             update(ORDERS)
             .where(ORDERS.c.id == pk)
@@ -133,6 +144,7 @@ _CHANGED = (
     select(
         ORDERS.c.connection,
         ORDERS.c.order_id,
+        ORDERS.c.content_hash,
         literal_column(IS_CHANGED, Boolean).label("changed"),
     )
     .where(ORDERS.c.id == bindparam("of_pk"))
@@ -170,7 +182,7 @@ def _mend(
         if found.state not in allowed:
             raise NotPossible(f"Order {found.order_id} is {found.state}.")
         if seen not in {None, found.content_hash}:
-            raise NotPossible(f"Order {found.order_id} has changed in the shop; look at it again.")
+            raise NotPossible(_CHANGED_SINCE.format(found.order_id))
         after = {"state": act.state, "reason": act.reason}
         db.execute(update(ORDERS).where(ORDERS.c.id == pk).values(**after, **values))
         before = {"state": found.state, "reason": found.reason}

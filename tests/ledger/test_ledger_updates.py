@@ -13,6 +13,7 @@ from ledger.attempts import Try
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked, KeyReused
 from ledger.orders import NotPossible
+from ledger.ours import asked_in, brought
 from ledger.updates import Due, first_blocking, moved
 
 SHOP = "okliving"
@@ -332,12 +333,47 @@ def test_a_repeated_key_opens_no_queue_and_costs_no_place(ledger):
     assert queues.due(ledger, SHOP, after(1), 10) == []
 
 
-def test_what_updates_brought_for_a_part_is_found_whatever_became_of_them(ledger):
+def test_what_updates_brought_for_a_part_is_found_but_for_what_was_cancelled_before_any_call(
+    ledger,
+):
     update_id = park(ledger, "note")
     updates.cancel(ledger, update_id, NOW, who="olena")
     ask(ledger, tracking_number="2", order_id="2")
-    assert updates.brought(ledger, SHOP, "1")["tracking_number"] == ["20450000000001"]
-    assert updates.brought(ledger, SHOP, "3") == {}
+    assert brought(ledger, SHOP, "1") == {
+        "tracking_number": ["20450000000001"],
+        "delivery": ["ship"],
+    }
+    with ledger.read() as db:
+        assert asked_in(db, SHOP, "1")["note"] == ["n"]
+    assert brought(ledger, SHOP, "3") == {}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "parts", "ours"),
+    [
+        ("sent", "note", True),
+        ("uncertain", "note", True),
+        ("failed", "note", False),
+        ("refused", "note", False),
+        ("refused", "delivery,note", True),
+        ("uncertain", "delivery", False),
+    ],
+)
+def test_what_was_cancelled_is_ours_where_a_call_may_have_set_it(ledger, outcome, parts, ours):
+    row = ask(ledger, note="n")
+    queue, (waiting,), _ = claim(ledger)
+    call = Try("update", NOW, 5, outcome, parts=parts)
+    queues.record(ledger, queue, waiting, NOW, call=call)
+    queues.rest(ledger, queue, NOW, ordered=ORDERED, next_try_at=NOW)
+    updates.cancel(ledger, row.id, NOW, who="olena")
+    assert brought(ledger, SHOP, "1") == ({"note": ["n"]} if ours else {})
+
+
+def test_what_is_cancelled_after_its_sender_vanished_may_be_ours(ledger):
+    row = ask(ledger, note="n")
+    claim(ledger)
+    updates.cancel(ledger, row.id, after(LEASE + 1), who="olena")
+    assert brought(ledger, SHOP, "1") == {"note": ["n"]}
 
 
 # --- time passes ----------------------------------------------------------------------------------

@@ -223,6 +223,44 @@ def test_a_replay_sends_what_the_mended_table_says_and_once(r, box, clock):
     assert first.updates == second.updates
 
 
+NUMBER = "20450000000001"
+
+
+@pytest.mark.parametrize(
+    ("first", "before", "since", "more"),
+    [
+        ({"status": "Packed"}, [], [{"status": "Packed", "ttn": NUMBER}], []),
+        (
+            {"status": "Packed"},
+            [],
+            [{"status": "Packed", "ttn": NUMBER}, {"ttn": NUMBER[::-1]}],
+            [],
+        ),
+        ({"status": "Packed"}, [{"status": "Done"}], [{"status": "Packed"}], []),
+        ({"status": "Packed", "ttn": NUMBER}, [{"ttn": NUMBER}], [], [("process",)]),
+        ({"status": "Packed"}, [{"ttn": NUMBER}], [], [("process",)]),
+    ],
+)
+def test_a_replay_asks_for_nothing_that_a_later_change_asked_for(
+    r, box, clock, first, before, since, more
+):
+    """`before` and `since` the table was completed by what the first call said."""
+    row = call(r, **OURS, **first)
+    for said in before:
+        clock.go(600)
+        call(r, **OURS, **said)
+    add_row(r, "Packed", "processing")
+    for said in since:
+        clock.go(600)
+        call(r, **OURS, **said)
+    clock.go(600)
+    asked = made(r)
+    first, second = replay(r, row.id), replay(r, row.id)
+    assert made(r) == [*asked, *more]
+    assert codes(second) == ["hook_known"]
+    assert first.updates == second.updates
+
+
 def test_a_replay_of_what_is_past_sends_nothing(r, box, clock):
     row = call(r, **OURS, status="Packed")
     call(r, **OURS, status="Done")

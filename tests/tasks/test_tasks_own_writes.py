@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from connectors import okliving
-from ledger import orders
+from ledger import orders, updates
 from ledger.updates import Due
 from mapping.request import UpdateRequest
 from mapping.target import Context, compile_form
@@ -119,6 +119,29 @@ def test_what_we_wrote_is_no_change(r, clock, parts, shows_notes):
     assert row(r).changed is False
 
 
+@pytest.mark.parametrize(
+    ("buyers", "ours"),
+    [
+        ("Зателефонуйте", ["Зателефонуйте"]),
+        ("ok please book", ["ok"]),
+        ("a b a", ["a", "a", "b a"]),
+        ("Call  me\nlate", ["me", "late"]),
+        ("Call at 1", ["1"]),
+    ],
+)
+def test_a_comment_of_ours_in_words_that_the_buyer_used_is_no_change(r, clock, buyers, ours):
+    shop(r).shows_notes = True
+    edit_in_shop(r, {"note": buyers})
+    carried(r, clock)
+    for said in ours:
+        say(r, note=said)
+        poll(r, clock)
+        assert row(r).changed is False
+    edit_in_shop(r, {"note": f"{buyers}{ours[0]} {' '.join(ours)}"})
+    poll(r, clock)
+    assert row(r).changed is True
+
+
 def test_a_number_in_place_of_ours_and_states_one_after_the_other_are_no_change(r, clock):
     carried(r, clock)
     for parts in (
@@ -168,6 +191,17 @@ def edit_in_shop(r, edit):
         for name, value in edit.items()
     }
     shop(r).shop.edit(ID, **merged)
+
+
+def test_what_a_person_kept_from_being_sent_is_a_change_when_the_shop_does_it(r, clock):
+    """The clerk withdraws the cancelling that the CRM asked for; then the buyer cancels."""
+    carried(r, clock)
+    asked = UpdateRequest(ID, {"order": "cancel"}, {}, connection=SHOP)
+    one = accepting.accept(r, asked, origin="cli", ring=lambda _: None)
+    updates.cancel(r.ledger, one.id, clock.now, who="olena")
+    edit_in_shop(r, {"status": "cancelled"})
+    poll(r, clock)
+    assert row(r).changed is True
 
 
 def test_an_edit_that_is_taken_back_is_no_change_beside_what_we_wrote(r, clock):
@@ -258,3 +292,24 @@ def test_an_order_that_is_not_created_yet_keeps_nothing_of_before(r, clock):
     edit_in_shop(r, {"note": "інше"})
     poll(r, clock)
     assert orders.before_change(r.ledger, row(r).pk) is None
+
+
+def test_what_changes_while_it_is_looked_at_is_not_noted_unseen(r, clock, monkeypatch):
+    from desk import reviewing  # noqa: PLC0415  beside its use
+    from desk.errors import Impossible  # noqa: PLC0415  as above
+
+    carried(r, clock)
+    edit_in_shop(r, {"shipping": {"city": "Одеса"}})
+    poll(r, clock)
+    review = reviewing.review
+
+    def review_and_poll(*given):
+        seen = review(*given)
+        edit_in_shop(r, {"customer": {"phone": "+380671112233"}})
+        poll(r, clock)
+        return seen
+
+    monkeypatch.setattr(reviewing, "review", review_and_poll)
+    with pytest.raises(Impossible, match="look at it again"):
+        reviewing.acknowledge(r.settings, r.ledger, ID, who="olena")
+    assert row(r).changed is True

@@ -15,7 +15,7 @@ from desk.ringing import Bells
 from ledger import attempts, connections, orders
 from ledger.orders import Arrived
 from simulator.samples import reference_order
-from tasks import creating, storing
+from tasks import closings, creating, storing
 
 SHOP, BOX = "okliving", "onebox"
 
@@ -201,6 +201,17 @@ def test_what_a_worker_has_begun_with_is_not_taken_back(r, clock):
     orders.let_through(r.ledger, pk, content.content_hash, clock.now, who="anna")
     orders.claim(r.ledger, pk, clock.now, 70)
     assert not orders.take_back(r.ledger, pk, clock.now, who="anna")
+
+
+def test_what_closed_while_the_person_looked_is_named_when_the_order_is_taken_back(r, clock):
+    give(r)
+    proposal = sending.propose(r, "1", None)
+    connections.close(r.ledger, BOX, "fault", r.ledger.now(), 1000, "bad password")
+    r.targets[BOX].gate._read_at = float("-inf")
+    with pytest.raises(Impossible, match="stays in shadow mode") as told:
+        sending.send(r, proposal, who="anna", bells=worker(r), patience=0)
+    assert closings.told(connections.gate(r.ledger, BOX)) in str(told.value)
+    assert box(r).calls == []
 
 
 def test_a_second_send_of_what_is_there_is_refused(r):

@@ -15,6 +15,7 @@ from connectors import okliving
 from ledger import attempts, updates
 from ledger.database import open_ledger
 from ledger.migrate import configuration, upgrade
+from ledger.ours import brought
 from ledger.updates import Due
 from tasks import accepting, delivering
 from tasks.gate import Gate
@@ -282,7 +283,7 @@ def test_a_key_of_before_is_the_same_update(r):
 
 @both
 def test_a_number_of_before_is_ours(r):
-    assert updates.brought(r.ledger, SHOP, "number")["tracking_number"] == [NUMBER]
+    assert brought(r.ledger, SHOP, "number")["tracking_number"] == [NUMBER]
     (row,) = updates.listing(r.ledger, order_id="number")
     assert row.options == {"replace": True}
 
