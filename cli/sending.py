@@ -65,7 +65,7 @@ def send_one(
         answer(_as_dict(sent), "", as_json=True)
     complain(
         f"Order {order_id} is {sent.state}. {words.why(sent)} "
-        f"How it goes on: orderbridge orders show {order_id}"
+        f"How it goes on: `orderbridge orders show {order_id}`."
     )
     raise typer.Exit(FAILED)
 
