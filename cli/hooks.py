@@ -39,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-HookId = Annotated[int, typer.Argument(help="The call's number.")]
+HookId = Annotated[int, typer.Argument(metavar="CALL", help="The call's number.")]
 
 
 @app.command("list")

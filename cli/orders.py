@@ -57,7 +57,7 @@ app = typer.Typer(
     help="See orders, and mend what holds them. Without a command: `list`.", cls=ListByDefault
 )
 
-OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 
 
 @app.command("list")
@@ -94,7 +94,7 @@ def list_orders(
 @app.command("show")
 def show_order(
     order_id: Annotated[
-        str, typer.Argument(help="The shop's order id, or what `orders find` takes.")
+        str, typer.Argument(metavar="ID", help="The shop's order id, or what `orders find` takes.")
     ],
     connection: Connection = None,
     *,

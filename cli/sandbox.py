@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 Phone = Annotated[str | None, typer.Option(help="The recipient's phone.")]
 Name = Annotated[str | None, typer.Option(help='The recipient: "Шевченко Тарас".')]
 Total = Annotated[str | None, typer.Option(help="What the shop says is to be paid, UAH.")]

@@ -33,7 +33,7 @@ PATIENCE = 90.0
 
 
 def send_one(
-    order_id: Annotated[str, typer.Argument(help="The shop's order id.")],
+    order_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")],
     connection: Connection = None,
     who: As = None,
     *,
