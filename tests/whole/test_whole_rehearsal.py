@@ -19,6 +19,7 @@ COMMAND = ".venv/bin/orderbridge"
 # What each command of the script shows sooner or later, in the script's order.
 CLERK = (
     r"new order ID",
+    r"orders on",
     r"ID\s+held",
     r"“12”",
     r"recipient\.phone",
@@ -32,12 +33,14 @@ CLERK = (
 ENGINEER = (
     r"onebox is broken",
     r"new order ID",
+    r"orders on",
     r"waiting",
     r"(?s:onebox.*bad)",
     r"onebox[^\n]*mended",
     r"created",
     r"onebox",
     r"new order ID",
+    r"orders on",
     r"waiting|received",
     r"onebox",
     r"created",
@@ -50,7 +53,7 @@ def script(heading):
     section = text[text.index("## Rehearse") :]
     half = section[section.index(f"\n{heading}:\n") :]
     block = re.search(r"```\n(.*?)```", half, re.DOTALL)[1]
-    return [re.split(r"   +", line)[0] for line in block.strip().splitlines()]
+    return [re.split(r"  +", line)[0] for line in block.strip().splitlines()]
 
 
 @pytest.fixture(scope="module")
