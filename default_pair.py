@@ -58,9 +58,10 @@ def entries(configured: Sequence[str], *, may_lack: bool = False) -> tuple[Entry
     """
     missing = [name for name in VARIABLES if name not in configured]
     if configured and missing and not may_lack:
+        told = "is missing. Set it" if len(missing) == 1 else "are missing. Set them"
         raise SettingsError(
-            f"The configuration is half filled in: {', '.join(missing)} is missing. Set it in the "
-            f"environment or in .env; or unset {', '.join(configured)} to run the sandbox."
+            f"The configuration is half filled in: {', '.join(missing)} {told} in the environment or in "
+            f".env; or unset {', '.join(configured)} to run the sandbox."
         )
     shop = _entry(SOURCE)
     goes = {"target": TARGET, "external_id_prefix": PREFIX}

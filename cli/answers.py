@@ -9,8 +9,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from desk.naming import as_called, program
 from plain_text import escaped
 
 if TYPE_CHECKING:
@@ -117,19 +116,6 @@ def tell(parts: Sequence[str], *head: Text | str) -> None:
         elif said := part.strip(" .;,"):
             end = "" if said.endswith(":") else "."
             out().print(f"{said[0].upper()}{said[1:]}{end}")
-
-
-def program() -> str:
-    """The name by which this person calls us: on their path, or where they found us."""
-    called = sys.argv[0]
-    if Path(called).name != "orderbridge" or shutil.which("orderbridge"):
-        return "orderbridge"
-    return shlex.quote(called)
-
-
-def as_called(sentence: str) -> str:
-    """A sentence of ours whose commands can be pasted."""
-    return sentence.replace("`orderbridge ", f"`{program()} ")
 
 
 def hint(sentence: str) -> None:

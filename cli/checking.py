@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import settings
-from cli.answers import FAILED, UNCHECKED, Connection, Json, out, print_json
+from cli.answers import FAILED, UNCHECKED, Json, out, print_json
+from desk.naming import as_called
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,7 +25,9 @@ NOT_READ = (
 
 
 def check(
-    connection: Connection = None,
+    connection: Annotated[
+        str | None, typer.Option(help="Test this one alone; left out: all.")
+    ] = None,
     *,
     read_orders: Annotated[
         bool,
@@ -68,7 +71,7 @@ def _show(found: list[Line]) -> None:
 
     table = Table("connection", "what", "result", "what to do", texts={"result", "what to do"})
     for line in found:
-        table.add_row(line.connection, line.what, _result(line), line.mend)
+        table.add_row(line.connection, line.what, _result(line), as_called(line.mend))
     out().print(table)
 
 

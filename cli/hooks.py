@@ -19,6 +19,7 @@ from cli.answers import (
     answer,
     demand_one_of,
     err,
+    hint,
     moment,
     out,
     plain,
@@ -38,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-HookId = Annotated[int, typer.Argument(help="The call's number.")]
+HookId = Annotated[int, typer.Argument(metavar="CALL", help="The call's number.")]
 
 
 @app.command("list")
@@ -64,7 +65,11 @@ def list_hooks(
     if as_json:
         print_json([as_dict(one) for one in shown])
     else:
-        out().print(_table(shown) if shown else "No calls.")
+        out().print(_table(shown, Zones(chosen)) if shown else "No calls.")
+        if shown:
+            hint(
+                "Its fields: `orderbridge hooks show CALL`. Once more: `orderbridge hooks replay CALL`."
+            )
     if len(found) > limit:
         err().print(f"{limit} calls, there are more; --limit shows them.")
 
@@ -172,14 +177,15 @@ def _trial(trial: Trial) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def _table(found: list[Shown]) -> Table:
+def _table(found: list[Shown], zones: Zones) -> Table:
     from cli.tables import Table
 
     lines = Table("call", "received", "outcome", "what became of it", texts={"what became of it"})
     for one in found:
         row = one.call
         told = " ".join(_words(one))
-        lines.add_row(str(row.id), moment(row.received_at), row.outcome, told)
+        at = moment(row.received_at, zones.of_target(row.connection))
+        lines.add_row(str(row.id), at, row.outcome, told)
     return lines
 
 
@@ -187,8 +193,11 @@ def _print(shown: Shown, zones: Zones) -> None:
     from cli.tables import Table
 
     row = shown.call
-    ended = "" if row.done_at is None else f", acted on {moment(row.done_at)}"
-    out().print(f"Call {row.id} of {row.connection}, received {moment(row.received_at)}{ended}")
+    zone = zones.of_target(row.connection)
+    ended = "" if row.done_at is None else f", acted on {moment(row.done_at, zone)}"
+    out().print(
+        f"Call {row.id} of {row.connection}, received {moment(row.received_at, zone)}{ended}"
+    )
     out().print(f"Outcome: {row.outcome}")
     for told in _words(shown):
         out().print(told)
@@ -199,7 +208,7 @@ def _print(shown: Shown, zones: Zones) -> None:
     if shown.updates:
         out().print(updates.table(shown.updates, zones, None))
     for act in shown.replays:
-        out().print(f"{moment(act.at)} {act.who} {words.done(act)}")
+        out().print(f"{moment(act.at, zone)} {act.who} {words.done(act)}")
 
 
 def _print_trial(trial: Trial) -> None:

@@ -19,6 +19,7 @@ import api_keys
 import settings
 from cli.answers import Json, answer, out, print_json
 from desk.errors import Absent, Wrong
+from desk.naming import as_called
 
 app = typer.Typer(help="The gateway's keys.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -72,7 +73,7 @@ def list_keys(*, as_json: Json = False) -> None:
     elif rows:
         _show(rows)
     else:
-        out().print("No keys. `orderbridge key new NAME` makes one.")
+        out().print(as_called("No keys. `orderbridge key new NAME` makes one."), soft_wrap=True)
 
 
 @app.command()

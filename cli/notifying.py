@@ -21,7 +21,10 @@ app = typer.Typer(
 TAKEN = "taken"
 SAID = {
     "silent": ("no answer in time", "Check the address."),
-    "refused": ("not taken", "Check the token or password."),
+    "refused": (
+        "not taken",
+        "Check its host, token and password.",
+    ),
     "not_understood": ("not understood", "See github.com/caronc/apprise."),
 }
 

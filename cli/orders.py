@@ -41,7 +41,7 @@ from cli.reviewing import (
 from cli.updates import as_dict as update_as_dict
 from cli.updates import table as updates_table
 from desk import finding, orders, running, waiting
-from desk.naming import named
+from desk.naming import as_called, named
 from desk.opening import opened
 from desk.ringing import bells
 from desk.zones import Zones
@@ -50,13 +50,14 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from cli.tables import Table
+    from desk.gates import Closed
     from ledger.history import Act
 
 app = typer.Typer(
     help="See orders, and mend what holds them. Without a command: `list`.", cls=ListByDefault
 )
 
-OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 
 
 @app.command("list")
@@ -93,13 +94,15 @@ def list_orders(
 @app.command("show")
 def show_order(
     order_id: Annotated[
-        str, typer.Argument(help="The shop's order id, or what `orders find` takes.")
+        str, typer.Argument(metavar="ID", help="The shop's order id, or what `orders find` takes.")
     ],
     connection: Connection = None,
     *,
     as_json: Json = False,
 ) -> None:
     """Show one order: its state, what is wrong with it, whose it is, every try, and what people did."""
+    from desk import gates
+
     chosen = settings.load()
     zones = Zones(chosen)
     with opened(chosen) as ledger:
@@ -112,6 +115,7 @@ def show_order(
             raise typer.Exit(WRONG) from None
         shown = orders.show(ledger, meant.order_id, meant.connection)
         seen = reviewed(chosen, ledger, meant)
+        stopped = gates.stopping(ledger, shown.order)
         waits = waiting.reasons(ledger, shown.updates, chosen.connections)
     if as_json:
         more = {
@@ -122,7 +126,7 @@ def show_order(
         print_json(as_dict(shown.order) | (review_as_dict(seen) if seen else {}) | more)
         return
     zone = zones.of(shown.order.connection)
-    _print_order(shown.order, zone)
+    _print_order(shown.order, zone, stopped)
     if seen is not None:
         print_review(shown.order, seen)
     if shown.attempts:
@@ -206,7 +210,7 @@ def _table(rows: list[orders.Row], zones: Zones) -> Table:
     return table
 
 
-def _print_order(row: orders.Row, zone: tzinfo | None) -> None:
+def _print_order(row: orders.Row, zone: tzinfo | None, stopped: list[Closed]) -> None:
     from cli.console import coloured
 
     heading = coloured(f"Order {row.order_id}", "bold")
@@ -217,8 +221,8 @@ def _print_order(row: orders.Row, zone: tzinfo | None) -> None:
     for told in words.reasons_of_order(row):
         if told["code"] not in found:
             tell(words.of_order(told, row.order_id, row.connection))
-    if row.state in orders.OPEN and not row.being_worked_on:
-        out().print(f"Next try {moment(row.next_try_at, zone)}")
+    if row.state in orders.OPEN:
+        _print_next(row, zone, stopped)
     if row.state == "ignored" and row.uncertain_since is not None:
         out().print(words.maybe_there(row))
     reasons = row.reason.split(", ")
@@ -231,6 +235,14 @@ def _print_order(row: orders.Row, zone: tzinfo | None) -> None:
         level = coloured(problem["level"], COLOURS[problem["level"]])
         said = words.of_order(problem, row.order_id, row.connection)
         tell(said, level, f"{problem['field']}:")
+
+
+def _print_next(row: orders.Row, zone: tzinfo | None, stopped: list[Closed]) -> None:
+    """When it is tried again, or what has to end before."""
+    for gate in stopped:
+        out().print(as_called(f"{gate.why} {gate.how_it_opens}"), soft_wrap=True)
+    if not stopped and not row.being_worked_on:
+        out().print(f"Next try {moment(row.next_try_at, zone)}")
 
 
 def _tries_table(tries: list[orders.Try], row: orders.Row, zone: tzinfo | None) -> Table:

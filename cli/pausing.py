@@ -9,6 +9,7 @@ import typer
 
 import settings
 from cli.answers import As, Json, acting, answer, out, print_json
+from desk.naming import as_called
 from desk.opening import opened
 from desk.ringing import bells
 
@@ -42,7 +43,7 @@ def pause(
         return
     for one in closed:
         out().print(one.why)
-        out().print(one.how_it_opens)
+        out().print(as_called(one.how_it_opens), soft_wrap=True)
 
 
 def resume(

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ledger.database import Ledger
     from settings import Settings
 
-OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 
 
 def find_orders(

@@ -14,6 +14,7 @@ import typer
 import settings
 from cli.answers import Connection, Json, answer
 from desk.errors import Impossible, Wrong
+from desk.naming import named
 
 app = typer.Typer(
     help="Rehearse in the sandbox: orders, edits, outages and stages on call.",
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
+OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 Phone = Annotated[str | None, typer.Option(help="The recipient's phone.")]
 Name = Annotated[str | None, typer.Option(help='The recipient: "Шевченко Тарас".')]
 Total = Annotated[str | None, typer.Option(help="What the shop says is to be paid, UAH.")]
@@ -46,7 +47,8 @@ def order(
     source, done = _at_the_shop("invent", connection, _wanted(phone, name, total, fields))
     answer(
         {"order_id": done["id"], "connection": source},
-        f"The shop has a new order {done['id']}. After the next poll: orderbridge orders show {done['id']}",
+        f"The shop has a new order {done['id']}. "
+        f"After the next poll: `orderbridge orders show {named(done['id'], source)}`.",
         as_json=as_json,
     )
 
@@ -89,7 +91,7 @@ def break_system(
     rehearsal.break_system(chosen, name, how)
     answer(
         {"connection": name, "broken": how},
-        f"{name} is broken ({how}). Look: orderbridge check. Mend it: orderbridge sandbox mend {name}",
+        f"{name} is broken ({how}). Look: `orderbridge check`. Mend it: `orderbridge sandbox mend {name}`.",
         as_json=as_json,
     )
 
@@ -148,7 +150,11 @@ def stage(
         told["hook"] = rehearsal.call_hook(
             os.environ["GATEWAY_URL"], _secret(chosen, row.target), moved
         )
-        said += f" The hook was called. Look: orderbridge hooks list; orderbridge orders show {order_id}"
+        shown = named(order_id, row.connection)
+        said += (
+            " The hook was called. Look: `orderbridge hooks list`, "
+            f"`orderbridge orders show {shown}`."
+        )
     answer(told, said, as_json=as_json)
 
 

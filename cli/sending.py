@@ -33,7 +33,7 @@ PATIENCE = 90.0
 
 
 def send_one(
-    order_id: Annotated[str, typer.Argument(help="The shop's order id.")],
+    order_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")],
     connection: Connection = None,
     who: As = None,
     *,
@@ -65,7 +65,7 @@ def send_one(
         answer(_as_dict(sent), "", as_json=True)
     complain(
         f"Order {order_id} is {sent.state}. {words.why(sent)} "
-        f"How it goes on: orderbridge orders show {order_id}"
+        f"How it goes on: `orderbridge orders show {order_id}`."
     )
     raise typer.Exit(FAILED)
 

@@ -29,6 +29,7 @@ from cli.answers import (
 )
 from cli.listing import Limit, ListByDefault, tell_rest
 from desk import running, updates, waiting
+from desk.naming import as_called
 from desk.opening import opened
 from desk.ringing import bells
 from desk.zones import Zones
@@ -49,8 +50,8 @@ app = typer.Typer(
 # Why an update waits, where another one of its order is in its way.
 BEHIND = "update_waits_behind"
 
-OrderId = Annotated[str, typer.Argument(help="The shop's order id.")]
-UpdateId = Annotated[int, typer.Argument(help="The update's number.")]
+OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
+UpdateId = Annotated[int, typer.Argument(metavar="NUMBER", help="The update's number.")]
 
 
 def send_update(  # noqa: PLR0913  one option for each thing that an update may say
@@ -102,7 +103,7 @@ def send_update(  # noqa: PLR0913  one option for each thing that an update may 
         key=None if key is None else f"cli:{key}",
     )
     for warning in request.warnings:
-        err().print(coloured("warning", "yellow"), words.sentence(warning, row.order_id))
+        err().print(coloured("warning", "yellow"), as_called(words.sentence(warning, row.order_id)))
     answer(
         {"id": str(row.id), "order_id": row.order_id, "state": row.state},
         f"Update {row.id} of order {row.order_id} is {row.state}. {_seen(row)}",

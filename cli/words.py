@@ -149,7 +149,8 @@ def _standing(told: dict[str, Any] | None) -> str:
     told = dict(told or {})
     state, reason = told.pop("state", ""), told.pop("reason", "")
     more = [f"{name} {_listed(value)}" for name, value in told.items()]
-    if reason and reason != state:
+    # What a person let go says so by the act's own name, be it a retry or a release.
+    if reason and reason not in {state, "released"}:
         more.insert(0, reason)
     return f"{state} ({', '.join(more)})" if state and more else state or ", ".join(more)
 

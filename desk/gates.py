@@ -17,6 +17,7 @@ from desk.ringing import Bells
 from ledger import connections
 from ledger.connections import AsItIs, Direction, GateRow
 from ledger.database import Ledger
+from ledger.orders import Row
 from plain_text import line
 from settings import Settings
 from tasks import closings
@@ -46,6 +47,11 @@ def closed(ledger: Ledger, names: Collection[str]) -> list[Closed]:
     rows = [row for row in connections.gates(ledger) if row.closed_by and row.connection in names]
     rows.sort(key=lambda row: not row.is_paused)
     return [_closed(row) for row in rows]
+
+
+def stopping(ledger: Ledger, order: Row) -> list[Closed]:
+    """What keeps this order from its target now."""
+    return [one for one in closed(ledger, [order.target]) if one.direction == "write"]
 
 
 def pause(

@@ -26,8 +26,8 @@ LOOK = 0.2
 # What a state that is not open asks for first.
 FIRST = {
     "created": "it is there already.",
-    "held": "see what for: orderbridge orders show {id}",
-    "ignored": "take that back first: orderbridge orders retry {id}",
+    "held": "see what for: `orderbridge orders show {id}`.",
+    "ignored": "take that back first: `orderbridge orders retry {id}`.",
 }
 
 
@@ -53,7 +53,7 @@ def propose(r: Resources, order_id: str, connection: str | None) -> Proposal:
     if r.is_live(row.connection, row.target):
         raise Impossible(
             f"{row.connection} and {row.target} are live: their orders are sent without this. "
-            f"To try one now: orderbridge orders retry {order_id}"
+            f"To try one now: `orderbridge orders retry {order_id}`."
         )
     if row.state not in orders.OPEN:
         raise Impossible(f"Order {order_id} is {row.state}: {FIRST[row.state].format(id=order_id)}")
@@ -65,7 +65,9 @@ def propose(r: Resources, order_id: str, connection: str | None) -> Proposal:
     accepted = content.accepted and set(mapped.reasons) <= DOUBTS
     order = mapped.order
     if order is None or (mapped.held and not accepted):
-        raise Impossible(f"Order {order_id} would be held. See why: orderbridge preview {order_id}")
+        raise Impossible(
+            f"Order {order_id} would be held. See why: `orderbridge preview {order_id}`."
+        )
     return Proposal(
         order=row,
         address=str(r.targets[row.target].connection.own.get("url", "")),

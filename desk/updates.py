@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 __all__ = ["STATES", "Part", "Told", "Try", "Update"]
 
 STATES = updates.STATES
+# What the command line calls the fields of an update; a fault of the whole names none.
+OPTIONS = {
+    "tracking_number": "--ttn:",
+    "statuses.order": "--order:",
+    "statuses.delivery": "--delivery:",
+    "note": "--note:",
+    "key": "--key:",
+    "_schema": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,10 @@ def asked(r: Resources, fields: Mapping[str, object]) -> UpdateRequest:
 
     request, errors = accepting.read(r, fields, flat=True)
     if request is None:
-        told = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
+        told = " ".join(
+            f"{OPTIONS.get(field, f'{field}:')} {' '.join(texts)}".strip()
+            for field, texts in errors.items()
+        )
         raise Wrong(f"The update is refused. {told}", errors)
     return request
 

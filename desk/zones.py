@@ -30,6 +30,12 @@ class Zones:
             self._known[connection] = self._read(connection)
         return self._known[connection]
 
+    def of_target(self, connection: str) -> tzinfo | None:
+        """Of what receives orders: the one zone of its shops, else the machine's."""
+        sources = [name for name, one in self._connections.items() if one.target == connection]
+        zones = {self.of(name) for name in sources or [SOURCE]}
+        return zones.pop() if len(zones) == 1 else None
+
     def local(self, moment: datetime, connection: str) -> datetime:
         """The same moment by the connection's clock."""
         return moment.astimezone(self.of(connection))

@@ -27,7 +27,7 @@ def identify(ledger: Ledger, *, sandbox: bool) -> str:
     if missing is not None:
         raise WrongLedger(
             f"There is no ledger yet ({missing}): nothing has run here. Start with `make run`; where the "
-            "parts are started one by one, run: orderbridge migrate"
+            "parts are started one by one, run `orderbridge migrate`."
         )
     with ledger.read() as connection:
         migrated = inspect(connection).has_table("alembic_version")
@@ -37,10 +37,10 @@ def identify(ledger: Ledger, *, sandbox: bool) -> str:
             else None
         )
         if at != VERSION:
-            raise WrongLedger("The ledger is not at this version. Run: orderbridge migrate")
+            raise WrongLedger("The ledger is not at this version. Run `orderbridge migrate`.")
         row = connection.execute(select(IDENTITY.c.id, IDENTITY.c.sandbox)).one_or_none()
     if row is None:
-        raise WrongLedger("The ledger is not marked yet. Run: orderbridge migrate")
+        raise WrongLedger("The ledger is not marked yet. Run `orderbridge migrate`.")
     if row.sandbox != sandbox:
         raise WrongLedger(
             "This ledger holds orders of the "

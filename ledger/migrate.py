@@ -70,8 +70,8 @@ def _migrate(connection: Connection) -> None:
         if any(told in str(exc.orig) for told in HALF_DONE):
             raise WrongLedger(
                 "A migration by an older release broke off in this ledger and left half of itself behind "
-                f"({exc.orig}). Put back the copy from before that upgrade and run: "
-                "orderbridge migrate"
+                f"({exc.orig}). Put back the copy from before that upgrade and run "
+                "`orderbridge migrate`."
             ) from exc
         raise
     connection.commit()

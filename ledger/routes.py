@@ -80,5 +80,5 @@ def _sentence(connection: str, target: str, now: str | None, count: int, named: 
     return (
         f"{changed}, but {orders} still open for {target} ({ids}). They may be there already, so they go "
         f"nowhere else. Name {connection} with the target {target} again until they are created, or give "
-        f"them up: orderbridge orders ignore ID --connection {connection}."
+        f"them up: `orderbridge orders ignore ID --connection {connection}`."
     )

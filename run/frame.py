@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from desk.naming import as_called
 from plain_text import line
 from run.views import ORDER_STATES, STYLES, age, day_or_clock, offset
 
@@ -31,14 +32,14 @@ MOST_ORDERS = 12
 MOST_STOPPED = 2
 MOST_NOTICES = 2
 MOST_FOR_PEOPLE = 8
-# Lines of a part that are not its rows: the head, the command, a blank one.
-PART_LINES = 3
+# Lines of a part that are neither its rows nor its commands: the head, a blank one.
+PART_LINES = 2
 # Counts that are no older are not told to be so.
 COUNTED_NOW = timedelta(seconds=5)
 # What shows all of what waits for a person.
 SHOWS = {
-    "held": "orderbridge orders list --state held",
-    "parked": "orderbridge updates list --state parked",
+    "held": "`orderbridge orders list --state held`",
+    "parked": "`orderbridge updates list --state parked`",
 }
 
 
@@ -52,7 +53,7 @@ def frame(
     said = sum(bool(one.said) for one in programs)
     room = max(2, height - FRAME_LINES - len(above) - said)
     needing = 0 if seen is None else _rows_for_people(seen, room)
-    left = room - (needing + PART_LINES if needing else 0)
+    left = room - (needing + _lines_beside(seen) if seen and needing else 0)
     when = _When(seen, now)
     return Group(
         _title(title, view, now),
@@ -70,7 +71,17 @@ def frame(
 
 def _rows_for_people(seen: Snapshot, room: int) -> int:
     """How many rows of what waits for a person are shown: all of a few, else half of the room."""
-    return min(len(seen.for_people), MOST_FOR_PEOPLE, max(1, (room - PART_LINES) // 2))
+    return min(len(seen.for_people), MOST_FOR_PEOPLE, max(1, (room - _lines_beside(seen)) // 2))
+
+
+def _waiting(seen: Snapshot) -> dict[str, int]:
+    """How many of each kind wait for a person."""
+    numbers = {"held": seen.counts.get("held", 0), "parked": seen.parked}
+    return {state: number for state, number in numbers.items() if number}
+
+
+def _lines_beside(seen: Snapshot) -> int:
+    return PART_LINES + len(_waiting(seen))
 
 
 def _title(title: str, view: View, now: datetime) -> Text:
@@ -96,15 +107,17 @@ def _stopped(stopped: Sequence[Stopped], now: datetime) -> list[Text]:
         banner = Text(no_wrap=True, overflow="ellipsis").append(word, style=style)
         lines.append(banner.append(f" {line(one.why)}", style="bold"))
         since = f"{age(one.since, now)}. " if one.since else ""
-        lines.append(Text(f"  {since}{one.how_it_opens}", no_wrap=True, overflow="ellipsis"))
+        lines.append(
+            Text(f"  {since}{as_called(one.how_it_opens)}", no_wrap=True, overflow="ellipsis")
+        )
     more = len(stopped) - MOST_STOPPED
     if more > 0:
-        lines.append(Text(f"  and {more} more: orderbridge check", style="bold"))
+        lines.append(Text(as_called(f"  and {more} more: `orderbridge check`"), style="bold"))
     return lines
 
 
 def _notices(notices: Sequence[str]) -> list[Text]:
-    shown = [line(notice) for notice in notices[:MOST_NOTICES]]
+    shown = [as_called(line(notice)) for notice in notices[:MOST_NOTICES]]
     return [Text(text, style="yellow", no_wrap=True, overflow="ellipsis") for text in shown]
 
 
@@ -139,19 +152,19 @@ class _When:
 
 def _for_people(seen: Snapshot, most: int, when: _When) -> list[RenderableType]:
     """How much waits for a person, the newest of it, and the commands that show all."""
-    numbers = {"held": seen.counts.get("held", 0), "parked": seen.parked}
+    numbers = _waiting(seen)
     head = Text("waits for a person   ", style=STYLES["held"], no_wrap=True, overflow="ellipsis")
-    head.append("   ".join(f"{number} {state}" for state, number in numbers.items() if number))
+    head.append("   ".join(f"{number} {state}" for state, number in numbers.items()))
     table = _table(when, "what", "state", "why")
     table.show_header = False
     for one in seen.for_people[:most]:
         state = Text(one.state, style=STYLES[one.state])
         table.add_row(when(one.since), Text(line(one.name)), state, Text(line(one.reason)))
-    commands = [command for state, command in SHOWS.items() if numbers[state]]
+    commands = [as_called(SHOWS[state]) for state in numbers]
     return [
         head,
         table,
-        Text(" · ".join(commands), style="dim", no_wrap=True, overflow="ellipsis"),
+        *(Text(text, style="dim", no_wrap=True, overflow="ellipsis") for text in commands),
         "",
     ]
 

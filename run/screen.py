@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from redis import Redis
 from redis.exceptions import RedisError
 
+from desk.naming import as_called
 from lanes import QUEUES, unserved
 from plain_text import line
 from run.views import LatestOrder, Snapshot, View, clock, offset
@@ -104,7 +105,9 @@ class Lines:
         return lines
 
     def _of_connections(self, snapshot: Snapshot) -> list[str]:
-        stopped = {f"{line(one.why)} {one.how_it_opens}": one.name for one in snapshot.stopped}
+        stopped = {
+            f"{line(one.why)} {as_called(one.how_it_opens)}": one.name for one in snapshot.stopped
+        }
         went_on = self._stopped - set(stopped.values())
         lines = [text for text, name in stopped.items() if name not in self._stopped]
         lines += [f"{name} go on" for name in sorted(went_on)]

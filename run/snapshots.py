@@ -20,7 +20,7 @@ from run.screen import utc_now
 from run.views import ForPerson, LatestOrder, Snapshot, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mapping.unfilled import UnfilledTable
     from settings import Settings
@@ -83,7 +83,7 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             for_people=sorted([*held, *parked], key=lambda one: one.since, reverse=True),
             parked=seen.parked_count,
             stopped=[_stopped(one) for one in seen.closed],
-            notices=[_notice(table) for table in seen.unfilled],
+            notices=_notices(seen.unfilled),
         )
 
     return read
@@ -94,10 +94,10 @@ def _words(reason: str) -> str:
     return reason.replace("_", " ")
 
 
-def _notice(table: UnfilledTable) -> str:
-    """The profile's own words: what a table is called, and what asked it."""
-    codes = ", ".join(table.codes)
-    return f"the table {table.name} is empty, {table.source} says {codes}: orderbridge check"
+def _notices(unfilled: Sequence[UnfilledTable]) -> list[str]:
+    """One line for all: a screen is for what waits for a person, `check` tells of each table."""
+    names = ", ".join(dict.fromkeys(table.name for table in unfilled))
+    return [f"`orderbridge check` names empty tables: {names}"] if names else []
 
 
 def _stopped(one: Closed) -> Stopped:

@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 
     from settings import Settings
 
-# Seconds between polls in the sandbox, where orders come every few seconds.
-SANDBOX_INTERVAL = "10"
+# In the sandbox orders come every few seconds, and nobody waits two minutes to see a doubt end; its simulator
+# has carried a call out by then, a slow one too (run/rehearsal.py).
+REHEARSED = {"FETCH_INTERVAL": "10", "UNCERTAIN_WAIT": "30"}
 
 # Seconds that Valkey or a simulator may take to answer.
 PATIENCE = 30.0
@@ -181,7 +182,8 @@ class _System:
 
     def _choose_sandbox(self) -> None:
         self._choose("ORDERBRIDGE_SANDBOX", "1")
-        self._choose("FETCH_INTERVAL", os.environ.get("FETCH_INTERVAL") or SANDBOX_INTERVAL)
+        for name, value in REHEARSED.items():
+            self._choose(name, os.environ.get(name) or value)
         named = os.environ.get("ORDERBRIDGE_CONNECTIONS")
         if named:
             # For commands in a second terminal, from wherever they are called.

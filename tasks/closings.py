@@ -43,7 +43,7 @@ def not_paused(row: GateRow) -> str:
 def how_it_opens(row: GateRow) -> str:
     """What a person does about it, if anything."""
     if row.is_paused:
-        return f"To go on: orderbridge resume {row.connection} --{row.direction}"
+        return f"To go on: `orderbridge resume {row.connection} --{row.direction}`."
     if row.closed_by == "fault":
-        return f"To see what it says: orderbridge check --connection {row.connection}"
+        return f"To see what it says: `orderbridge check --connection {row.connection}`."
     return "It is tried every few seconds and opens by itself."

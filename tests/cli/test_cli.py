@@ -45,7 +45,7 @@ def test_ledger_that_is_not_migrated_names_the_command(run, folder):
     assert run("orders") == (
         2,
         "",
-        "orderbridge: The ledger is not at this version. Run: orderbridge migrate",
+        "orderbridge: The ledger is not at this version. Run `orderbridge migrate`.",
     )
 
 

@@ -76,6 +76,14 @@ def test_a_list_says_what_each_call_became_in_words(run, ledger):
     assert "waiting" in told
 
 
+def test_times_of_calls_are_those_of_the_shop_whose_orders_the_box_receives(
+    run, configured, ledger
+):
+    hook_id = unknown_stage(ledger)
+    for command in (("list",), ("show", str(hook_id))):
+        assert "+02:00" in run("hooks", *command)[1]
+
+
 def test_a_list_is_filtered_and_says_when_it_is_empty(run, ledger):
     hook_id = unknown_stage(ledger)
     assert json.loads(run("hooks", "list", "--outcome", "unfilled", "--json")[1]) == []

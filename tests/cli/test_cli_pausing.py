@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from cli_orders import give
 
 from desk.gates import LONGEST_REASON
 from ledger import connections
@@ -35,7 +36,7 @@ def test_pause_and_resume_say_what_is_done_and_how_it_goes_on(run, ledger):
     words = " ".join(said.split())
     assert words == (
         "Writes to onebox are paused by anna: the box moves. "
-        "To go on: orderbridge resume onebox --write"
+        "To go on: `orderbridge resume onebox --write`."
     )
     assert by(ledger) == "person"
     code, said, _ = run("resume", BOX, "--write")
@@ -44,9 +45,22 @@ def test_pause_and_resume_say_what_is_done_and_how_it_goes_on(run, ledger):
     assert by(ledger) is None
 
 
+def test_an_order_says_that_a_pause_keeps_it_and_no_time_that_will_not_be(run, ledger):
+    give(ledger)
+    assert "Next try 2026" in run("orders", "show", "1")[1]
+    run("pause", BOX, "--read", "--reason", "reads keep no order")
+    assert "Next try 2026" in run("orders", "show", "1")[1]
+    run(*PAUSE)
+    shown = run("orders", "show", "1")[1]
+    assert (
+        "are paused by anna: the box moves. To go on: `orderbridge resume onebox --write`" in shown
+    )
+    assert "Next try" not in shown
+
+
 def test_the_command_that_is_shown_is_the_one_that_resumes(run, ledger):
     _, said, _ = run("pause", BOX, "--read", "--reason", "x")
-    shown = " ".join(said.split()).rpartition("orderbridge ")[2]
+    shown = said.split("`")[1].removeprefix("orderbridge ")
     assert run(*shown.split())[0] == 0
     assert by(ledger, "read") is None
 

@@ -13,8 +13,7 @@ import click
 import pytest
 from command_lines import parse
 
-from cli import answers
-from desk.naming import named
+from desk.naming import as_called, named
 from ledger import enqueueing, orders, queues
 from ledger.enqueueing import Asked
 from ledger.updates import Due, Told
@@ -119,7 +118,7 @@ def test_no_text_of_the_program_has_another_word_for_a_state(package):
 def test_commands_are_shown_as_this_person_calls_us(monkeypatch, called, on_path, program):
     monkeypatch.setattr("sys.argv", [called])
     monkeypatch.setattr("shutil.which", lambda _: on_path)
-    assert answers.as_called("See `orderbridge updates list`.") == f"See `{program} updates list`."
+    assert as_called("See `orderbridge updates list`.") == f"See `{program} updates list`."
 
 
 def test_no_narrow_terminal_breaks_a_command(run, ledger, monkeypatch):
@@ -179,3 +178,18 @@ def test_every_command_that_the_program_names_exists(path, command):
     except click.MissingParameter:
         # A command that is only spoken of, without its words.
         assert len(words) <= 2
+
+
+# A command of ours in a sentence: whoever prints it puts the name there by which this person calls us.
+COMMAND = re.compile(
+    r"(?<!`)\borderbridge (?:run|migrate|gateway|check|fetch|backfill|pause|resume|update|preview|orders"
+    r"|updates|hooks|key|notify|sandbox)\b"
+)
+# Messages are read elsewhere than where the commands are called; `tell` has commands apart from its words.
+BARE = {"mapping/telling.py", "cli/reviewing.py"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_command_in_a_sentence_is_quoted(package):
+    paths = set((ROOT / package).rglob("*.py")) - {ROOT / name for name in BARE}
+    assert [text for path in sorted(paths) for text in literals(path) if COMMAND.search(text)] == []

@@ -172,9 +172,14 @@ def test_what_is_sent_carries_who_sent_it_and_a_taken_key_is_said(ledger):
 
 
 def test_an_update_with_mistakes_names_them_by_field(ledger):
-    with pytest.raises(Wrong, match="The update is refused") as told:
+    with pytest.raises(Wrong, match=r"The update is refused\. --order: Must be one of") as told:
         desk_updates.asked(resources(ledger), {"order_id": "1", "order": "fly"})
     assert told.value.errors
+
+
+def test_an_update_of_nothing_is_refused_in_words_alone(ledger):
+    with pytest.raises(Wrong, match=r"The update is refused\. Nothing to do"):
+        desk_updates.asked(resources(ledger), {"order_id": "1"})
 
 
 # --- reading, the overview, previews ------------------------------------------------------------------

@@ -54,6 +54,19 @@ def test_a_connection_that_is_configured_no_more_and_one_without_a_profile_have_
     assert zones().local(NOW, "gone") == NOW
 
 
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("Europe/Kyiv", ZoneInfo("Europe/Kyiv")), ("Asia/Tokyo", None)]
+)
+def test_a_target_has_the_one_zone_of_its_shops(tmp_path, zone, shown):
+    own = tmp_path / "own.yaml"
+    own.write_text(f"source: {{time_zone: {zone}}}")
+    shops = {
+        name: SimpleNamespace(kind="okliving", profile=profile, target="box")
+        for name, profile in (("a", None), ("b", own))
+    }
+    assert Zones(SimpleNamespace(connections=shops)).of_target("box") == shown
+
+
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.brings])
 def test_a_kind_that_brings_orders_is_shipped_with_a_profile_of_its_name(kind):
     assert KINDS[kind].profile == f"{kind}.yaml"

@@ -128,7 +128,11 @@ def test_what_needs_a_person_stands_above_what_is_new_whatever_is_newer():
     [parked] = [line for line in text.splitlines() if "update 17" in line]
     assert "parked" in parked
     assert "update too old" in parked
-    assert "orderbridge orders list --state held · orderbridge updates list --state parked" in text
+    commands = (
+        "`orderbridge orders list --state held`",
+        "`orderbridge updates list --state parked`",
+    )
+    assert all(command in text.splitlines() for command in commands)
     assert "waits for a person   1 held   1 parked" in text
 
 
@@ -165,7 +169,7 @@ def test_a_stopped_connection_is_a_banner_with_its_reason_and_what_to_do(paused,
 
 def test_of_many_stopped_connections_some_are_shown_and_the_others_counted():
     seen = Snapshot({}, (), NOW, stopped=[stopped(n) for n in range(5)])
-    assert "and 3 more: orderbridge check" in drawn(View(seen, {}), width=80)
+    assert "and 3 more: `orderbridge check`" in drawn(View(seen, {}), width=80)
 
 
 def test_no_text_of_a_remote_steers_the_screen():

@@ -146,7 +146,7 @@ def test_paused_shop_is_not_asked_and_nothing_counts_as_failed(r, clock):
     pause(r, SHOP, "read")
     clock.go(60)
     with pytest.raises(
-        PollPaused, match=r"paused by anna: moving day\. To go on: orderbridge resu"
+        PollPaused, match=r"paused by anna: moving day\. To go on: `orderbridge resu"
     ):
         poll(r)
     assert len(shop(r).bodies) == asked
@@ -198,7 +198,7 @@ def test_check_names_what_is_paused_and_how_it_goes_on(r, monkeypatch):
             "onebox",
             "writes",
             "Writes to onebox are paused by anna: moving day.",
-            "To go on: orderbridge resume onebox --write",
+            "To go on: `orderbridge resume onebox --write`.",
         )
     ]
     assert all(line.good for line in checking.check(r, [SHOP]))

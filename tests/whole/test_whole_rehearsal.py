@@ -20,6 +20,7 @@ COMMAND = ".venv/bin/orderbridge"
 # What each command of the script shows sooner or later, in the script's order.
 CLERK = (
     r"new order ID",
+    r"orders on",
     r"ID\s+held",
     r"“12”",
     r"recipient\.phone",
@@ -33,14 +34,14 @@ CLERK = (
 ENGINEER = (
     r"onebox is broken",
     r"new order ID",
-    r"",
+    r"orders on",
     r"waiting",
     r"(?s:onebox.*bad)",
     r"onebox[^\n]*mended",
     r"created",
     r"onebox",
     r"new order ID",
-    r"",
+    r"orders on",
     r"waiting|received",
     r"onebox",
     r"created",

@@ -112,7 +112,7 @@ def _refuse_doubles() -> None:
     if doubles:
         raise RuntimeError(
             f"Orders share an external id in their target ({', '.join(doubles)}). Find out which of them "
-            "the process is of, delete the other row, and run: orderbridge migrate"
+            "the process is of, delete the other row, and run `orderbridge migrate`."
         )
 
 
