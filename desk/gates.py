@@ -49,6 +49,26 @@ def closed(ledger: Ledger, names: Collection[str]) -> list[Closed]:
     return [_closed(row) for row in rows]
 
 
+def failing(ledger: Ledger, names: Collection[str], closed_now: Collection[Closed]) -> list[Closed]:
+    """The sources of these whose last poll failed, but for those whose reads are closed and so told of."""
+    told = {one.connection for one in closed_now if one.direction == "read"}
+    return [
+        Closed(
+            connection=row.connection,
+            direction="read",
+            by="poll",
+            who="",
+            since=row.failed_at,
+            why=f"The last poll of {row.connection} failed.",
+            how_it_opens="It is tried at each poll. What is wrong: "
+            f"`orderbridge check --connection {row.connection}`.",
+            said=line(row.error),
+        )
+        for row in connections.cursors(ledger)
+        if row.error and row.connection in names and row.connection not in told
+    ]
+
+
 def stopping(ledger: Ledger, order: Row) -> list[Closed]:
     """What keeps this order from its target now."""
     return [one for one in closed(ledger, [order.target]) if one.direction == "write"]

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from desk.gates import Closed, closed
+from desk.gates import Closed, closed, failing
 from desk.tables import Tables
 from ledger import connections, orders, tallies, updates
 from ledger.database import Ledger
@@ -24,7 +24,7 @@ from mapping.unfilled import UnfilledTable
 class Glance:
     """Orders by state as of `counted_at`, those that changed last, the age of the oldest that is due, and
     when each source was last read. Of the `held` orders and the `parked` updates those that became so last,
-    how many updates are parked, and the gates that are closed. `unfilled` are the
+    how many updates are parked; the gates that are `closed`, and the polls that fail. `unfilled` are the
     tables of the profiles that orders ask in vain.
     """
 
@@ -48,6 +48,7 @@ def glance(
     """
     now = ledger.now()
     seen = orders.overview(ledger, now, latest=latest)
+    stopped = closed(ledger, names)
     return Glance(
         counts=seen.counts,
         counted_at=seen.counted_at,
@@ -57,6 +58,6 @@ def glance(
         held=orders.held(ledger, now, for_people) if seen.counts.get("held") else [],
         parked=updates.parked(ledger, now, for_people),
         parked_count=tallies.counts(ledger, tallies.UPDATES, now).rows["parked"],
-        closed=closed(ledger, names),
+        closed=[*stopped, *failing(ledger, names, stopped)],
         unfilled=tables.unfilled(ledger),
     )

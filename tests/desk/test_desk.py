@@ -234,6 +234,22 @@ def test_a_glance_shows_what_needs_a_person_before_what_is_new(ledger):
     assert [(one.connection, one.who) for one in seen.closed] == [("onebox", "anna")]
 
 
+def test_a_glance_tells_of_a_poll_that_failed_until_one_is_good_and_once(ledger):
+    def told():
+        seen = overview.glance(ledger, [SHOP], NO_TABLES, latest=1, for_people=1)
+        return [(one.connection, one.by, one.said) for one in seen.closed]
+
+    connections.fail_poll(
+        ledger, connections.begin_poll(ledger, SHOP, NOW, 60), NOW, "login refused"
+    )
+    assert told() == [(SHOP, "poll", "login refused")]
+    connections.close(ledger, SHOP, "fault", NOW, 5, "login refused", "read")
+    assert [by for _, by, _ in told()] == ["fault"]
+    connections.open_gate(ledger, SHOP, "read")
+    connections.end_poll(ledger, connections.begin_poll(ledger, SHOP, NOW, 60), NOW, NOW)
+    assert told() == []
+
+
 def test_a_glance_tells_the_tables_that_orders_ask_in_vain_and_looks_once_a_minute(
     ledger, monkeypatch
 ):
