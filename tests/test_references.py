@@ -232,7 +232,7 @@ def test_a_process_that_calls_no_remote_may_lack_their_secrets(environment, tmp_
     kept = {"OKLIVING_URL", "ONEBOX_URL"}
     for name in set(REAL) - kept:
         del environment[name]
-    with pytest.raises(SettingsError, match="(is|are) missing"):
+    with pytest.raises(SettingsError, match=r"(is|are) missing"):
         load(tmp_path)
     environment["ORDERBRIDGE_CALLS_REMOTES"] = "0"
     chosen, own = load(tmp_path)
