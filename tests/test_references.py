@@ -255,9 +255,9 @@ def test_one_that_lacks_an_address_is_refused_all_the_same(environment, tmp_path
     "command",
     [
         ("cli", "check"),
-        ("cli", "fetch"),
-        ("cli", "run", "--plain"),
-        ("celery", "-A", "tasks", "worker", "-c", "1"),
+        pytest.param(("cli", "fetch"), marks=pytest.mark.long),
+        pytest.param(("cli", "run", "--plain"), marks=pytest.mark.long),
+        pytest.param(("celery", "-A", "tasks", "worker", "-c", "1"), marks=pytest.mark.long),
     ],
     ids=lambda command: command[1],
 )

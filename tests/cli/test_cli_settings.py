@@ -148,7 +148,12 @@ OF_FLOWER = {name for name in WRONG if name.startswith("FLOWER_")}
 
 
 def cases(names):
-    return [pytest.param(n, v, id=f"{n}={v[:30]}") for n in sorted(names) for v in WRONG.get(n, ())]
+    """The first wrong value of each in the quick run, all in the long one."""
+    return [
+        pytest.param(n, v, id=f"{n}={v[:30]}", marks=[pytest.mark.long] if place else [])
+        for n in sorted(names)
+        for place, v in enumerate(WRONG.get(n, ()))
+    ]
 
 
 def test_the_table_has_every_setting_that_is_read():
@@ -228,7 +233,11 @@ def slips(name):
     yield name[::-1].replace("_", "", 1)[::-1]
 
 
-SLIPS = sorted((name, slip) for name in READ - NOT_READ for slip in slips(name))
+SLIPS = [
+    pytest.param(name, slip, marks=[pytest.mark.long] if place else [])
+    for name in sorted(READ - NOT_READ)
+    for place, slip in enumerate(slips(name))
+]
 
 
 @pytest.mark.parametrize(("name", "slip"), SLIPS)
