@@ -8,7 +8,7 @@ from whole.system import System
 from simulator.crm import Crm
 from simulator.faults import Fault
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.long]
 
 
 def test_calls_in_flight_stay_in_their_slots_and_a_kill_leaks_none(tmp_path, database_url):

@@ -13,7 +13,7 @@ from whole.system import ROOT, System
 import lanes
 from ledger import orders, updates
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.long]
 
 
 class ToySystem(System):

@@ -17,7 +17,7 @@ from ledger import connections
 from ledger.tables import ORDERS
 from simulator.faults import Fault
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.long]
 
 BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 STAGES = ("In work", "Shipped", "Done", "Refused")
