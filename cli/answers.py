@@ -32,6 +32,7 @@ FAILED, WRONG, ABSENT, IMPOSSIBLE, UNCHECKED = 1, 2, 3, 4, 5
 # Of what was found about an order, by how grave it is.
 COLOURS = {"held": "red", "warning": "yellow", "fixed": "cyan"}
 
+OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Connection = Annotated[
     str | None,

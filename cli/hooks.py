@@ -26,6 +26,7 @@ from cli.answers import (
     print_json,
     stop,
 )
+from cli.listing import Limit
 from desk.opening import opened
 from desk.ringing import hook_bell
 from desk.zones import Zones
@@ -48,7 +49,7 @@ def list_hooks(
     outcome: Annotated[
         str | None, typer.Option(help="What it came to, such as unfilled or unknown_stage.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    limit: Limit = 50,
     *,
     as_json: Json = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """Lists: `list` is what a group of commands does when none is named, and a list says what it leaves out.
 
 In: what was typed, or how many rows were shown of how many. Out: the arguments of `list`, or a sentence on
-stderr, with --json too. Nothing fails. Called by cli/orders.py and cli/updates.py.
+stderr, with --json too. Nothing fails. Called by cli/orders.py, cli/updates.py and cli/hooks.py.
 """
 
 from __future__ import annotations

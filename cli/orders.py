@@ -17,6 +17,7 @@ from cli.answers import (
     Connection,
     Json,
     Of,
+    OrderId,
     acting,
     answer,
     complain,
@@ -56,8 +57,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="See orders, and mend what holds them. Without a command: `list`.", cls=ListByDefault
 )
-
-OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 
 
 @app.command("list")

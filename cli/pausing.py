@@ -56,6 +56,7 @@ def resume(
 ) -> None:
     """Let calls go out again that a person paused; what waited for them goes at once."""
     from desk import gates
+    from tasks import closings
 
     chosen = settings.load()
     directions = _directions(read, write)
@@ -69,7 +70,7 @@ def resume(
             bells=bells(chosen.redis_url),
         )
     later = "" if rung else " What waited goes within a minute of the start: no broker answers now."
-    calls = " and ".join({"read": "reads", "write": "writes"}[one] for one in directions)
+    calls = " and ".join(closings.CALLS[one] for one in directions)
     answer(
         {"connection": connection, "resumed": directions, "rung": rung},
         f"{connection}: {calls} go on.{later}",

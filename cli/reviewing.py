@@ -18,6 +18,7 @@ from cli.answers import (
     Connection,
     Json,
     Of,
+    OrderId,
     acting,
     complain,
     moment,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from desk.updates import Update
     from ledger.database import Ledger
     from settings import Settings
-
-OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 
 
 def find_orders(

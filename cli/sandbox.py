@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import settings
-from cli.answers import Connection, Json, answer
+from cli.answers import Connection, Json, OrderId, answer
 from desk.errors import Impossible, Wrong
 from desk.naming import named
 
@@ -22,7 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 Phone = Annotated[str | None, typer.Option(help="The recipient's phone.")]
 Name = Annotated[str | None, typer.Option(help='The recipient: "Шевченко Тарас".')]
 Total = Annotated[str | None, typer.Option(help="What the shop says is to be paid, UAH.")]

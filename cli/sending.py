@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +15,15 @@ from cli.answers import (
     As,
     Connection,
     Json,
+    OrderId,
     acting,
     answer,
     complain,
     err,
-    plain,
     stop,
 )
+from cli.reviewing import as_dict
+from desk.naming import named
 from desk.ringing import bells
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ PATIENCE = 90.0
 
 
 def send_one(
-    order_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")],
+    order_id: OrderId,
     connection: Connection = None,
     who: As = None,
     *,
@@ -59,13 +60,13 @@ def send_one(
     )
     if sent.state == "created":
         told = f"Order {order_id} is created in {sent.target} as {sent.target_id}."
-        answer(_as_dict(sent), told, as_json=as_json)
+        answer(as_dict(sent), told, as_json=as_json)
         return
     if as_json:
-        answer(_as_dict(sent), "", as_json=True)
+        answer(as_dict(sent), "", as_json=True)
     complain(
         f"Order {order_id} is {sent.state}. {words.why(sent)} "
-        f"How it goes on: `orderbridge orders show {order_id}`."
+        f"How it goes on: `orderbridge orders show {named(order_id, sent.connection)}`."
     )
     raise typer.Exit(FAILED)
 
@@ -83,8 +84,8 @@ def _ask_twice(proposal: Proposal) -> None:
 
     order = proposal.order
     table = Table("what", "which", texts={"which"})
-    named = f", number {proposal.number}" if proposal.number not in {"", order.order_id} else ""
-    table.add_row("order", f"{order.order_id} of {order.connection}{named}")
+    number = f", number {proposal.number}" if proposal.number not in {"", order.order_id} else ""
+    table.add_row("order", f"{order.order_id} of {order.connection}{number}")
     table.add_row("to", f"{proposal.city or 'no town'}")
     table.add_row("sum", f"{proposal.total} {proposal.currency}, {proposal.lines} lines")
     table.add_row("created in", f"{order.target}, {proposal.address}")
@@ -95,7 +96,3 @@ def _ask_twice(proposal: Proposal) -> None:
     typed = typer.prompt("Type the order's id to send it", err=True, default="", show_default=False)
     if typed.strip() != order.order_id:
         stop("That is not its id. Nothing is sent.", FAILED)
-
-
-def _as_dict(row: Any) -> dict[str, Any]:
-    return {key: value for key, value in plain(dataclasses.asdict(row)).items() if key != "pk"}

@@ -15,6 +15,7 @@ from cli.answers import (
     Connection,
     Json,
     Of,
+    OrderId,
     acting,
     answer,
     demand_state,
@@ -50,7 +51,6 @@ app = typer.Typer(
 # Why an update waits, where another one of its order is in its way.
 BEHIND = "update_waits_behind"
 
-OrderId = Annotated[str, typer.Argument(metavar="ID", help="The shop's order id.")]
 UpdateId = Annotated[int, typer.Argument(metavar="NUMBER", help="The update's number.")]
 
 

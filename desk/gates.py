@@ -7,7 +7,7 @@ what is closed, in words. Fails with `Wrong` for a connection or a direction tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from connectors import registry
 from desk.errors import Impossible, Wrong
 from desk.ringing import Bells
 from ledger import connections
-from ledger.connections import AsItIs, Direction, GateRow
+from ledger.connections import AsItIs, CursorRow, Direction, GateRow
 from ledger.database import Ledger
 from ledger.orders import Row
 from plain_text import line
@@ -49,7 +49,9 @@ def closed(ledger: Ledger, names: Collection[str]) -> list[Closed]:
     return [_closed(row) for row in rows]
 
 
-def failing(ledger: Ledger, names: Collection[str], closed_now: Collection[Closed]) -> list[Closed]:
+def failing(
+    cursors: Iterable[CursorRow], names: Collection[str], closed_now: Collection[Closed]
+) -> list[Closed]:
     """The sources of these whose last poll failed, but for those whose reads are closed and so told of."""
     told = {one.connection for one in closed_now if one.direction == "read"}
     return [
@@ -64,7 +66,7 @@ def failing(ledger: Ledger, names: Collection[str], closed_now: Collection[Close
             f"`orderbridge check --connection {row.connection}`.",
             said=line(row.error),
         )
-        for row in connections.cursors(ledger)
+        for row in cursors
         if row.error and row.connection in names and row.connection not in told
     ]
 

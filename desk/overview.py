@@ -49,15 +49,16 @@ def glance(
     now = ledger.now()
     seen = orders.overview(ledger, now, latest=latest)
     stopped = closed(ledger, names)
+    cursors = connections.cursors(ledger)
     return Glance(
         counts=seen.counts,
         counted_at=seen.counted_at,
         latest=seen.latest,
         oldest_due_at=seen.oldest_due_at,
-        polls={cursor.connection: cursor.polled_at for cursor in connections.cursors(ledger)},
+        polls={cursor.connection: cursor.polled_at for cursor in cursors},
         held=orders.held(ledger, now, for_people) if seen.counts.get("held") else [],
         parked=updates.parked(ledger, now, for_people),
         parked_count=tallies.counts(ledger, tallies.UPDATES, now).rows["parked"],
-        closed=[*stopped, *failing(ledger, names, stopped)],
+        closed=[*stopped, *failing(cursors, names, stopped)],
         unfilled=tables.unfilled(ledger),
     )

@@ -18,15 +18,15 @@ from ledger.database import open_ledger
 from ledger.lateness import late_lanes
 from run.screen import utc_now
 from run.views import ForPerson, LatestOrder, Snapshot, Stopped
+from tasks import closings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ledger.orders import Row
+    from ledger.updates import Update
     from mapping.unfilled import UnfilledTable
     from settings import Settings
-
-# How the calls through a gate are called.
-CALLS = {"read": "reads", "write": "writes"}
 
 
 def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
@@ -36,15 +36,19 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     zones = Zones(settings)
     has_several = len(settings.source_names) > 1
 
-    def called(connection: str, order_id: str) -> str:
-        return f"{connection} {order_id}" if has_several else order_id
+    def called(row: Row | Update) -> str:
+        return f"{row.connection} {row.order_id}" if has_several else row.order_id
+
+    def waiting(name: str, row: Row | Update) -> ForPerson:
+        since = zones.local(row.state_at, row.connection)
+        return ForPerson(name, row.state, _words(row.reason), since)
 
     def read() -> Snapshot:
         seen = glance(ledger, settings.connections, tables, latest=latest, for_people=latest)
         polls = {name: seen.polls.get(name) for name in names}
         orders = [
             LatestOrder(
-                order_id=called(row.connection, row.order_id),
+                order_id=called(row),
                 state=row.state,
                 reason=_words(row.reason),
                 target_id=row.target_id,
@@ -53,24 +57,8 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
             )
             for row in seen.latest
         ]
-        held = [
-            ForPerson(
-                f"order {called(row.connection, row.order_id)}",
-                row.state,
-                _words(row.reason),
-                zones.local(row.state_at, row.connection),
-            )
-            for row in seen.held
-        ]
-        parked = [
-            ForPerson(
-                f"update {row.id} of {called(row.connection, row.order_id)}",
-                row.state,
-                _words(row.reason),
-                zones.local(row.state_at, row.connection),
-            )
-            for row in seen.parked
-        ]
+        held = [waiting(f"order {called(row)}", row) for row in seen.held]
+        parked = [waiting(f"update {row.id} of {called(row)}", row) for row in seen.parked]
         last = max(filter(None, polls.values()), default=None)
         written = [n for n in settings.source_names if settings.connections[n].mode == "live"]
         return Snapshot(
@@ -103,5 +91,5 @@ def _notices(unfilled: Sequence[UnfilledTable]) -> list[str]:
 def _stopped(one: Closed) -> Stopped:
     """With what the remote said: who sees the screen runs the system."""
     said = f" It says: {one.said}" if one.said else ""
-    calls = f"{one.connection}: {CALLS[one.direction]}"
+    calls = f"{one.connection}: {closings.CALLS[one.direction]}"
     return Stopped(calls, f"{one.why}{said}", one.since, one.how_it_opens, one.by == PERSON)

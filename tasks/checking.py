@@ -38,7 +38,6 @@ Answer = Literal["good", "bad", "unchecked"]
 
 # Seconds that a test waits for its turn, and for a place.
 PATIENCE = 5.0
-CALLS = {"read": "reads", "write": "writes"}
 BUSY = "all its calls are taken"
 LATER = "Try again in a minute."
 MEND: tuple[tuple[type[Exception], str], ...] = (
@@ -117,7 +116,7 @@ def _gates(r: Resources, names: Collection[str]) -> list[Line]:
     return [
         Line(
             row.connection,
-            CALLS[row.direction],
+            closings.CALLS[row.direction],
             "bad",
             closings.why(row) if row.is_paused else f"{closings.why(row)} {row.reason}",
             closings.how_it_opens(row),

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from ledger.connections import GateRow
 
-# What is stopped, and by what.
-CALLS = {"write": "Writes to", "read": "Reads of"}
+# How the calls through a gate are called, and whose they are; by what they are stopped.
+CALLS = {"write": "writes", "read": "reads"}
+WHOSE = {"write": "to", "read": "of"}
 STOPPED = {
     "breaker": "are stopped: it does not answer.",
     "fault": "are stopped: it refuses them, whatever the order.",
@@ -20,11 +21,15 @@ STOPPED = {
 
 def why(row: GateRow) -> str:
     """What is stopped and why, in a sentence; of a person's pause with the person's own words."""
-    calls = f"{CALLS[row.direction]} {row.connection}"
+    calls = _calls(row)
     if not row.is_paused:
         return f"{calls} {STOPPED.get(row.closed_by or '', 'are stopped.')}"
     by = f" by {row.who}" if row.who else ""
     return f"{calls} are paused{by}: {row.reason or 'the reason was purged'}".rstrip(".") + "."
+
+
+def _calls(row: GateRow) -> str:
+    return f"{CALLS[row.direction].capitalize()} {WHOSE[row.direction]} {row.connection}"
 
 
 def told(row: GateRow) -> str:
@@ -34,7 +39,7 @@ def told(row: GateRow) -> str:
 
 def not_paused(row: GateRow) -> str:
     """That no person has paused it, and how it stands."""
-    calls = f"{CALLS[row.direction]} {row.connection}"
+    calls = _calls(row)
     return (
         f"{calls} are not paused." if row.closed_by is None else f"No person did this. {told(row)}"
     )

@@ -7,6 +7,7 @@ import unicodedata
 
 import pytest
 from cli_orders import NOW, give
+from pair_of_nowhere import PAIR
 
 import settings
 from cli import answers
@@ -15,19 +16,7 @@ from ledger.hook_endings import Ending
 from simulator.hostile import SHOWN
 
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-PAIR = {
-    "OKLIVING_URL": "http://127.0.0.1:1",
-    "OKLIVING_CLIENT_ID": "id",
-    "OKLIVING_CLIENT_SECRET": "secret",
-    "ONEBOX_URL": "http://127.0.0.1:1",
-    "ONEBOX_LOGIN": "login",
-    "ONEBOX_PASSWORD": "password",
-    "ONEBOX_WORKFLOW_ID": "3",
-    "ONEBOX_STATUS_ID": "17",
-    "REDIS_URL": "redis://127.0.0.1:1/0",
-    "ORDERBRIDGE_SANDBOX": "1",
-    "ONEBOX_HOOK_SECRETS": "hook-secret-0001",
-}
+CONFIGURED = PAIR | {"ONEBOX_HOOK_SECRETS": "hook-secret-0001"}
 UNKNOWN_STAGE = {"code": "hook_unknown_stage", "before": "Packed", "detail": "In work, Shipped"}
 
 
@@ -43,7 +32,7 @@ def wide(monkeypatch):
 
 @pytest.fixture
 def configured(ledger, process_environment, monkeypatch):
-    process_environment.update(PAIR)
+    process_environment.update(CONFIGURED)
     url = f"sqlite:///{ledger.engine.url.database}"
     process_environment["DATABASE_URL"] = url
     settings.current.cache_clear()

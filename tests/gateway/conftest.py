@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import fakeredis
 import pytest
 from gateway_calls import KEY, OTHER_KEY
+from pair_of_nowhere import PAIR
 
 import settings
 from connectors import okliving, registry
@@ -24,19 +25,6 @@ with pytest.MonkeyPatch.context() as _patch:
 
     assert app.conf.broker_url
 settings.current.cache_clear()
-
-PAIR = {
-    "OKLIVING_URL": "http://127.0.0.1:1",
-    "OKLIVING_CLIENT_ID": "id",
-    "OKLIVING_CLIENT_SECRET": "secret",
-    "ONEBOX_URL": "http://127.0.0.1:1",
-    "ONEBOX_LOGIN": "login",
-    "ONEBOX_PASSWORD": "password",
-    "ONEBOX_WORKFLOW_ID": "3",
-    "ONEBOX_STATUS_ID": "17",
-    "REDIS_URL": "redis://127.0.0.1:1/0",
-    "ORDERBRIDGE_SANDBOX": "1",
-}
 
 
 @pytest.fixture(scope="session")

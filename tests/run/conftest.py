@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from run.processes import Supervisor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+@pytest.fixture
+def supervisor():
+    """One whose programs all end with the test."""
+    supervised = Supervisor()
+    yield supervised
+    supervised.stop(lambda: True)
 
 
 @pytest.fixture

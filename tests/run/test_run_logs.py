@@ -34,13 +34,6 @@ def small(monkeypatch):
     return small
 
 
-@pytest.fixture
-def supervisor():
-    supervised = Supervisor()
-    yield supervised
-    supervised.stop(lambda: True)
-
-
 def program(folder: Path, name: str = "one", code: str = TALKATIVE, **changes) -> Process:
     folder.mkdir(exist_ok=True)
     described = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fakeredis
 import pytest
+from pair_of_nowhere import PAIR
 
 import settings
 from clients.limits import Rate, Slots
@@ -20,16 +21,8 @@ from ledger.migrate import upgrade
 
 # The app of tasks reads its settings once, when it first needs them: a sandbox in an empty folder, without a
 # broker.
-SURROUNDINGS = {
-    "ORDERBRIDGE_SANDBOX": "1",
+SURROUNDINGS = PAIR | {
     "ORDERBRIDGE_DATA": tempfile.mkdtemp(),
-    "REDIS_URL": "redis://127.0.0.1:1/0",
-    "OKLIVING_URL": "http://127.0.0.1:1",
-    "OKLIVING_CLIENT_ID": "id",
-    "OKLIVING_CLIENT_SECRET": "secret",
-    "ONEBOX_URL": "http://127.0.0.1:1",
-    "ONEBOX_LOGIN": "login",
-    "ONEBOX_PASSWORD": "password",
     "ONEBOX_WORKFLOW_ID": "2",
     "ONEBOX_STATUS_ID": "7",
 }

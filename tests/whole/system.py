@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,6 +54,25 @@ def wait_until(condition, seconds=PATIENCE, what="", look=0.05):
         time.sleep(look)
     said = what() if callable(what) else what
     raise AssertionError(f"not within {seconds} s: {said or condition}; last {condition()!r}")
+
+
+@contextmanager
+def a_run(surroundings, log):
+    """`orderbridge run` as a person starts it, until Ctrl-C, after which it has to end well."""
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "run", "--plain"],
+            cwd=ROOT,
+            env=surroundings,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield log
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode == 0, log.read_text()
 
 
 class Valkey:

@@ -8,12 +8,11 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 
 import pytest
-from whole.system import ROOT, free_port, wait_until
+from whole.system import ROOT, a_run, free_port, wait_until
 
 pytestmark = [pytest.mark.whole, pytest.mark.long]
 COMMAND = ".venv/bin/orderbridge"
@@ -68,22 +67,9 @@ def sandbox(tmp_path_factory):
         "FETCH_INTERVAL": "3",
         "COLUMNS": "160",
     }
-    log = folder / "run.log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "run", "--plain"],
-            cwd=ROOT,
-            env=surroundings,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    with a_run(surroundings, folder / "run.log") as log:
         wait_until(lambda: re.search(r"order \d+  created", log.read_text()), what=log.read_text)
         yield surroundings
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-    assert process.returncode == 0, log.read_text()
 
 
 def run(line, surroundings):

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
-from whole.system import ROOT, Pair, Pairs, free_port, wait_until
+from whole.system import Pair, Pairs, a_run, free_port, wait_until
 
 from ledger import connections
 from ledger.tables import ORDERS
@@ -175,23 +172,10 @@ def test_the_sandbox_runs_the_example_with_a_simulator_for_each_connection(tmp_p
         "ORDERBRIDGE_CONNECTIONS": "docs/examples/two-shops.yaml",
         "FETCH_INTERVAL": "2",
     }
-    log = tmp_path / "run.log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "run", "--plain"],
-            cwd=ROOT,
-            env=surroundings,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    with a_run(surroundings, tmp_path / "run.log") as log:
         for pair in ("north", "south"):
             wait_until(
                 lambda pair=pair: re.search(rf"order {pair} \d+  created", log.read_text()),
                 what=log.read_text,
             )
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-    assert process.returncode == 0, log.read_text()
     assert (tmp_path / "sandbox-two-shops" / "ledger.db").is_file()
