@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from ledger import tides
+from ledger import tides, unknown
 from ledger.database import Ledger
 from ledger.enqueueing import Asked, KeyReused, Refusal, accept_in, refuse_in
 from ledger.hook_intake import REPEATED_WITHIN
@@ -35,7 +35,6 @@ class Heard:
 
 
 Told = Stand | Remark | Refusal
-
 
 _HEARD = (
     select(
@@ -105,7 +104,7 @@ def hear(  # noqa: PLR0913  what was told, and what else is one transaction with
         is_new = _news(db, told)
         if row is None:
             came = [
-                _take_unknown(db, one, now) if new else Came("repeated")
+                _take_unknown(db, process, one, now) if new else Came("repeated")
                 for one, new in zip(told, is_new, strict=True)
             ]
         else:
@@ -178,7 +177,7 @@ def _take_change(
     refused = None if one.refused is None else refuse_in(db, one.refused, now)
     if one.asked is None:
         return Came("refused" if refused else "nothing", refused_id=refused, heard=count)
-    known = _known(db, one.keys) if count == 1 else None
+    known = unknown.said_already(db, process, one, one.asked) if count == 1 else None
     if known is not None:
         return Came("known", known, refused, count)
     made = _accept(db, replace(one.asked, key=_key(row, process, count)), now)
@@ -228,8 +227,8 @@ def _is_superseded(row: Any, one: Stand) -> bool:
     return row.heard_at is not None and row.heard_at > again.said_at
 
 
-def _take_unknown(db: Connection, one: Told, now: datetime) -> Came:
-    """Of a process that the ledger lacks nothing can be remembered: the state itself is the key."""
+def _take_unknown(db: Connection, process: Process, one: Told, now: datetime) -> Came:
+    """Of a process that the ledger lacks nothing is remembered but the updates that were made of it."""
     if isinstance(one, Remark):
         return _accept(db, one.asked, now)
     if isinstance(one, Refusal):
@@ -237,8 +236,9 @@ def _take_unknown(db: Connection, one: Told, now: datetime) -> Came:
     refused = None if one.refused is None else refuse_in(db, one.refused, now)
     if one.asked is None:
         return Came("refused" if refused else "nothing", refused_id=refused)
-    known = _known(db, one.keys[:1])
-    made = _accept(db, replace(one.asked, key=one.keys[0]), now)
+    known = unknown.said_already(db, process, one, one.asked)
+    key = unknown.key(db, process, one, one.asked)
+    made = _accept(db, replace(one.asked, key=key), now)
     if known is not None and made.what == "made":
         return Came("known", known, refused)
     return replace(made, refused_id=refused)

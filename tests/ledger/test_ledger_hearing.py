@@ -14,7 +14,7 @@ from ledger import hearing, hook_intake, hooks, orders, tides, updates, watching
 from ledger.enqueueing import Asked
 from ledger.orders import Arrived, Outcome
 from ledger.tables import ORDERS
-from ledger.transitions import Process, Remark, Stand
+from ledger.transitions import Again, Process, Remark, Stand
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SHOP = "okliving"
@@ -152,6 +152,34 @@ def test_of_a_process_that_is_not_known_a_state_is_told_once(ledger):
     hear(ledger, stand("done"))
     hear(ledger, stand("in work"))
     assert accepted(ledger) == ["process", "hello", "complete", "process"]
+
+
+def test_of_a_process_that_is_not_known_a_stage_after_another_one_is_told_again(ledger):
+    """After a ledger that went back an order is unknown for seconds: its stages count meanwhile, too."""
+    visited = ("in work", "refused", "in work", "in work", "refused", "in work")
+    for stage in visited:
+        hear(ledger, stand(stage))
+    told = ["process", "cancel", "process", "cancel", "process"]
+    assert accepted(ledger) == told
+    create(ledger)
+    hear(ledger, stand("in work"))
+    assert accepted(ledger) == told
+    hear(ledger, stand("refused"))
+    assert accepted(ledger) == [*told, "cancel"]
+
+
+def test_the_first_that_is_heard_of_a_known_process_is_compared_with_the_newest_from_before(ledger):
+    hear(ledger, stand("in work"), stand("refused"))
+    create(ledger)
+    hear(ledger, stand("in work"))
+    assert accepted(ledger) == ["process", "cancel", "process"]
+
+
+def test_a_stage_of_an_unknown_process_that_is_told_again_by_a_person_may_be_past(ledger):
+    hear(ledger, stand("in work"), stand("refused"))
+    again = replace(stand("in work"), again=Again(NOW, None))
+    hear(ledger, again)
+    assert accepted(ledger) == ["process", "cancel"]
 
 
 def test_a_state_under_whose_key_stands_something_else_is_told_of(ledger):
