@@ -71,6 +71,8 @@ class BoxTarget:
 
     client: OneBox
     profile: TargetProfile
+    # It is found by its external id, but two calls at once make two.
+    takes_repeats: bool = False
 
     def compose(self, read: ReadOrder, prefix: str) -> Mapped:
         return self.profile.compose(read, prefix)

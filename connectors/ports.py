@@ -8,7 +8,7 @@ Called by tasks; made by the modules of the kinds (connectors/registry.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -96,6 +96,12 @@ class Target(Protocol):
 
     def compose(self, read: ReadOrder, prefix: str) -> Mapped:
         """What is sent for an order of a source with this prefix, or why it is held."""
+
+    @property
+    def takes_repeats(self) -> bool:
+        """Whether the same order sent again is known there as the same, so that what got no answer may be
+        sent again without asking.
+        """
 
     def put(self, body: Mapping[str, Any], next_turn: NextTurn) -> str:
         """Create or update it there; its id. After an Uncertain error it may be there. What `next_turn`
@@ -198,8 +204,20 @@ class Own(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Addressee:
+    """Who is told of an order, where a source's orders have each their own: `secret` signs what is told."""
+
+    name: str
+    url: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Means:
-    """What a connector is made with."""
+    """What a connector is made with. `addressee` gives who is told of this order, if anyone; it fails as the
+    ledger does.
+    """
 
     redis: redis.Redis
     secret_key: str | None
+    addressee: Callable[[str], Addressee | None] = lambda _: None
