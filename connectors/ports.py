@@ -175,7 +175,8 @@ class Inspector(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """What one connection can do. `client` is its wire, to be closed with it; `profile` says how its orders
-    are read, or its bodies composed, for kinds that map by one.
+    are read, or its bodies composed, for kinds that map by one. `has_tenants`: its orders are placed with us
+    by tenants (ledger/tenants).
     """
 
     client: Any
@@ -188,6 +189,7 @@ class Connector:
     listener: Listener | None = None
     doorbell: Doorbell | None = None
     inspector: Inspector | None = None
+    has_tenants: bool = False
 
 
 class Own(Protocol):
