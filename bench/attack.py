@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from whole.system import ROOT, System
 
-from bench.__main__ import doors
+from bench.surroundings import doors
 from simulator.crm import Crm
 from simulator.faults import Fault
 from simulator.hostile import SHOWN, long_texts
