@@ -1,4 +1,4 @@
-"""Orders placed by CreateOrder: into the CRM like any other and told of, each once, whatever is killed meanwhile."""
+"""Orders placed by CreateOrder: into the CRM like any other and told of, each once, through kills."""
 
 from __future__ import annotations
 
