@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from clients.errors import AuthFailed, ClientError, RateLimited, RemoteError, TokenLost
+from connectors.ports import Target
 from ledger import attempts, orders
 from ledger.attempts import Try
 from ledger.orders import Due, Outcome, Trouble
-from mapping.digest import body_hash
 from mapping.profile import Mapped
 from tasks import retry
 from tasks.calling import Verdict, tell, verdict
@@ -41,6 +41,19 @@ log = structlog.get_logger()
 
 class Verdicts(Outcomes):
     """What becomes of one claimed order."""
+
+    @property
+    def _receiver(self) -> Target:
+        """What takes the order. Raises ValueError where a connection that receives none was configured."""
+        target = self._target.connector.target
+        if target is None:
+            raise ValueError(f"{self._target.name} receives no orders")
+        return target
+
+    @property
+    def _takes_repeats(self) -> bool:
+        """Whether nobody can ask the target, and nobody needs to."""
+        return self._target.connector.finder is None and self._receiver.takes_repeats
 
     # --- the call failed --------------------------------------------------------------------------
 
@@ -92,7 +105,7 @@ class Verdicts(Outcomes):
         trouble = replace(before, blamed_at=self._now(), strikes=strikes)
         if pause is None:
             # Known to be its own: it says nothing about the connection, and closes it for nobody.
-            return self._hold("crm_refused", mapped, tried, exc.excerpt or str(exc), trouble)
+            return self._hold(self._refusal, mapped, tried, exc.excerpt or str(exc), trouble)
         login = isinstance(exc, AuthFailed)
         closed = self._target.gate.suspect(str(exc), str(self._claim.pk), login=login)
         step = self._wait(
@@ -119,11 +132,19 @@ class Verdicts(Outcomes):
         woke = self._succeeded(sent=self._kind == "create")
         strikes = before.strikes + self._others_went_through(before.blamed_at)
         trouble = replace(before, strikes=strikes)
-        step = self._hold("crm_refused", mapped, tried, said, trouble)
+        step = self._hold(self._refusal, mapped, tried, said, trouble)
         step.woke = woke
         if not cleared and not strikes:
             step.ring = self._judge_alike(said)
         return step
+
+    @property
+    def _refusal(self) -> str:
+        """The reason of an order that was refused. Of a repeat an earlier call may have arrived: a target
+        that is given another body under the same key refuses that.
+        """
+        is_repeat = self._takes_repeats and self._claim.uncertain_since is not None
+        return "repeat_refused" if is_repeat else "crm_refused"
 
     def _judge_alike(self, said: str) -> list[Due]:
         """Close the gate when the latest orders were all refused alike; the one to try it with at once."""
@@ -142,9 +163,9 @@ class Verdicts(Outcomes):
 
     def _unanswered(self, exc: RemoteError, mapped: Mapped) -> Step:
         """The order may have arrived. One that alone gets no answer is sent ever more seldom; where nobody
-        can find out whether it did, a person is asked at once.
+        can find out whether it did, a person is asked at once, unless the target knows a repeat.
         """
-        if self._target.connector.finder is None:
+        if self._target.connector.finder is None and not self._takes_repeats:
             return self._ask_a_person(mapped, self._now(), exc)
         last = attempts.last_sent_at(self._r.ledger, self._claim.pk)
         alone = self._others_went_through(last)
@@ -155,8 +176,13 @@ class Verdicts(Outcomes):
             sends=before.sends + counts,
             troubled_since=before.troubled_since or now,
         )
-        if (alone and trouble.sends >= MOST_SENDS) or self._is_long(trouble):
+        # Each send of what cannot be repeated may make a second one.
+        is_often = alone and trouble.sends >= MOST_SENDS and not self._takes_repeats
+        if is_often or self._is_long(trouble):
             return self._give_up(exc, mapped, trouble, now, "create")
+        if self._takes_repeats:
+            pause = retry.wait(self._claim.tries, exc.retry_after)
+            return self._wait_uncertain(mapped, now, 0, pause, exc, "create", trouble=trouble)
         wait = self._r.settings.uncertain_wait + MARGIN
         resend = retry.resend_wait(trouble.sends)
         pause = retry.look_up_wait(0.0, wait, resend)
@@ -175,7 +201,7 @@ class Verdicts(Outcomes):
         self, exc: ClientError, mapped: Mapped, trouble: Trouble, since: datetime, kind: str
     ) -> Step:
         """A person is asked; should the order be released, it is looked up first."""
-        sent_hash = body_hash(mapped.draft) if kind == "create" else self._claim.sent_hash
+        sent_hash = self._carried_hash(mapped) if kind == "create" else self._claim.sent_hash
         self._claim = replace(self._claim, uncertain_since=since, lookups=0, sent_hash=sent_hash)
         outcome = "uncertain" if kind == "create" else "failed"
         tried = self._tried(kind, outcome, getattr(exc, "status", None), told_by(exc))
