@@ -80,6 +80,7 @@ QUOTING = frozenset(
         "crm_refused",
         "crm_keeps_failing",
         "uncertain_no_lookup",
+        "repeat_refused",
         "connection_paused",
         "update_refused",
     }
