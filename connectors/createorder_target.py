@@ -64,7 +64,9 @@ def key_of(external_id: str) -> str:
     """What a header can carry of an order's external id: the id itself, else its digest. The same for the
     same order, however it is changed, and another one for each other.
     """
-    if external_id.isascii() and external_id.isprintable():
+    is_carried = external_id.isascii() and external_id.isprintable()
+    # Blanks at its ends are not the header's.
+    if is_carried and external_id == external_id.strip():
         return external_id
     return hashlib.blake2b(external_id.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from mapping.fields import money
 from mapping.order_view import SAMPLE, View
 from mapping.paths import Getter, PathError, compile_path, is_dotted
 from mapping.problems import Problem, shown
@@ -103,8 +104,8 @@ def _number(spec: dict[str, Any], place: str, _: Context) -> Compose:
         if value in (None, ""):
             return None
         try:
-            return _exact(Decimal(str(value)))
-        except ArithmeticError:
+            return _exact(money(value))
+        except ValueError:
             problems.append(Problem("unreadable", "held", field, before=shown(value)))
             return None
 
