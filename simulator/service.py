@@ -74,7 +74,7 @@ class Service(Remote):
     callback_secret  by which callbacks must be signed; empty: any is taken
     """
 
-    tenant: str = "sandboxTenant"
+    tenant: str = "sandbox"
     zone: str = "Europe/Kyiv"
     token: str = field(default="", repr=False)
     honours_keys: bool = False

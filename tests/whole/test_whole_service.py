@@ -1,4 +1,4 @@
-"""A shop's orders go to a service that cannot be asked: lost answers double nothing, with and without keys."""
+"""Orders go to a service that cannot be asked: lost answers double nothing, with its keys and without."""
 
 from __future__ import annotations
 
