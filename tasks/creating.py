@@ -198,11 +198,13 @@ class _Attempt(Verdicts):
 
     def _find_out(self, mapped: Mapped, since: datetime) -> Step | None:
         """Whether an earlier try has made it. None: it may be sent again, since it is not there, or since the
-        target knows a repeat.
+        target knows a repeat yet.
         """
         if self._finder is not None:
             return self._look_up(mapped, self._finder)
-        return None if self._takes_repeats else self._ask_a_person(mapped, since)
+        if self._takes_repeats and self._is_remembered(mapped, since):
+            return None
+        return self._ask_a_person(mapped, since)
 
     def _look_up(self, mapped: Mapped, finder: Finder) -> Step | None:
         """Adopt what an earlier try made; wait for what it may make yet; None: it may be sent again."""

@@ -31,6 +31,8 @@ MOST_SENDS = 8
 LONGEST_TROUBLE = timedelta(days=1)
 # An order that so often was told that it will pass, while others went through, speaks for itself alone.
 PASSED_BY = 3
+# So long a target that knows repeats is trusted to remember a call: such services promise a day.
+REMEMBERED = timedelta(hours=23)
 # What a call does may show a moment after it ended, in seconds.
 MARGIN = 0.5
 # Most lost answers belong to calls that took effect: looked for after so many seconds.
@@ -54,6 +56,18 @@ class Verdicts(Outcomes):
     def _takes_repeats(self) -> bool:
         """Whether nobody can ask the target, and nobody needs to."""
         return self._target.connector.finder is None and self._receiver.takes_repeats
+
+    def _is_remembered(self, mapped: Mapped, since: datetime) -> bool:
+        """Whether no call of unknown fate can be so old that the target may have forgotten it. Of one that
+        the ledger has forgotten only the order's own age is known.
+        """
+        claim, order = self._claim, mapped.order
+        moments = [since, claim.state_at, attempts.first_unanswered_at(self._r.ledger, claim.pk)]
+        if self._is_forgotten():
+            if order is None or order.created_at is None:
+                return False
+            moments.append(order.created_at)
+        return self._now() - min(filter(None, moments)) < REMEMBERED
 
     # --- the call failed --------------------------------------------------------------------------
 
@@ -163,9 +177,12 @@ class Verdicts(Outcomes):
 
     def _unanswered(self, exc: RemoteError, mapped: Mapped) -> Step:
         """The order may have arrived. One that alone gets no answer is sent ever more seldom; where nobody
-        can find out whether it did, a person is asked at once, unless the target knows a repeat.
+        can find out whether it did, a person is asked at once, or the target is sent it again that knows it.
         """
-        if self._target.connector.finder is None and not self._takes_repeats:
+        if self._takes_repeats:
+            pause = retry.wait(self._claim.tries, exc.retry_after)
+            return self._wait_uncertain(mapped, self._now(), 0, pause, exc, "create")
+        if self._target.connector.finder is None:
             return self._ask_a_person(mapped, self._now(), exc)
         last = attempts.last_sent_at(self._r.ledger, self._claim.pk)
         alone = self._others_went_through(last)
@@ -176,13 +193,8 @@ class Verdicts(Outcomes):
             sends=before.sends + counts,
             troubled_since=before.troubled_since or now,
         )
-        # Each send of what cannot be repeated may make a second one.
-        is_often = alone and trouble.sends >= MOST_SENDS and not self._takes_repeats
-        if is_often or self._is_long(trouble):
+        if (alone and trouble.sends >= MOST_SENDS) or self._is_long(trouble):
             return self._give_up(exc, mapped, trouble, now, "create")
-        if self._takes_repeats:
-            pause = retry.wait(self._claim.tries, exc.retry_after)
-            return self._wait_uncertain(mapped, now, 0, pause, exc, "create", trouble=trouble)
         wait = self._r.settings.uncertain_wait + MARGIN
         resend = retry.resend_wait(trouble.sends)
         pause = retry.look_up_wait(0.0, wait, resend)

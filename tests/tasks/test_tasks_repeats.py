@@ -18,6 +18,7 @@ from simulator.samples import reference_order
 from tasks import creating
 from tasks.wanting import wanted
 
+HELD = ("held", "uncertain_no_lookup")
 UNANSWERED = [errors.TimedOut, errors.Dropped, errors.ServerError, errors.Garbled]
 
 
@@ -97,6 +98,13 @@ def made_before(r):
     return keyed(r).put("okl-1", body, None)
 
 
+def forget(r, pk):
+    """As a ledger that went back leaves what it does not know as created."""
+    since = r.ledger.now() + r.ledger.longest_call
+    values = {"uncertain_since": since, "lookups": 1}
+    r.ledger.write(lambda db: db.execute(ORDERS.update().where(ORDERS.c.id == pk).values(**values)))
+
+
 def sent_hash(r, pk):
     with r.ledger.read() as db:
         return db.execute(select(ORDERS.c.sent_hash).where(ORDERS.c.id == pk)).scalar_one()
@@ -132,7 +140,7 @@ def test_the_waits_are_those_of_the_retry_policy_and_no_person_is_asked(r, clock
     assert (stands(r), len(keyed(r).made)) == (("created", ""), 1)
 
 
-def test_one_that_alone_gets_no_answer_binds_nobody_and_is_seen_after_a_day(r, clock):
+def test_one_that_alone_gets_no_answer_binds_nobody_until_its_key_may_be_forgotten(r, clock):
     pk = give(r)
     for number in range(2, 14):
         clock.go(lose(r, pk).wait)
@@ -140,11 +148,62 @@ def test_one_that_alone_gets_no_answer_binds_nobody_and_is_seen_after_a_day(r, c
         assert stands(r, str(number)) == ("created", "")
     assert stands(r) == ("waiting", "uncertain")
     clock.go(86400)
-    lose(r, pk)
-    assert stands(r) == ("held", "crm_keeps_failing")
+    carry(r, pk)
+    assert stands(r) == HELD
     orders.retry(r.ledger, pk, clock.now, who="olena")
     carry(r, pk)
-    assert (stands(r), keyed(r).keys.count("okl-1")) == (("created", ""), 14)
+    assert (stands(r), keyed(r).keys.count("okl-1")) == (HELD, 12)
+    orders.release(r.ledger, pk, clock.now, who="olena")
+    carry(r, pk)
+    assert stands(r) == ("created", "")
+
+
+# What a service may have forgotten is a second order to it.
+
+
+@pytest.mark.parametrize(("hours", "state"), [(22, "created"), (24, "held")])
+def test_a_long_outage_outlives_the_memory_of_the_service(r, clock, hours, state):
+    pk = give(r)
+    lose(r, pk)
+    clock.go(hours * 3600)
+    carry(r, pk)
+    assert stands(r)[0] == state
+    assert len(keyed(r).keys) == (2 if state == "created" else 1)
+
+
+def test_no_try_in_between_makes_it_younger(r, clock):
+    pk = give(r)
+    for hour in range(30):
+        lose(r, pk)
+        clock.go(3600)
+        assert (stands(r) == HELD) is (hour >= 23)
+    assert len(keyed(r).keys) == 23
+
+
+@pytest.mark.parametrize(("hours", "state"), [(22, "created"), (72, "held")])
+def test_a_worker_that_died_and_left_nobody_behind_it_for_long(r, clock, hours, state):
+    """A power cut on Friday: on Monday the lease has just been found expired."""
+    pk = give(r)
+    orders.claim(r.ledger, pk, clock.now, 60)
+    made_before(r)
+    clock.go(hours * 3600)
+    carry(r, pk)
+    assert stands(r)[0] == state
+    carry(r, pk)
+    assert stands(r)[0] == state
+    assert len(keyed(r).made) == 1
+
+
+@pytest.mark.parametrize(
+    ("created_at", "state"),
+    [("2026-11-21 10:15:00", "created"), ("2026-11-19 10:15:00", "held"), (None, "held")],
+)
+def test_of_a_call_that_the_ledger_has_forgotten_the_orders_age_counts(r, clock, created_at, state):
+    pk = give(r, created_at=created_at)
+    forget(r, pk)
+    carry(r, pk)
+    assert stands(r)[0] == state
+    assert len(keyed(r).keys) == (state == "created")
 
 
 def test_a_lost_lease_is_sent_again_and_adopts_what_was_made(r, clock):
@@ -249,13 +308,7 @@ def test_one_that_may_not_go_any_more_is_held_for_that(r, clock):
 def test_what_the_ledger_has_forgotten_is_sent_again_and_adopted(r, clock):
     pk = give(r)
     number = made_before(r)
-    r.ledger.write(
-        lambda db: db.execute(
-            ORDERS.update()
-            .where(ORDERS.c.id == pk)
-            .values(uncertain_since=clock.now + r.ledger.longest_call, lookups=1)
-        )
-    )
+    forget(r, pk)
     carry(r, pk)
     assert (stands(r), row(r).target_id) == (("created", ""), number)
     assert len(keyed(r).made) == 1
@@ -268,7 +321,7 @@ def test_without_the_setting_it_is_held_and_with_it_a_person_lets_it_go_on(r, cl
     keyed(r).takes_repeats = False
     pk = give(r)
     lose(r, pk)
-    assert stands(r) == ("held", "uncertain_no_lookup")
+    assert stands(r) == HELD
     keyed(r).takes_repeats = True
     orders.retry(r.ledger, pk, clock.now, who="olena")
     carry(r, pk)
