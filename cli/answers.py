@@ -50,6 +50,16 @@ As = Annotated[
         show_default="your login name",
     ),
 ]
+# Where `--as` says something else.
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        help="Who does it, for the history.",
+        show_default="your login name",
+    ),
+]
 
 
 @cache

@@ -7,6 +7,7 @@ value, None where the bytes are no JSON. Only writing fails, with `Rejected`.
 import contextlib
 import json
 import re
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -36,11 +37,19 @@ def holds_too_much(body: bytes) -> bool:
 
 
 def as_json(payload: object) -> bytes:
-    """The payload as the body of a call; `Rejected` when it cannot be written as JSON."""
+    """The payload as the body of a call, a Decimal as the number that it is; `Rejected` when it cannot be
+    written as JSON.
+    """
     try:
-        return orjson.dumps(payload)
+        return orjson.dumps(payload, default=_number)
     except TypeError as exc:
         raise Rejected(f"the order cannot be written as JSON: {masked(str(exc))}") from exc
+
+
+def _number(value: object) -> orjson.Fragment:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(f"{value:f}")
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 def parsed(body: bytes) -> Any:

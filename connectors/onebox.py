@@ -77,7 +77,7 @@ class BoxTarget:
     def compose(self, read: ReadOrder, prefix: str) -> Mapped:
         return self.profile.compose(read, prefix)
 
-    def put(self, body: Mapping[str, Any], next_turn: NextTurn) -> str:
+    def put(self, external_id: str, body: Mapping[str, Any], next_turn: NextTurn) -> str:  # noqa: ARG002  it is in the body
         """Where the buyer's phone is on another card, once more with that card: it never makes a second
         one, and never drops the phone. Source: docs/contracts/onebox.md, "Errors that matter".
         """

@@ -103,9 +103,9 @@ class Target(Protocol):
         sent again without asking.
         """
 
-    def put(self, body: Mapping[str, Any], next_turn: NextTurn) -> str:
-        """Create or update it there; its id. After an Uncertain error it may be there. What `next_turn`
-        raises is let through, so it comes only while nothing is there yet.
+    def put(self, external_id: str, body: Mapping[str, Any], next_turn: NextTurn) -> str:
+        """Create or update the order of this key there; its id. After an Uncertain error it may be there.
+        What `next_turn` raises is let through, so it comes only while nothing is there yet.
         """
 
 

@@ -1,4 +1,4 @@
-"""What a person may see of orders and do to them: list, show, retry, release, ignore.
+"""What a person may see of orders and do to them: list, show, retry, release, ignore, adopt.
 
 In: the open ledger, an order's id, its connection where several have that id, and who acts. Out: the ledger's
 rows. Fails with `Absent`, `Impossible` and `Wrong`, each with a sentence for the person, and with
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from connections_file import SettingsError
@@ -31,6 +32,8 @@ STATES = orders.STATES
 MOST_UPDATES = 1000
 # What the ledger keeps of an order's id and of a connection's name.
 LONGEST_ID = 64
+# What people write before a number.
+MARKS = "#№ "
 NEITHER = "There is no order with this id, and no update of one."
 
 
@@ -182,6 +185,19 @@ def release(
 def ignore(ledger: Ledger, order_id: str, connection: str | None = None, *, who: str) -> Row:
     """Never send it."""
     return _mend(ledger, order_id, connection, orders.ignore, who)
+
+
+def adopt(
+    ledger: Ledger, order_id: str, number: str, connection: str | None = None, *, who: str
+) -> Row:
+    """Its target has it under this number: it is created, and never sent."""
+    there = number.strip().lstrip(MARKS)
+    if not there or not _may_be_kept(there):
+        raise Wrong(
+            f"A number under which an order is there has 1 to {LONGEST_ID} printable characters.",
+            {"target_id": ["Not a number that a system gives."]},
+        )
+    return _mend(ledger, order_id, connection, partial(orders.adopt, target_id=there), who)
 
 
 def _mend(ledger: Ledger, order_id: str, connection: str | None, change: _Change, who: str) -> Row:

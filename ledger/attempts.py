@@ -148,6 +148,15 @@ def last_sent_at(ledger: Ledger, pk: int) -> datetime | None:
         return cast("datetime | None", db.execute(query).scalar_one())
 
 
+def first_unanswered_at(ledger: Ledger, pk: int) -> datetime | None:
+    """When the first call that carried this order and got no answer began, as far as that is recorded."""
+    query = select(func.min(ATTEMPTS.c.started_at)).where(
+        ATTEMPTS.c.order_pk == pk, ATTEMPTS.c.outcome == "uncertain"
+    )
+    with ledger.read() as db:
+        return cast("datetime | None", db.execute(query).scalar_one())
+
+
 _JUDGED = (
     select(ATTEMPTS.c.order_pk, ATTEMPTS.c.outcome, ATTEMPTS.c.excerpt)
     .join(ORDERS, ORDERS.c.id == ATTEMPTS.c.order_pk)

@@ -23,6 +23,7 @@ What = Literal[
     "order_retried",
     "order_released",
     "order_ignored",
+    "order_adopted",
     "order_acknowledged",
     "update_accepted",
     "update_retried",

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -79,6 +80,7 @@ QUOTING = frozenset(
         "crm_refused",
         "crm_keeps_failing",
         "uncertain_no_lookup",
+        "repeat_refused",
         "connection_paused",
         "update_refused",
     }
@@ -96,6 +98,8 @@ def shown(value: object) -> str:
         text = "null"
     elif isinstance(value, bool | float):
         text = repr(value).lower()
+    elif isinstance(value, Decimal):
+        text = f"{value:f}"
     elif isinstance(value, int):
         text = str(value) if value.bit_length() < 640 else "…"
     else:

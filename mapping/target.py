@@ -1,6 +1,6 @@
 """How a target's body is composed from an order: the forms a profile's `target:` may use.
 
-A form has one word that says what it is (from, constant, template, lookup, parameter, fields,
+A form has one word that says what it is (from, number, constant, template, lookup, parameter, fields,
 list); a new form is one function in FORMS. What cannot be understood fails with FormError. Called by
 target_profile.py as a profile is loaded.
 """
@@ -8,8 +8,10 @@ target_profile.py as a profile is loaded.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from mapping.fields import money
 from mapping.order_view import SAMPLE, View
 from mapping.paths import Getter, PathError, compile_path, is_dotted
 from mapping.problems import Problem, shown
@@ -90,6 +92,32 @@ def _required(compose: Compose, place: str) -> Compose:
 def _from(spec: dict[str, Any], place: str, _: Context) -> Compose:
     path = _path(spec["from"], f"{place}.from")
     return lambda seen, _: path(seen)
+
+
+def _number(spec: dict[str, Any], place: str, _: Context) -> Compose:
+    """The same as `from`, as a JSON number: money is text in the view."""
+    path = _path(spec["number"], f"{place}.number")
+    field = place.removeprefix("target.")
+
+    def read(seen: View, problems: list[Problem]) -> int | float | Decimal | None:
+        value = path(seen)
+        if value in (None, ""):
+            return None
+        try:
+            return _exact(money(value))
+        except ValueError:
+            problems.append(Problem("unreadable", "held", field, before=shown(value)))
+            return None
+
+    return read
+
+
+def _exact(number: Decimal) -> int | float | Decimal:
+    """The number as JSON writes it with no digit more or less: as a float, unless that is another number."""
+    if number == number.to_integral_value():
+        return int(number)
+    near = float(number)
+    return near if Decimal(repr(near)) == number else number
 
 
 def _constant(spec: dict[str, Any], _place: str, _: Context) -> Compose:
@@ -198,6 +226,7 @@ def _list(spec: dict[str, Any], place: str, context: Context) -> Compose:
 
 FORMS: dict[str, tuple[Callable[[dict[str, Any], str, Context], Compose], set[str]]] = {
     "from": (_from, set()),
+    "number": (_number, set()),
     "constant": (_constant, set()),
     "template": (_template, set()),
     "parameter": (_parameter, set()),

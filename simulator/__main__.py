@@ -1,4 +1,4 @@
-"""Runs a stand-in as a process: `python -m simulator shop` or `python -m simulator crm`.
+"""Runs a stand-in as a process: `python -m simulator shop`, `crm` or `service`.
 
 Change it when a flag is added. Prints one JSON line {"url": ...} when ready.
 """
@@ -18,6 +18,7 @@ from simulator.crm import Shape as BodyShape
 from simulator.faults import Fault, everything
 from simulator.remote import Remote
 from simulator.server import serve
+from simulator.service import AddressPolicy, ErrorStatus, Service
 from simulator.shop import Envelope, Grant, Mode, Paging, Shop
 
 
@@ -48,7 +49,19 @@ def parser() -> argparse.ArgumentParser:
     crm.add_argument("--loose", action="store_true", help="order/get answers too much")
     crm.add_argument("--race", type=float, default=Crm.race, help="seconds, look-up to insert")
     crm.add_argument("--token-life", type=float, default=Crm.token_life, help="seconds")
-    for system in (shop, crm):
+    service = systems.add_parser("service", help="a service that speaks CreateOrder")
+    service.add_argument("--tenant", default=Service.tenant)
+    service.add_argument("--zone", default=Service.zone, help="of its times")
+    service.add_argument("--token", help="or SIM_TOKEN; without it none is asked for")
+    service.add_argument("--honours-keys", action="store_true", help="knows an Idempotency-Key")
+    service.add_argument(
+        "--address-policy", choices=get_args(AddressPolicy), default=Service.address_policy
+    )
+    service.add_argument(
+        "--error-status", choices=get_args(ErrorStatus), default=Service.error_status
+    )
+    service.add_argument("--seed", type=int, help="the same faults every time")
+    for system in (shop, crm, service):
         system.add_argument("--host", default="127.0.0.1")
         system.add_argument("--port", type=int, default=0)
         system.add_argument("--data", type=Path, help="folder of the journal; without it memory")
@@ -74,6 +87,17 @@ def build(options: argparse.Namespace) -> Remote:
             trickle=options.trickle,
             history=options.history,
             seed=options.seed,
+        )
+    if options.system == "service":
+        return Service(
+            data=options.data,
+            tenant=options.tenant,
+            zone=options.zone,
+            token=options.token or os.environ.get("SIM_TOKEN", ""),
+            honours_keys=options.honours_keys,
+            address_policy=options.address_policy,
+            error_status=options.error_status,
+            callback_secret=os.environ.get("SIM_CALLBACK_SECRET", ""),
         )
     return Crm(
         data=options.data,

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 Kind = Literal[
     "latency",
     "status",
+    "restatus",
     "drop",
     "hang",
     "garbled",
@@ -27,7 +28,7 @@ Kind = Literal[
 ]
 Effect = Literal["none", "applied", "late"]
 ADDS_TO_OTHERS = frozenset({"latency", "kill_tokens"})
-SPOILS_THE_ANSWER = frozenset({"garbled", "cut", "drip"})
+SPOILS_THE_ANSWER = frozenset({"garbled", "cut", "drip", "restatus"})
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Fault:
     kind, what the client sees:
       latency      the answer comes `seconds` later (between `seconds` and `up_to`)
       status       `status` with `body` (JSON, or text sent as HTML) and `retry_after` seconds
+      restatus     the real answer with the status `status`
       drop         the connection is closed without an answer
       hang         no answer until the client goes away
       garbled      200 and JSON that is broken
@@ -48,7 +50,7 @@ class Fault:
       down         connections are refused for `seconds`; this call is dropped
       mix          one of `choices` (weight, fault) by chance
     effect, what the remote does: none; applied before the answer; late, `seconds` afterwards.
-    Unsaid it is "applied" for garbled, cut and drip, which spoil the real answer, else "none".
+    Unsaid it is "applied" for garbled, cut, drip and restatus, which spoil the real answer, else "none".
     ids: only calls that carry one of these external or order ids.
     Raises ValueError for names or numbers that make no sense.
     """

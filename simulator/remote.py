@@ -1,6 +1,6 @@
-"""What both stand-ins have in common: calls, answers, counters, faults and the journal.
+"""What all stand-ins have in common: calls, answers, counters, faults and the journal.
 
-Change it when a remote's rule is the same for shop and CRM; what only one does is in its own file.
+Change it when a remote's rule is the same for all of them; what only one does is in its own file.
 """
 
 import bisect
@@ -31,13 +31,14 @@ class Answer(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One request as it came in; `body` is parsed JSON or form, or None when it is neither."""
+    """One request as it came in; `raw` is its body, `body` that parsed as JSON or form, or None."""
 
     path: str
     headers: Mapping[str, str]
     body: Any
     form: bool = False
     method: str = "POST"
+    raw: bytes = b""
 
 
 Route = Callable[[Call], Awaitable[Answer]]

@@ -167,6 +167,8 @@ class Server:
                 return failure(fault)
             case "refuse":
                 return self.app.refusal(str(fault.body))
+            case "restatus":
+                return real._replace(status=fault.status)
             case "garbled":
                 return Answer(200, real.body[: len(real.body) * 2 // 3] + b'"\\')
             case "html":
@@ -232,12 +234,12 @@ async def read_call(request: web.BaseRequest) -> Call:
     raw = await request.read()
     if request.content_type == "application/x-www-form-urlencoded":
         pairs = parse_qsl(raw.decode(errors="replace"))
-        return Call(request.path, request.headers, dict(pairs), True, request.method)
+        return Call(request.path, request.headers, dict(pairs), True, request.method, raw)
     body = None
     if request.content_type.endswith("json"):
         with contextlib.suppress(orjson.JSONDecodeError):
             body = orjson.loads(raw)
-    return Call(request.path, request.headers, body, method=request.method)
+    return Call(request.path, request.headers, body, method=request.method, raw=raw)
 
 
 def reply(answer: Answer, entry: Recorded | None) -> web.Response:

@@ -9,7 +9,7 @@ tasks/verdicts. Called by tasks/orders.create. Source: docs/architecture.md, "Wh
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -22,10 +22,9 @@ from clients.errors import (
 )
 from clients.limits import Turn
 from connectors.ports import Finder
-from ledger import attempts, orders
+from ledger import orders
 from ledger.orders import Claim, Due, Outcome
 from mapping.digest import body_hash
-from mapping.order import Order
 from mapping.problems import DOUBTS
 from mapping.profile import Mapped
 from tasks import retry
@@ -86,12 +85,6 @@ def create(
     if admission is Admission.PROBE and not step.called:
         target.gate.give_back()
     return step
-
-
-def _was_edited(order: Order) -> bool:
-    """Whether the shop's own times say that it was changed after it was made, or do not say."""
-    made, changed = order.created_at, order.updated_at
-    return made is None or changed is None or changed > made
 
 
 def _another_to_probe_with(r: Resources, target: Remote, pk: int) -> list[Due]:
@@ -182,9 +175,7 @@ class _Attempt(Verdicts):
         try:
             # Also before it is held: what an earlier try made is there whatever the order says now.
             if self._claim.uncertain_since is not None and not shadow:
-                if self._finder is None:
-                    return self._ask_a_person(mapped, self._claim.uncertain_since)
-                step = self._look_up(mapped, self._finder)
+                step = self._find_out(mapped, self._claim.uncertain_since)
                 if step is not None:
                     return step
             if body is None:
@@ -204,6 +195,16 @@ class _Attempt(Verdicts):
         return mapped.target
 
     # --- the calls ------------------------------------------------------------------------------
+
+    def _find_out(self, mapped: Mapped, since: datetime) -> Step | None:
+        """Whether an earlier try has made it. None: it may be sent again, since it is not there, or since the
+        target knows a repeat yet.
+        """
+        if self._finder is not None:
+            return self._look_up(mapped, self._finder)
+        if self._takes_repeats and self._is_remembered(mapped, since):
+            return None
+        return self._ask_a_person(mapped, since)
 
     def _look_up(self, mapped: Mapped, finder: Finder) -> Step | None:
         """Adopt what an earlier try made; wait for what it may make yet; None: it may be sent again."""
@@ -236,32 +237,15 @@ class _Attempt(Verdicts):
         pause = retry.look_up_wait(elapsed, wait, longest)
         return self._wait_uncertain(mapped, since, lookups, pause, None, "look-up", woke=opened)
 
-    def _adopted_hash(self, mapped: Mapped) -> str | None:
-        """The hash of what was sent, and is adopted now; None: it was the order as it still is. Of an
-        order whose call the ledger has forgotten, one that went back in time, nobody knows what that carried:
-        then an order that was ever edited may be another one.
-        """
-        order, sent = mapped.order, self._claim.sent_hash
-        if self._is_forgotten() and order is not None and _was_edited(order):
-            return orders.UNKNOWN
-        return sent
-
-    def _is_forgotten(self) -> bool:
-        """Whether the ledger has no record of the call because of which this order is uncertain."""
-        since = self._claim.uncertain_since
-        sent_at = attempts.last_sent_at(self._r.ledger, self._claim.pk)
-        longest = self._r.ledger.longest_call
-        return since is not None and (sent_at is None or sent_at < since - longest)
-
     def _send(self, mapped: Mapped, body: dict[str, Any]) -> Step:
-        target, lease_until = self._target.connector.target, self._claim.lease_until
-        if target is None:
-            raise ValueError(f"{self._target.name} receives no orders")
+        target, claim = self._receiver, self._claim
+        lease_until, is_repeat = claim.lease_until, claim.uncertain_since is not None
         self._kind = "create"
         target_id = self._calls.make(
-            lambda: target.put(body, lambda: self._calls.begin(lease_until)), lease_until
+            lambda: target.put(claim.external_id, body, lambda: self._calls.begin(lease_until)),
+            lease_until,
         )
         opened = self._succeeded()
-        return self._created(
-            mapped, [target_id], self._tried("create", "created", 200), woke=opened
-        )
+        has = self._carried_hash(mapped) if is_repeat else None
+        tried = self._tried("create", "created", 200)
+        return self._created(mapped, [target_id], tried, woke=opened, sent_hash=has)

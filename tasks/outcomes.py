@@ -15,11 +15,12 @@ from typing import Any
 import structlog
 
 from clients.errors import ClientError
-from ledger import orders
+from ledger import attempts, orders
 from ledger.attempts import Try
 from ledger.faults import LedgerUnavailable
 from ledger.orders import Claim, Due, Outcome, Trouble
 from mapping.digest import body_hash
+from mapping.order import Order
 from mapping.profile import Mapped
 from tasks.calling import Calls
 from tasks.resources import Remote, Resources
@@ -119,7 +120,6 @@ class Outcomes:
         woke: bool = False,
         trouble: Trouble | None = None,
     ) -> Step:
-        hashed = body_hash(mapped.draft)
         outcome = Outcome(
             "waiting",
             "uncertain",
@@ -128,9 +128,9 @@ class Outcomes:
             uncertain_since=since,
             lookups=lookups,
             counts=exc is not None,
-            wanted_hash=hashed if kind == "create" else self._wanted_hash(mapped),
+            wanted_hash=self._wanted_hash(mapped),
             # A look-up carries nothing: what it looks for is what was sent before.
-            sent_hash=hashed if kind == "create" else None,
+            sent_hash=self._carried_hash(mapped) if kind == "create" else None,
             trouble=trouble or self._claim.trouble,
         )
         what = "not_found" if exc is None else "uncertain" if kind == "create" else "failed"
@@ -147,6 +147,33 @@ class Outcomes:
         if claim.uncertain_since is not None and claim.sent_hash is not None:
             return None
         return body_hash(mapped.draft)
+
+    def _carried_hash(self, mapped: Mapped) -> str:
+        """The hash of what the target has, if it has anything, now that a call was made: what that carried,
+        or an earlier one of unknown fate. Where those differ nobody knows.
+        """
+        now = body_hash(mapped.draft)
+        if self._claim.uncertain_since is None:
+            return now
+        before = self._adopted_hash(mapped)
+        return now if before in {None, now} else orders.UNKNOWN
+
+    def _adopted_hash(self, mapped: Mapped) -> str | None:
+        """The hash of what was sent, and is adopted now; None: it was the order as it still is. Of an
+        order whose call the ledger has forgotten, one that went back in time, nobody knows what that carried:
+        then an order that was ever edited may be another one.
+        """
+        order, sent = mapped.order, self._claim.sent_hash
+        if self._is_forgotten() and order is not None and _was_edited(order):
+            return orders.UNKNOWN
+        return sent
+
+    def _is_forgotten(self) -> bool:
+        """Whether the ledger has no record of the call because of which this order is uncertain."""
+        since = self._claim.uncertain_since
+        sent_at = attempts.last_sent_at(self._r.ledger, self._claim.pk)
+        longest = self._r.ledger.longest_call
+        return since is not None and (sent_at is None or sent_at < since - longest)
 
     def _tried(self, kind: str, outcome: str, status: int | None = None, said: str = "") -> Try:
         calls = self._calls
@@ -169,6 +196,12 @@ def _insist(record: Callable[[], bool]) -> bool:
             log.warning("ledger_unavailable", seconds=pause)
             time.sleep(pause)
     return record()
+
+
+def _was_edited(order: Order) -> bool:
+    """Whether the shop's own times say that it was changed after it was made, or do not say."""
+    made, changed = order.created_at, order.updated_at
+    return made is None or changed is None or changed > made
 
 
 def told_by(exc: ClientError | None) -> str:

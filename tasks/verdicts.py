@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from clients.errors import AuthFailed, ClientError, RateLimited, RemoteError, TokenLost
+from connectors.ports import Target
 from ledger import attempts, orders
 from ledger.attempts import Try
 from ledger.orders import Due, Outcome, Trouble
-from mapping.digest import body_hash
 from mapping.profile import Mapped
 from tasks import retry
 from tasks.calling import Verdict, tell, verdict
@@ -31,6 +31,8 @@ MOST_SENDS = 8
 LONGEST_TROUBLE = timedelta(days=1)
 # An order that so often was told that it will pass, while others went through, speaks for itself alone.
 PASSED_BY = 3
+# So long a target that knows repeats is trusted to remember a call: such services promise a day.
+REMEMBERED = timedelta(hours=23)
 # What a call does may show a moment after it ended, in seconds.
 MARGIN = 0.5
 # Most lost answers belong to calls that took effect: looked for after so many seconds.
@@ -41,6 +43,31 @@ log = structlog.get_logger()
 
 class Verdicts(Outcomes):
     """What becomes of one claimed order."""
+
+    @property
+    def _receiver(self) -> Target:
+        """What takes the order. Raises ValueError where a connection that receives none was configured."""
+        target = self._target.connector.target
+        if target is None:
+            raise ValueError(f"{self._target.name} receives no orders")
+        return target
+
+    @property
+    def _takes_repeats(self) -> bool:
+        """Whether nobody can ask the target, and nobody needs to."""
+        return self._target.connector.finder is None and self._receiver.takes_repeats
+
+    def _is_remembered(self, mapped: Mapped, since: datetime) -> bool:
+        """Whether no call of unknown fate can be so old that the target may have forgotten it. Of one that
+        the ledger has forgotten only the order's own age is known.
+        """
+        claim, order = self._claim, mapped.order
+        moments = [since, claim.state_at, attempts.first_unanswered_at(self._r.ledger, claim.pk)]
+        if self._is_forgotten():
+            if order is None or order.created_at is None:
+                return False
+            moments.append(order.created_at)
+        return self._now() - min(filter(None, moments)) < REMEMBERED
 
     # --- the call failed --------------------------------------------------------------------------
 
@@ -92,7 +119,7 @@ class Verdicts(Outcomes):
         trouble = replace(before, blamed_at=self._now(), strikes=strikes)
         if pause is None:
             # Known to be its own: it says nothing about the connection, and closes it for nobody.
-            return self._hold("crm_refused", mapped, tried, exc.excerpt or str(exc), trouble)
+            return self._hold(self._refusal, mapped, tried, exc.excerpt or str(exc), trouble)
         login = isinstance(exc, AuthFailed)
         closed = self._target.gate.suspect(str(exc), str(self._claim.pk), login=login)
         step = self._wait(
@@ -119,11 +146,19 @@ class Verdicts(Outcomes):
         woke = self._succeeded(sent=self._kind == "create")
         strikes = before.strikes + self._others_went_through(before.blamed_at)
         trouble = replace(before, strikes=strikes)
-        step = self._hold("crm_refused", mapped, tried, said, trouble)
+        step = self._hold(self._refusal, mapped, tried, said, trouble)
         step.woke = woke
         if not cleared and not strikes:
             step.ring = self._judge_alike(said)
         return step
+
+    @property
+    def _refusal(self) -> str:
+        """The reason of an order that was refused. Of a repeat an earlier call may have arrived: a target
+        that is given another body under the same key refuses that.
+        """
+        is_repeat = self._takes_repeats and self._claim.uncertain_since is not None
+        return "repeat_refused" if is_repeat else "crm_refused"
 
     def _judge_alike(self, said: str) -> list[Due]:
         """Close the gate when the latest orders were all refused alike; the one to try it with at once."""
@@ -142,8 +177,11 @@ class Verdicts(Outcomes):
 
     def _unanswered(self, exc: RemoteError, mapped: Mapped) -> Step:
         """The order may have arrived. One that alone gets no answer is sent ever more seldom; where nobody
-        can find out whether it did, a person is asked at once.
+        can find out whether it did, a person is asked at once, or the target is sent it again that knows it.
         """
+        if self._takes_repeats:
+            pause = retry.wait(self._claim.tries, exc.retry_after)
+            return self._wait_uncertain(mapped, self._now(), 0, pause, exc, "create")
         if self._target.connector.finder is None:
             return self._ask_a_person(mapped, self._now(), exc)
         last = attempts.last_sent_at(self._r.ledger, self._claim.pk)
@@ -175,7 +213,7 @@ class Verdicts(Outcomes):
         self, exc: ClientError, mapped: Mapped, trouble: Trouble, since: datetime, kind: str
     ) -> Step:
         """A person is asked; should the order be released, it is looked up first."""
-        sent_hash = body_hash(mapped.draft) if kind == "create" else self._claim.sent_hash
+        sent_hash = self._carried_hash(mapped) if kind == "create" else self._claim.sent_hash
         self._claim = replace(self._claim, uncertain_since=since, lookups=0, sent_hash=sent_hash)
         outcome = "uncertain" if kind == "create" else "failed"
         tried = self._tried(kind, outcome, getattr(exc, "status", None), told_by(exc))

@@ -20,7 +20,7 @@ from ledger.orders.listing import (
     snapshot,
     source,
 )
-from ledger.orders.mending import acknowledge, ignore, let_through, release, retry, take_back
+from ledger.orders.mending import acknowledge, adopt, ignore, let_through, release, retry, take_back
 from ledger.orders.recording import doubled, doubled_problem, record
 from ledger.orders.rows import (
     NO_KEYS,
@@ -76,6 +76,7 @@ __all__ = [
     "Typed",
     "Wanted",
     "acknowledge",
+    "adopt",
     "are_coming",
     "astray",
     "before_change",

@@ -52,6 +52,7 @@ LEASES = Leases(
         ORDERS.c.troubled_since,
         ORDERS.c.lost_lease,
         IS_LET_THROUGH.label("let_through"),
+        ORDERS.c.state_at,
     ),
     on_claim={
         "claimed_at": bindparam("now"),
@@ -99,7 +100,7 @@ def claim(
             lost = Try("create", now - took, int(lease * 1000), "lost", task_id=task_id)
             attempts.note(ledger, row.target, lost, order_pk=pk)
         found: tuple[Any, ...] = (pk, taken.token, taken.until, *row[:11], Trouble(*row[11:15]))
-        return replace(Claim(*found), let_through=row.let_through)
+        return replace(Claim(*found), let_through=row.let_through, state_at=row.state_at)
 
     return ledger.write(unit)
 

@@ -1,5 +1,5 @@
-"""What a person decides about one order: try again, accept its doubts, never send it, send it in shadow mode,
-take note of a change.
+"""What a person decides about one order: try again, accept its doubts, never send it, say that it is there,
+send it in shadow mode, take note of a change.
 
 In: its key, an aware UTC time, and who decides, for the history. Raises `NotPossible` with a plain sentence,
 and `LedgerUnavailable`. Called, by its package, by desk.
@@ -7,7 +7,7 @@ and `LedgerUnavailable`. Called, by its package, by desk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,8 @@ from sqlalchemy import (
 from ledger import history
 from ledger.conditions import IS_CHANGED
 from ledger.database import Ledger
-from ledger.orders.rows import NO_LOOKUP, NO_TROUBLE, NotPossible
+from ledger.orders.recording import FIRST_CHECK
+from ledger.orders.rows import NO_LOOKUP, NO_TROUBLE, UNKNOWN, NotPossible
 from ledger.tables import ORDERS
 
 _CHANGED_SINCE = "Order {} has changed in the shop; look at it again."
@@ -66,6 +67,51 @@ def ignore(ledger: Ledger, pk: int, now: datetime, *, who: str) -> None:
     """
     act = _Act("order_ignored", who, "ignored", "ignored")
     _mend(ledger, pk, now, act, ("received", "waiting", "held"))
+
+
+def adopt(ledger: Ledger, pk: int, now: datetime, *, target_id: str, who: str) -> None:
+    """A person says that its target has the order, under this id: it is created, and nobody sends it. What an
+    earlier call may have carried is what the target has; where there was none the person has made it as it
+    stands, so that only what comes after is a change. Raises NotPossible for a created one, one that is being
+    sent at this moment, and where another order of this target has that id.
+    """
+
+    def takes_id(db: Connection, found: Any) -> dict[str, Any]:
+        of = {"of_target": found.target, "of_target_id": target_id}
+        other = db.execute(_UNDER_ID, of).first()
+        if other is not None:
+            raise NotPossible(
+                f"{found.target} {target_id} is order {other.order_id} of {other.connection} already."
+            )
+        return {"target_id": target_id}
+
+    may_be_sent = or_(ORDERS.c.uncertain_since.is_not(None), ORDERS.c.lease_until.is_not(None))
+    was_sent = and_(may_be_sent, ORDERS.c.sent_hash.is_not(None))
+    taken: dict[str, Any] = {
+        "target_id": target_id,
+        "sent_hash": case((was_sent, ORDERS.c.sent_hash), else_=UNKNOWN),
+        "noted_hash": case((was_sent, None), else_=func.coalesce(ORDERS.c.wanted_hash, "-")),
+        "known_source": case((was_sent, ORDERS.c.known_source), else_=None),
+        "uncertain_since": None,
+        "lookups": 0,
+        "lease_until": None,
+        "lease_token": None,
+        "lost_lease": False,
+        "check_at": now + FIRST_CHECK,
+    }
+    act = _Act("order_adopted", who, "created", "")
+    allowed = ("received", "waiting", "held", "ignored")
+    _mend(ledger, pk, now, act, allowed, demand=takes_id, **taken, **asdict(NO_TROUBLE))
+
+
+_UNDER_ID = (
+    select(ORDERS.c.connection, ORDERS.c.order_id)
+    .where(
+        ORDERS.c.target == bindparam("of_target"),
+        ORDERS.c.target_id == bindparam("of_target_id"),
+    )
+    .limit(1)
+)
 
 
 def let_through(ledger: Ledger, pk: int, content_hash: str, now: datetime, *, who: str) -> None:
@@ -170,8 +216,10 @@ def _mend(
     allowed: tuple[str, ...],
     *,
     seen: str | None = None,
+    demand: Callable[[Connection, Any], dict[str, Any]] = lambda *_: {},
     **more: Any,
 ) -> None:
+    """`demand` looks at the row once it is locked; what it says stands in the history beside the state."""
     values = {"shadow": False, "let_through_hash": None, "state_at": now, "next_try_at": now} | more
 
     def unit(db: Connection) -> None:
@@ -184,10 +232,11 @@ def _mend(
         if seen not in {None, found.content_hash}:
             raise NotPossible(_CHANGED_SINCE.format(found.order_id))
         after = {"state": act.state, "reason": act.reason}
+        told = demand(db, found)
         db.execute(update(ORDERS).where(ORDERS.c.id == pk).values(**after, **values))
         before = {"state": found.state, "reason": found.reason}
         of = (found.connection, found.order_id)
-        done = history.Act(now, act.who, act.what, "order", *of, before=before, after=after)
+        done = history.Act(now, act.who, act.what, "order", *of, before=before, after=after | told)
         history.write_in(db, done)
 
     ledger.write(unit)
@@ -197,6 +246,7 @@ _MENDED = (
     select(
         ORDERS.c.connection,
         ORDERS.c.order_id,
+        ORDERS.c.target,
         ORDERS.c.state,
         ORDERS.c.reason,
         ORDERS.c.lease_until,

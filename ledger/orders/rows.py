@@ -106,7 +106,8 @@ NO_TROUBLE = Trouble()
 class Claim:
     """The right to work on one order until `lease_until`, held by `token`. `sent_hash` is of what may have
     arrived of this order: of what a call of unknown fate carried, else of what this claim sends.
-    `let_through`: a person lets it go although in shadow mode.
+    `let_through`: a person lets it go although in shadow mode. `state_at`: no call that a lost lease cut
+    short began before.
     """
 
     pk: int
@@ -125,6 +126,7 @@ class Claim:
     sent_hash: str | None = None
     trouble: Trouble = NO_TROUBLE
     let_through: bool = False
+    state_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,10 @@ def test_a_command_whose_values_are_not_known_shows_where_they_belong(code, lang
         parse([word.replace("ACTION", "process").replace("AFTER", "5") for word in words[1:]])
 
 
-# What nobody need do anything about, or whose next step is no command: it is in the shop, in OneBox, with the
-# buyer, or in a file.
+# What nobody need do anything about, or whose next step is no command: it is in the shop, in the CRM, with
+# the buyer, or in a file.
 ELSEWHERE = re.compile(
-    r"in the shop|in OneBox|Nothing to do|nothing to do|automatically|by itself|buyer|[Cc]heck|goes"
+    r"in the shop|in the CRM|Nothing to do|nothing to do|automatically|by itself|buyer|[Cc]heck|goes"
     r"|[Cc]omplete the table|ORDERBRIDGE_MODE|workers|Ask for|comment|sent in spite|came from|left out|go on"
 )
 

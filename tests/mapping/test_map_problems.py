@@ -20,6 +20,7 @@ TASK_CODES = [
     "order_doubled",
     "target_not_configured",
     "uncertain_no_lookup",
+    "repeat_refused",
     "total_mismatch",
     "unreadable",
     "recipient_phone_missing",

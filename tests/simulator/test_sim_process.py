@@ -16,6 +16,7 @@ from simulator.generator import Generator
 from simulator.journal import Journal
 from simulator.samples import reference_order
 from simulator.server import start
+from simulator.service import Service
 from simulator.shop import Shop
 
 
@@ -40,7 +41,7 @@ def shop_call(url, shop, path, body):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("system", ["shop", "crm"])
+@pytest.mark.parametrize("system", ["shop", "crm", "service"])
 def test_it_tells_its_url_and_ends_within_a_second_with_calls_open(system, number, tmp_path):
     ready = tmp_path / "ready.json"
     with program(system, "--ready-file", ready) as (running, url):
@@ -61,6 +62,14 @@ def test_a_secret_may_stand_in_the_environment_instead_of_the_process_list():
     with program("crm", "--login", "me", env=env) as (_, url):
         body = {"login": "me", "restapipassword": "from-env"}
         assert post(url + Crm.TOKEN, json=body).json()["status"] == 1
+
+
+def test_the_token_of_a_service_may_stand_there_too():
+    with program("service", "--tenant", "acme", env={"SIM_TOKEN": "tkn", "PATH": ""}) as (_, url):
+        body = {"tenant": "acme", "customer_name": "Іван", "external_customer_id": "1"}
+        assert post(url + Service.CREATE, json=body).status_code == 401
+        headers = {"Authorization": "Bearer tkn"}
+        assert post(url + Service.CREATE, json=body, headers=headers).status_code == 200
 
 
 def test_a_killed_shop_goes_on_where_it_stopped(tmp_path):

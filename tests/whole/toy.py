@@ -44,6 +44,7 @@ class Toy(PlainFeedback):
     own: Own
     prefix: str
     zone = UTC
+    takes_repeats = False
     limit = 100
     parts = {"level": PartRule("level", timedelta(hours=1), ordered=True)}  # noqa: RUF012  never changed
 
@@ -62,7 +63,7 @@ class Toy(PlainFeedback):
         body = {"key": f"{prefix}{read.order_id}", "toy": read.note}
         return Mapped(read.order_id, body["key"], None, None, body, [], body)
 
-    def put(self, body, next_turn):
+    def put(self, external_id, body, next_turn):
         self._write("arrived", body["key"])
         return body["key"].upper()
 

@@ -30,8 +30,8 @@ class FaultyToy(toy.Toy):
             raise TimedOut("the toy shop hangs")
         return super().page(start, end, number)
 
-    def put(self, body, next_turn):
-        given = super().put(body, next_turn)
+    def put(self, external_id, body, next_turn):
+        given = super().put(external_id, body, next_turn)
         if (self.own.folder / f"stop-{body['key']}").exists():
             time.sleep(600)
         if (self.own.folder / f"lose-{body['key']}").exists():
