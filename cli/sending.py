@@ -65,7 +65,7 @@ def send_one(
     if as_json:
         answer(as_dict(sent), "", as_json=True)
     complain(
-        f"Order {order_id} is {sent.state}. {words.why(sent)} "
+        f"Order {order_id} is {sent.state}. {words.why(sent, is_read=r.is_asked_again(sent.connection))} "
         f"How it goes on: `orderbridge orders show {named(order_id, sent.connection)}`."
     )
     raise typer.Exit(FAILED)

@@ -50,6 +50,20 @@ def read_names(chosen: Settings) -> tuple[str, ...]:
     return tuple(name for name in chosen.source_names if kind_of(chosen.connections[name]).is_read)
 
 
+def unread_names(chosen: Settings) -> tuple[str, ...]:
+    """The sources that are asked for nothing: what is wrong with an order of theirs is corrected by nobody.
+    Of a sandbox that does not run, those that are written down.
+    """
+    kinds = {name: one.kind for name, one in chosen.connections.items() if one.target is not None}
+    for entry in chosen.unfilled:
+        kinds[entry.name] = str(entry.values.get("kind", ""))
+    return tuple(
+        name
+        for name, kind in kinds.items()
+        if kind in KINDS and KINDS[kind].brings and not KINDS[kind].is_read
+    )
+
+
 def receiving_names(chosen: Settings) -> tuple[str, ...]:
     """Those that can receive orders, also where none go now: some may have gone there before."""
     return tuple(name for name, one in chosen.connections.items() if kind_of(one).receives)

@@ -26,7 +26,9 @@ from settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An order as it would be sent. `before` and `after` are the recipient, None where there is none."""
+    """An order as it would be sent. `before` and `after` are the recipient, None where there is none;
+    `is_read`: its source is asked for what has changed.
+    """
 
     order_id: str | None
     external_id: str | None
@@ -37,11 +39,13 @@ class Preview:
     after: dict[str, Any] | None
     target: dict[str, object] | None
     source: object
+    is_read: bool
 
 
 def preview(chosen: Settings, connection: str | None, source: object) -> Preview:
     """Map what a source sent, without sending it."""
-    mapped = profile_of(chosen, connection).map(source)
+    profile = profile_of(chosen, connection)
+    mapped = profile.map(source)
     return Preview(
         mapped.order_id,
         mapped.external_id,
@@ -52,6 +56,7 @@ def preview(chosen: Settings, connection: str | None, source: object) -> Preview
         asdict(mapped.recipient.person) if mapped.recipient else None,
         mapped.target if mapped.target is not None else mapped.draft,
         source,
+        profile.source.asked is not None,
     )
 
 

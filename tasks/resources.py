@@ -103,6 +103,12 @@ class Resources:
             n: remote for n, remote in self.sources.items() if remote.connector.feed is not None
         }
 
+    def is_asked_again(self, connection: str) -> bool:
+        """Whether what is corrected in the source comes here by itself; of one that is configured no more it
+        is not known otherwise.
+        """
+        return connection in self.feeds or connection not in self.sources
+
     def target_of(self, connection: str) -> Remote:
         return self.targets[self.target_name(connection)]
 
