@@ -85,9 +85,11 @@ def profile_of(chosen: Settings, connection: str | None) -> profile.Profile:
         if joined is None:
             raise Wrong(f"The orders of {source.name} are not mapped by a profile.")
         return joined
+    # A sandbox that is stopped has no connections; its orders keep their profile.
+    name = connection if connection in default_pair.PREFIXES else default_pair.SOURCE
     parameters = {"workflow_id": "1", "status_id": "1", "source_id": None}
     return profile.join(
-        profile.load_source(PROFILES / registry.KINDS[default_pair.SOURCE].profile),
+        profile.load_source(PROFILES / registry.KINDS[name].profile),
         profile.load_target(PROFILES / registry.KINDS[default_pair.TARGET].profile, parameters),
-        default_pair.PREFIX,
+        default_pair.PREFIXES[name],
     )

@@ -37,9 +37,10 @@ class Double:
 
 
 def doubles(entries: Sequence[Entry], data: Path, ports: Ports) -> Iterator[Double]:
-    """One for each connection. The only one of its kind is called as the simulator is."""
-    kinds = [_kind(entry) for entry in entries]
-    for entry, kind in zip(entries, kinds, strict=True):
+    """One for each connection that calls a system. The only one of its kind is called as the simulator is."""
+    called = [(entry, kind) for entry in entries if _calls(entry, kind := _kind(entry))]
+    kinds = [kind for _, kind in called]
+    for entry, kind in called:
         name = kind.stand_in if kinds.count(kind) == 1 else entry.name
         yield _double(entry, kind, name, data, ports.take())
 
@@ -49,6 +50,11 @@ def _kind(entry: Entry) -> Kind:
     if not isinstance(named, str) or named not in KINDS:
         raise SettingsError(f"{entry.where('kind')}: {suggestion(str(named), KINDS)}")
     return KINDS[named]
+
+
+def _calls(entry: Entry, kind: Kind) -> bool:
+    """Whether an address is to be chosen; a connection that needs none may have no system to call."""
+    return kind.keys["url"].required or "url" in entry.variables()
 
 
 def _double(entry: Entry, kind: Kind, name: str, data: Path, port: int) -> Double:
@@ -71,8 +77,8 @@ def _double(entry: Entry, kind: Kind, name: str, data: Path, port: int) -> Doubl
         else:
             flags += [f"--{key.replace('_', '-')}", said[key]]
     where = ("--port", str(port), "--data", str(data / name))
-    trickle = TRICKLE if kind.brings else ()
-    note = "simulated, a new order every 5 s" if kind.brings else "simulated"
+    trickle = TRICKLE if kind.is_read else ()
+    note = "simulated, a new order every 5 s" if kind.is_read else "simulated"
     arguments = (kind.stand_in, *where, *trickle, *flags)
     return Double(name, url, note, arguments, secrets, variables)
 

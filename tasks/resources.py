@@ -176,7 +176,8 @@ def build(chosen: settings.Settings) -> Resources:
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
     ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
-    means = Means(store, chosen.secret_key)
+    # MERGE, part A: addressee=partial(addressing.addressee, ...) of tasks/addressing
+    means = Means(store, chosen.secret_key, is_sandbox=chosen.sandbox)
     remotes = {name: _remote(one, means, ledger) for name, one in chosen.connections.items()}
     return Resources(
         settings=chosen,

@@ -50,7 +50,7 @@ def own(chosen, name):
 def test_nothing_configured_is_the_sandbox(load, tmp_path):
     chosen = load({})
     assert (chosen.sandbox, chosen.connections) == (True, {})
-    assert [entry.name for entry in chosen.unfilled] == ["okliving", "onebox"]
+    assert [entry.name for entry in chosen.unfilled] == ["okliving", "onebox", "createorder"]
     assert chosen.data == tmp_path / "sandbox"
     assert chosen.database_url == f"sqlite:///{tmp_path}/sandbox/ledger.db"
     with pytest.raises(SettingsError, match="REDIS_URL is not set"):
@@ -66,7 +66,8 @@ def test_where_no_sandbox_is_wanted_none_is_made_of_missing_settings(load):
 def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_path):
     chosen = load(REAL)
     assert (chosen.sandbox, chosen.data, chosen.unfilled) == (False, tmp_path, ())
-    assert (chosen.source_names, chosen.target_names) == (("okliving",), ("onebox",))
+    assert (chosen.source_names, chosen.target_names) == (("okliving", "createorder"), ("onebox",))
+    assert chosen.source() == "okliving"
     source = chosen.connection("okliving")
     assert (source.target, source.prefix, source.mode) == ("onebox", "okl-", "shadow")
     shop, box = own(chosen, "okliving"), own(chosen, "onebox")
@@ -88,13 +89,14 @@ def test_real_systems_begin_now_and_the_sandbox_with_everything(load):
 
 def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_path):
     chosen = load(REAL)
-    assert _profiles(chosen) == [PROFILES / "okliving.yaml", PROFILES / "onebox.yaml"]
+    shipped = ["okliving.yaml", "onebox.yaml", "createorder.yaml"]
+    assert _profiles(chosen) == [PROFILES / name for name in shipped]
     own = tmp_path / "shop.yaml"
     own.touch()
     chosen = load(
         REAL | {"OKLIVING_PROFILE": str(own), "ONEBOX_PROFILE": "mapping/profiles/onebox.yaml"}
     )
-    assert [path.name for path in _profiles(chosen)] == ["shop.yaml", "onebox.yaml"]
+    assert [path.name for path in _profiles(chosen)][:2] == ["shop.yaml", "onebox.yaml"]
     assert _profiles(load(REAL | {"OKLIVING_PROFILE": "onebox.yaml"}))[0].is_file()
 
 

@@ -155,7 +155,7 @@ def test_a_person_is_prepared_alike_under_both_rules():
 
 def test_a_source_that_is_not_read_cannot_be_asked(placed):
     assert load_source(SHIPPED).asked is None
-    with pytest.raises(ValueError, match="source.poll is missing"):
+    with pytest.raises(ValueError, match="poll is missing"):
         _ = placed.limit
 
 

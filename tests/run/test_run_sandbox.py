@@ -53,7 +53,7 @@ def test_each_connection_of_the_example_gets_a_simulator_of_its_own(started):
 
 
 def test_what_no_simulator_can_stand_for_is_refused(started):
-    (shop, box) = default_pair.entries([])
+    shop, box, _ = default_pair.entries([])
     with pytest.raises(SettingsError, match="Did you mean onebox"):
         started([replace(box, values={**box.values, "kind": "onebx"})])
     with pytest.raises(SettingsError, match=r"must be one \$\{NAME\} alone"):
