@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import ssl
 
 SIGNATURE: Final = "X-Orderbridge-Signature"
-# Of an answer nothing counts but its status; so much is read to be shown to a person.
+# Of an answer nothing counts but its status; of a refusal so much is read to be shown to a person.
 MOST_READ: Final = 4096
 # Calls of one receiver in flight in this process; of one whose last call failed a single one, so that those
 # that hang leave the connection's places to others.
@@ -100,7 +100,8 @@ class Callbacks:
             response = transport.handle_request(_request(url, secret, body, deadline))
             try:
                 answer = Answer(response.status_code, response.headers, b"", None, secrets)
-                answer.body = _beginning(response)
+                if not answer.ok:
+                    answer.body = _beginning(response)
             finally:
                 response.close()
         except CAUGHT as exc:
