@@ -17,6 +17,7 @@ from typing import Any
 from clients.callback import Callbacks
 from clients.errors import Rejected
 from connection import is_address, is_loopback
+from connections_file import SettingsError
 from connectors.feedback import Asks, Ends, Judged, PartRule, Send
 from connectors.ports import Addressee
 from mapping.request import Errors, UpdateRequest
@@ -48,7 +49,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The number that the order was answered with, where its text is still kept."""
+    """The number that the order was answered with, while its text is kept."""
 
     order_num: int | None = None
 
@@ -107,13 +108,24 @@ class CreateOrderFeedback:
         sendable: tuple[str, ...],
         known: Known,
         *,
-        trust: bool,  # noqa: ARG002  the port's
+        trust: bool,
         ours: Callable[[str], Collection[Any]],  # noqa: ARG002  the port's
     ) -> Ends | Send:
-        """All at once, to whoever is told now; without anyone each part is over."""
-        addressee = self._addressee(asks.order_id)
+        """All at once, to whoever is told now; without anyone each part is over. Of an order that is not in
+        the ledger nobody is told, unless a person asks for it who knows that it was erased.
+        """
+        part = sendable[0]
+        try:
+            addressee = self._addressee(asks.order_id)
+        except SettingsError as exc:
+            return Ends(part, "parked", "update_cannot_be_told", detail=str(exc))
         if addressee is None:
-            return Ends(sendable[0], "withdrawn", "update_nobody_to_tell")
+            return Ends(part, "withdrawn", "update_nobody_to_tell")
+        if known.order_num is None and trust:
+            return Ends(part, "parked", "update_unknown_order")
+        fault = self._fault(addressee.url)
+        if fault:
+            return Ends(part, "parked", "update_cannot_be_told", detail=fault)
         values = {name: asks.values[name] for name in sendable}
         return Telling(
             values,
@@ -127,9 +139,6 @@ class CreateOrderFeedback:
         if not isinstance(send, Telling) or send.addressee is None:
             raise TypeError("a tenant is told by what was planned for it")
         to = send.addressee
-        fault = self._fault(to.url)
-        if fault:
-            raise Rejected(fault)
         self._callbacks.tell(
             to.name, to.url, to.secret, _body(order_id, send, to, datetime.now(UTC))
         )
@@ -137,11 +146,11 @@ class CreateOrderFeedback:
     def _fault(self, url: str) -> str:
         """Why this address is never called, for a person."""
         if not is_address(url):
-            return "the tenant's callback_url is no address; load the right one"
+            return "Its callback_url is no address."
         if self._is_sandbox and not is_loopback(url):
-            return "this is a sandbox, and the tenant's callback_url leads off this machine"
+            return "This is a sandbox, and its callback_url leads off this machine."
         if url.startswith("http:") and not self._is_sandbox:
-            return "the tenant's callback_url must begin with https://; load the right one"
+            return "Its callback_url must begin with https://."
         return ""
 
     # --- what answers teach -----------------------------------------------------------------------

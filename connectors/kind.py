@@ -44,9 +44,9 @@ class Kind:
         """Its own keys: the schema's fields."""
         return self.schema().fields
 
-    def schema_of(self, one: Connection) -> Schema:
-        """What makes this connection's own settings of its keys."""
-        other = self.target_schema if one.target is None else None
+    def schema_of(self, target: object) -> Schema:
+        """What makes own settings of keys, of a connection whose orders go to this target; None: nowhere."""
+        other = self.target_schema if target is None else None
         return (other or self.schema)()
 
     def profile_of(self, one: Connection) -> Path:

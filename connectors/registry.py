@@ -40,7 +40,7 @@ def own_settings(one: Connection) -> Any:
     """The own settings of this connection, as its kind's dataclass. Raises SettingsError."""
     kind = kind_of(one)
     try:
-        return kind.schema_of(one).load(one.own)
+        return kind.schema_of(one.target).load(one.own)
     except ValidationError as exc:
         key, said = _first(exc, one, kind)
         raise SettingsError(f"{one.where(key)} {said}") from None

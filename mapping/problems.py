@@ -82,6 +82,7 @@ QUOTING = frozenset(
         "connection_paused",
         "update_refused",
         "update_receiver_refused",
+        "update_cannot_be_told",
     }
 )
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import references
 from connections_file import Entry, SettingsError, suggestion
@@ -54,7 +55,11 @@ def _kind(entry: Entry) -> Kind:
 
 def _calls(entry: Entry, kind: Kind) -> bool:
     """Whether an address is to be chosen; a connection that needs none may have no system to call."""
-    return kind.keys["url"].required or "url" in entry.variables()
+    return _keys(entry, kind)["url"].required or "url" in entry.variables()
+
+
+def _keys(entry: Entry, kind: Kind) -> Mapping[str, Any]:
+    return kind.schema_of(entry.values.get("target")).fields
 
 
 def _double(entry: Entry, kind: Kind, name: str, data: Path, port: int) -> Double:
@@ -63,7 +68,7 @@ def _double(entry: Entry, kind: Kind, name: str, data: Path, port: int) -> Doubl
     flags: list[str] = []
     secrets: dict[str, str] = {}
     variables: dict[str, str] = {}
-    for key, schema in kind.keys.items():
+    for key, schema in _keys(entry, kind).items():
         is_secret = bool(schema.metadata.get("secret"))
         if key != "url" and (schema.required or key in entry.values):
             said[key] = _value(entry, kind, key, name, data)

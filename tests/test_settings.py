@@ -104,6 +104,57 @@ def _profiles(chosen):
     return [registry.profile_of(one) for one in chosen.connections.values()]
 
 
+def test_beside_the_pair_there_is_always_a_connection_for_orders_that_are_placed_with_us(load):
+    chosen = load(REAL)
+    inbox = chosen.connection("createorder")
+    assert (inbox.kind, inbox.target, inbox.prefix) == ("createorder", "onebox", "co-")
+    assert (registry.read_names(chosen), registry.unread_names(chosen)) == (
+        ("okliving",),
+        ("createorder",),
+    )
+    assert registry.receiving_names(chosen) == ("onebox",)
+
+
+SERVICE = {"CREATEORDER_URL": "https://orders.example.com", "CREATEORDER_TENANT": "us"}
+
+
+@pytest.mark.parametrize(
+    "given", [{}, SERVICE, *({name: value} for name, value in SERVICE.items())]
+)
+def test_a_service_in_the_environment_changes_nothing_of_where_orders_go(load, given):
+    chosen = load(REAL | given)
+    assert chosen.routes == {"okliving": "onebox", "createorder": "onebox"}
+    assert registry.receiving_names(chosen) == ("onebox",)
+    kept = own(chosen, "createorder")
+    assert (kept.url, kept.tenant) == tuple(given.get(name, "") for name in SERVICE)
+
+
+def test_settings_of_placed_orders_never_make_the_pair_half_filled(load):
+    given = {"CREATEORDER_ERROR_STATUS": "ok", "CREATEORDER_RATE": "1"}
+    chosen = load(given)
+    assert (chosen.sandbox, chosen.connections) == (True, {})
+    assert registry.unread_names(chosen) == ("createorder",)
+    kept = own(load(REAL | given), "createorder")
+    assert (kept.error_status, kept.rate) == ("ok", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CREATEORDER_ERROR_STATUS", "422", "CREATEORDER_ERROR_STATUS must be one of http, ok."),
+        ("CREATEORDER_HONOURS_IDEMPOTENCY", "maybe", "IDEMPOTENCY must be true or false."),
+        (
+            "CREATEORDER_URL",
+            "http://orders.example.com",
+            "CREATEORDER_URL must begin with https://",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_placed_orders_is_named(load, name, value, said):
+    with pytest.raises(SettingsError, match=said):
+        load(REAL | {name: value})
+
+
 def test_a_profile_of_one_file_is_refused_with_the_steps(load, tmp_path, monkeypatch):
     """Named, or left where the shipped one was and edited: to ignore it would lose its tables."""
     left = tmp_path / "okliving-onebox.yaml"

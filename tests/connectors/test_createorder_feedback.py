@@ -9,6 +9,7 @@ import pytest
 
 from clients.errors import Rejected
 from connection import PROFILES
+from connections_file import SettingsError
 from connectors.createorder_feedback import WORDS, CreateOrderFeedback, Known
 from connectors.feedback import Asks, Ends
 from connectors.ports import Addressee
@@ -90,8 +91,10 @@ def test_an_update_goes_in_one_call_in_words_for_its_tenant(make, told):
 
 
 def test_what_is_no_news_is_left_out(make, told):
-    make().send(ORDER, plan(make(), asks(order="cancel"), Known()))
-    assert set(told.calls[0][3]) == {"event", "id", "tenant", "order_id", "order_status", "sent_at"}
+    make().send(ORDER, plan(make(), asks(order="cancel")))
+    assert set(told.calls[0][3]) == {
+        *("event", "id", "tenant", "order_id", "order_num", "order_status", "sent_at")
+    }
 
 
 def test_every_action_has_its_word():
@@ -149,17 +152,35 @@ def test_who_is_told_is_asked_anew_for_each_call_and_by_the_orders_id(make):
         ("ftp://tenant.example.com/", False, "is no address"),
         ("tenant.example.com", False, "is no address"),
         ("https://tenant.example.com/a\nb", False, "is no address"),
-        (URL, True, "this is a sandbox"),
-        ("http://tenant.example.com/", True, "this is a sandbox"),
-        ("https://127.0.0.1.example.com/", True, "this is a sandbox"),
+        (URL, True, "This is a sandbox"),
+        ("http://tenant.example.com/", True, "This is a sandbox"),
+        ("https://127.0.0.1.example.com/", True, "This is a sandbox"),
     ],
 )
 def test_an_address_that_may_not_be_called_is_not(make, told, url, is_sandbox, said):
     feedback = make(Addressee("t", url, "s"), is_sandbox=is_sandbox)
-    with pytest.raises(Rejected, match=said) as caught:
-        feedback.send(ORDER, plan(feedback, asks(order="process")))
+    ends = plan(feedback, asks(order="process"))
+    assert (ends.part, ends.fate, ends.code) == ("order", "parked", "update_cannot_be_told")
+    assert said in ends.detail
+    assert url not in ends.detail
     assert told.calls == []
-    assert url not in str(caught.value)
+
+
+def test_a_secret_that_cannot_be_read_is_for_a_person(make, told):
+    def unreadable(_):
+        raise SettingsError("It was sealed with another key.")
+
+    ends = plan(make(unreadable), asks(order="process"))
+    assert (ends.code, ends.detail) == ("update_cannot_be_told", "It was sealed with another key.")
+    assert told.calls == []
+
+
+def test_an_order_that_is_not_in_the_ledger_is_told_of_only_when_a_person_says_so(make):
+    wanted = asks("orderingTenant885-999", order="process")
+    assert plan(make(), wanted, Known()) == Ends("order", "parked", "update_unknown_order")
+    again = make().plan(wanted, ("order",), Known(), trust=False, ours=lambda _: ())
+    assert again.addressee == TENANT
+    assert plan(make(None), wanted, Known()).code == "update_nobody_to_tell"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/", "http://localhost:1/", "https://[::1]/"])

@@ -57,6 +57,7 @@ TASK_CODES = [
     "update_shadow",
     "update_not_configured",
     "update_nobody_to_tell",
+    "update_cannot_be_told",
     "update_receiver_refused",
 ]
 
