@@ -1,6 +1,6 @@
-"""The shop and the CRM that the environment's variables make without a connections file.
+"""The shop, the CRM and the door for orders that the environment's variables make without a connections file.
 
-In: which of its variables are set. Out: two entries, as a connections file would have them. Fails with
+In: which of its variables are set. Out: entries, as a connections file would have them. Fails with
 `SettingsError` for a half-filled pair. Called by settings, and by who must know what is meant by default.
 """
 
@@ -14,8 +14,8 @@ from connections_file import ENVIRONMENT, Entry, SettingsError
 from references import is_given
 
 ROOT = Path(__file__).resolve().parent
-SOURCE, TARGET = "okliving", "onebox"
-PREFIX = "okl-"
+SOURCE, TARGET, INBOX = "okliving", "onebox", "createorder"
+PREFIXES = {SOURCE: "okl-", INBOX: "co-"}
 
 # What the pair needs, and what may be set beside. The first word is the kind, the rest its key.
 NEEDED = {
@@ -27,6 +27,7 @@ NEEDED = {
         "ONEBOX_WORKFLOW_ID",
         "ONEBOX_STATUS_ID",
     ),
+    INBOX: (),
 }
 OPTIONS = {
     SOURCE: (
@@ -48,6 +49,18 @@ OPTIONS = {
         "ONEBOX_HOOK_HMAC_KEY",
         "ONEBOX_HOOK_ADDRESSES",
     ),
+    INBOX: (
+        # Of a service that speaks as our door does: only a connections file has orders sent there.
+        "CREATEORDER_URL",
+        "CREATEORDER_TENANT",
+        "CREATEORDER_TOKEN",
+        "CREATEORDER_HONOURS_IDEMPOTENCY",
+        "CREATEORDER_ERROR_STATUS",
+        "CREATEORDER_PROFILE",
+        "CREATEORDER_TIMEOUT",
+        "CREATEORDER_RATE",
+        "CREATEORDER_CONCURRENCY",
+    ),
 }
 VARIABLES = NEEDED[SOURCE] + NEEDED[TARGET]
 
@@ -63,9 +76,7 @@ def entries(configured: Sequence[str], *, may_lack: bool = False) -> tuple[Entry
             f"The configuration is half filled in: {', '.join(missing)} {told} in the environment or in "
             f".env; or unset {', '.join(configured)} to run the sandbox."
         )
-    shop = _entry(SOURCE)
-    goes = {"target": TARGET, "external_id_prefix": PREFIX}
-    return replace(shop, values={**shop.values, **goes}), _entry(TARGET)
+    return _source(SOURCE), _entry(TARGET), _source(INBOX)
 
 
 def default_of(names: Sequence[str]) -> str:
@@ -78,6 +89,12 @@ def default_of(names: Sequence[str]) -> str:
         return SOURCE
     choices = ", ".join(names) or "none: start the sandbox with `make run`"
     raise SettingsError(f"Say which connection is meant: {choices}.")
+
+
+def _source(name: str) -> Entry:
+    entry = _entry(name)
+    goes = {"target": TARGET, "external_id_prefix": PREFIXES[name]}
+    return replace(entry, values={**entry.values, **goes})
 
 
 def _entry(name: str) -> Entry:

@@ -21,9 +21,7 @@ PREFIXES = ("ORDERBRIDGE_", "OKLIVING_", "ONEBOX_", "CREATEORDER_", "OCP_", "GAT
 UNMISTAKABLE = ("ORDERBRIDGE_", "OKLIVING_", "ONEBOX_", "CREATEORDER_")
 
 # The systems that are still to come: a configuration that is prepared for them is no mistake.
-LATER = frozenset(
-    {"CREATEORDER_URL", "CREATEORDER_TENANT", "OCP_URL", "OCP_PROVIDER_ID", "OCP_TOKEN"}
-)
+LATER = frozenset({"OCP_URL", "OCP_PROVIDER_ID", "OCP_TOKEN"})
 # What may stand in a file that NAME_FILE names (references.given).
 BY_FILE = frozenset(
     {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -81,7 +81,7 @@ def list_orders(
         if as_json:
             print_json([as_dict(row) for row in rows])
         elif rows:
-            out().print(_table(rows, Zones(chosen)))
+            out().print(_table(rows, Zones(chosen), _unread(chosen, rows)))
             if any(row.reason for row in rows):
                 hint("In full, with what to do: `orderbridge orders show ID`.")
         elif changed:
@@ -126,7 +126,8 @@ def show_order(
         print_json(as_dict(shown.order) | (review_as_dict(seen) if seen else {}) | more)
         return
     zone = zones.of(shown.order.connection)
-    _print_order(shown.order, zone, stopped)
+    unread = _unread(chosen, [shown.order])
+    _print_order(shown.order, zone, stopped, is_read=shown.order.connection not in unread)
     if seen is not None:
         print_review(shown.order, seen)
     if shown.attempts:
@@ -220,7 +221,16 @@ def _say_mended(mended: orders.Mended, done: str, silent: str | None, *, as_json
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def _table(rows: list[orders.Row], zones: Zones) -> Table:
+def _unread(chosen: settings.Settings, rows: list[orders.Row]) -> Collection[str]:
+    """The sources that nobody reads, as far as it is told what is wrong with an order."""
+    if not any(row.reason or row.problems for row in rows):
+        return ()
+    from connectors import registry
+
+    return registry.unread_names(chosen)
+
+
+def _table(rows: list[orders.Row], zones: Zones, unread: Collection[str]) -> Table:
     from cli.tables import Table
 
     table = Table("order", "state", "CRM", "received", "why", texts={"why"})
@@ -231,12 +241,14 @@ def _table(rows: list[orders.Row], zones: Zones) -> Table:
             standing(row),
             row.target_id or "",
             moment(row.received_at, zones.of(row.connection)),
-            words.why(row),
+            words.why(row, is_read=row.connection not in unread),
         )
     return table
 
 
-def _print_order(row: orders.Row, zone: tzinfo | None, stopped: list[Closed]) -> None:
+def _print_order(
+    row: orders.Row, zone: tzinfo | None, stopped: list[Closed], *, is_read: bool
+) -> None:
     from cli.console import coloured
 
     heading = coloured(f"Order {row.order_id}", "bold")
@@ -246,7 +258,7 @@ def _print_order(row: orders.Row, zone: tzinfo | None, stopped: list[Closed]) ->
     found = {problem["code"] for problem in row.problems}
     for told in words.reasons_of_order(row):
         if told["code"] not in found:
-            tell(words.of_order(told, row.order_id, row.connection))
+            tell(words.of_order(told, row.order_id, row.connection, is_read=is_read))
     if row.state in orders.OPEN:
         _print_next(row, zone, stopped)
     if row.state == "ignored" and row.uncertain_since is not None:
@@ -259,7 +271,7 @@ def _print_order(row: orders.Row, zone: tzinfo | None, stopped: list[Closed]) ->
                 out().print(coloured(words.settled(problem), "dim"))
             continue
         level = coloured(problem["level"], COLOURS[problem["level"]])
-        said = words.of_order(problem, row.order_id, row.connection)
+        said = words.of_order(problem, row.order_id, row.connection, is_read=is_read)
         tell(said, level, f"{problem['field']}:")
 
 

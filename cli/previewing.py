@@ -71,7 +71,7 @@ def _show(found: Preview, connection: str | None) -> None:
     out().print(coloured(json_text(found.target), ""), soft_wrap=True)
     for problem in found.problems:
         level = coloured(problem.level, COLOURS[problem.level])
-        told = words.of_order(problem.to_dict(), found.order_id, connection)
+        told = words.of_order(problem.to_dict(), found.order_id, connection, is_read=found.is_read)
         tell(told, level, f"{problem.field}:")
     would = ("It would be held.", "red") if found.held else ("It would be sent.", "green")
     out().print(coloured(*would))

@@ -106,7 +106,7 @@ def mend(
 
     chosen = settings.load()
     rehearsal.demand_sandbox(chosen)
-    names = [*chosen.connections] if system is None else [rehearsal.simulated(chosen, system)]
+    names = rehearsal.systems(chosen) if system is None else [rehearsal.simulated(chosen, system)]
     for name in names:
         rehearsal.ask(chosen, name, "reset-faults")
     answer(

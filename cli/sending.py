@@ -45,6 +45,7 @@ def send_one(
     as_json: Json = False,
 ) -> None:
     """Create ONE order in the real target although in shadow mode; shown and asked for twice before."""
+    from connectors import registry
     from desk import sending
     from tasks import resources
 
@@ -64,8 +65,9 @@ def send_one(
         return
     if as_json:
         answer(as_dict(sent), "", as_json=True)
+    is_read = sent.connection not in registry.unread_names(chosen)
     complain(
-        f"Order {order_id} is {sent.state}. {words.why(sent)} "
+        f"Order {order_id} is {sent.state}. {words.why(sent, is_read=is_read)} "
         f"How it goes on: `orderbridge orders show {named(order_id, sent.connection)}`."
     )
     raise typer.Exit(FAILED)

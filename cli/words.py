@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from mapping.problems import Problem
 
 
-def why(row: orders.Row) -> str:
-    """The reasons of an order, for a line of a list."""
+def why(row: orders.Row, *, is_read: bool) -> str:
+    """The reasons of an order, for a line of a list; `is_read`: its source is asked for what has changed."""
     from mapping.problems import summary
 
     return " ".join(
-        summary(_problem(told), "en", order=row.order_id) for told in reasons_of_order(row)
+        summary(_problem(told), "en", is_read=is_read, order=row.order_id)
+        for told in reasons_of_order(row)
     )
 
 
@@ -52,13 +53,15 @@ def reasons_of_update(row: updates.Update, wait: updates.Told | None) -> list[Ma
 
 
 def of_order(
-    told: Mapping[str, Any], order_id: str | None, connection: str | None = None
+    told: Mapping[str, Any], order_id: str | None, connection: str | None = None, *, is_read: bool
 ) -> list[str]:
-    """A finding about an order in full: text and command in turn. What was never read has no id."""
+    """A finding about an order in full: text and command in turn. What was never read has no id; `is_read` as
+    in `why`.
+    """
     from mapping.problems import parts
 
     meant = {} if order_id is None else {"named": named(order_id, connection)}
-    return parts(_problem(told), "en", order=order_id or "?", **meant)
+    return parts(_problem(told), "en", is_read=is_read, order=order_id or "?", **meant)
 
 
 def of_update(told: Mapping[str, Any], row: updates.Update) -> list[str]:

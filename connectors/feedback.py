@@ -2,7 +2,8 @@
 
 A connector's feedback says which parts there are, what may go next and what an answer means; leases, order,
 age, doubt and parking are the drain's (tasks/draining), which knows no part by name. Everything but `send` is
-pure. Implemented by one module a kind of source, called by tasks/accepting and tasks/draining.
+pure, except that `plan` may ask whom an order's updates are for. Implemented by one module a kind of source,
+called by tasks/accepting and tasks/draining.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ class PartRule:
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """An update as a feedback sees it: the values of all its parts, sent ones too, its options, and the code
-    for which each parked part is parked.
+    """An update as a feedback sees it: the values of all its parts, sent ones too, its options, the code for
+    which each parked part is parked, and of which order it is the update of this number.
     """
 
     values: Mapping[str, Any]
     left: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     parked: Mapping[str, str] = field(default_factory=dict)
+    order_id: str = ""
+    update_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

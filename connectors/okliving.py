@@ -19,6 +19,7 @@ from connectors.okliving_feedback import OklivingFeedback
 from connectors.okliving_settings import OkLivingSchema, OkLivingSettings
 from connectors.ports import Connector, Found, Means, Page, Snapshot
 from mapping.own_writes import Brought
+from mapping.profile_file import ProfileError
 from mapping.source import from_text
 from mapping.source_profile import ReadOrder, SourceProfile, load_source
 
@@ -40,7 +41,10 @@ def connect(one: Connection, own: OkLivingSettings, means: Means) -> Connector:
 
 def mapping(one: Connection, _own: OkLivingSettings) -> SourceProfile:
     """How this shop's orders are read. Raises ProfileError."""
-    return load_source(KIND.profile_of(one))
+    profile = load_source(KIND.profile_of(one))
+    if profile.asked is None:
+        raise ProfileError(f"{profile.path}: source.poll is missing: what the shop is asked")
+    return profile
 
 
 def join(client: OkLiving, profile: SourceProfile, prefix: str) -> Connector:

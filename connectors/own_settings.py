@@ -90,6 +90,11 @@ def one_of(default: str, *others: str) -> fields.String:
     return fields.String(load_default=default, validate=validate.OneOf(choices, error=told))
 
 
+def yes_or_no(*, default: bool) -> fields.Boolean:
+    told: _Messages = {"invalid": "must be true or false."}
+    return fields.Boolean(load_default=default, error_messages=told)
+
+
 class Listed(fields.Field[Any]):
     """A list, or text with commas between."""
 

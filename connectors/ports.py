@@ -217,9 +217,10 @@ class Addressee:
 @dataclass(frozen=True, slots=True)
 class Means:
     """What a connector is made with. `addressee` gives who is told of this order, if anyone; it fails as the
-    ledger does.
+    ledger does. `is_sandbox`: nothing may be called that is not on this machine.
     """
 
     redis: redis.Redis
     secret_key: str | None
     addressee: Callable[[str], Addressee | None] = lambda _: None
+    is_sandbox: bool = False

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 
 from connection import COMMON, Connection
 from connections_file import SettingsError, suggestion
-from connectors import okliving, onebox
+from connectors import createorder, okliving, onebox
 from connectors.kind import Kind
 from connectors.ports import Connector, Means
 from mapping.profile import Profile, join
@@ -25,6 +25,7 @@ from settings import Settings
 KINDS: dict[str, Kind] = {
     "okliving": okliving.KIND,
     "onebox": onebox.KIND,
+    "createorder": createorder.KIND,
 }
 
 
@@ -39,7 +40,7 @@ def own_settings(one: Connection) -> Any:
     """The own settings of this connection, as its kind's dataclass. Raises SettingsError."""
     kind = kind_of(one)
     try:
-        return kind.schema().load(one.own)
+        return kind.schema_of(one.target).load(one.own)
     except ValidationError as exc:
         key, said = _first(exc, one, kind)
         raise SettingsError(f"{one.where(key)} {said}") from None
@@ -50,9 +51,23 @@ def read_names(chosen: Settings) -> tuple[str, ...]:
     return tuple(name for name in chosen.source_names if kind_of(chosen.connections[name]).is_read)
 
 
+def unread_names(chosen: Settings) -> tuple[str, ...]:
+    """The sources that are asked for nothing: what is wrong with an order of theirs is corrected by nobody.
+    Of a sandbox that does not run, those that are written down.
+    """
+    kinds = {name: one.kind for name, one in chosen.connections.items() if one.target is not None}
+    for entry in chosen.unfilled:
+        kinds[entry.name] = str(entry.values.get("kind", ""))
+    return tuple(
+        name
+        for name, kind in kinds.items()
+        if kind in KINDS and KINDS[kind].brings and not KINDS[kind].is_read
+    )
+
+
 def receiving_names(chosen: Settings) -> tuple[str, ...]:
     """Those that can receive orders, also where none go now: some may have gone there before."""
-    return tuple(name for name, one in chosen.connections.items() if kind_of(one).receives)
+    return tuple(name for name, one in chosen.connections.items() if kind_of(one).may_receive(one))
 
 
 def kind_of(one: Connection) -> Kind:
@@ -104,7 +119,7 @@ def _first(exc: ValidationError, one: Connection, kind: Kind) -> tuple[str, str]
 
 def _demand_target(one: Connection, chosen: Settings) -> None:
     kind = kind_of(one)
-    if kind.brings and one.target is None and not kind.receives:
+    if kind.brings and one.target is None and not kind.may_receive(one):
         there = suggestion("", receiving_names(chosen))
         raise SettingsError(f"{one.where('target')} is missing: say where its orders go. {there}")
     if one.target is None:
@@ -112,8 +127,14 @@ def _demand_target(one: Connection, chosen: Settings) -> None:
     if not kind.brings:
         raise SettingsError(f"{one.where('target')} must go: a {one.kind} brings no orders.")
     target = chosen.connections[one.target]
-    if not kind_of(target).receives:
+    kind = kind_of(target)
+    if not kind.may_receive(target):
+        why = (
+            "which as configured receives no orders"
+            if kind.receives
+            else "which receives no orders"
+        )
         raise SettingsError(
-            f"{one.where('target')}: {target.name} is a {target.kind}, which receives no orders. "
+            f"{one.where('target')}: {target.name} is a {target.kind}, {why}. "
             f"{suggestion(target.name, receiving_names(chosen))}"
         )

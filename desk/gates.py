@@ -121,10 +121,11 @@ def resume(
 
 def _demand(chosen: Settings, connection: str, directions: Sequence[Direction]) -> None:
     """Raises Wrong, and SettingsError for a name that no connection has."""
-    kind = registry.kind_of(chosen.connection(connection))
+    one = chosen.connection(connection)
+    kind = registry.kind_of(one)
     if not directions:
         raise Wrong("Say which calls: --read, --write or both.")
-    if "read" in directions and not (kind.is_read or kind.receives):
+    if "read" in directions and not (kind.is_read or kind.may_receive(one)):
         raise Wrong(f"Nothing is read from {connection}: its orders come by themselves.")
 
 

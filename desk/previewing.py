@@ -26,7 +26,9 @@ from settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An order as it would be sent. `before` and `after` are the recipient, None where there is none."""
+    """An order as it would be sent. `before` and `after` are the recipient, None where there is none;
+    `is_read`: its source is asked for what has changed.
+    """
 
     order_id: str | None
     external_id: str | None
@@ -37,11 +39,13 @@ class Preview:
     after: dict[str, Any] | None
     target: dict[str, object] | None
     source: object
+    is_read: bool
 
 
 def preview(chosen: Settings, connection: str | None, source: object) -> Preview:
     """Map what a source sent, without sending it."""
-    mapped = profile_of(chosen, connection).map(source)
+    profile = profile_of(chosen, connection)
+    mapped = profile.map(source)
     return Preview(
         mapped.order_id,
         mapped.external_id,
@@ -52,6 +56,7 @@ def preview(chosen: Settings, connection: str | None, source: object) -> Preview
         asdict(mapped.recipient.person) if mapped.recipient else None,
         mapped.target if mapped.target is not None else mapped.draft,
         source,
+        profile.source.asked is not None,
     )
 
 
@@ -80,9 +85,11 @@ def profile_of(chosen: Settings, connection: str | None) -> profile.Profile:
         if joined is None:
             raise Wrong(f"The orders of {source.name} are not mapped by a profile.")
         return joined
+    # A sandbox that is stopped has no connections; its orders keep their profile.
+    name = connection if connection in default_pair.PREFIXES else default_pair.SOURCE
     parameters = {"workflow_id": "1", "status_id": "1", "source_id": None}
     return profile.join(
-        profile.load_source(PROFILES / registry.KINDS[default_pair.SOURCE].profile),
+        profile.load_source(PROFILES / registry.KINDS[name].profile),
         profile.load_target(PROFILES / registry.KINDS[default_pair.TARGET].profile, parameters),
-        default_pair.PREFIX,
+        default_pair.PREFIXES[name],
     )

@@ -48,6 +48,8 @@ def backfill(
 def _require_source(r: Resources, connection: str) -> None:
     if connection not in r.sources:
         raise Wrong(f"There is no shop called {connection!r}.")
+    if connection not in r.feeds:
+        raise Wrong(f"Nothing is read from {connection}: its orders come by themselves.")
 
 
 def _read(work: Callable[[], Polled]) -> Polled:

@@ -13,7 +13,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from connection import PROFILES
-from default_pair import SOURCE
+from default_pair import PREFIXES, SOURCE
 from settings import Settings
 
 
@@ -45,7 +45,7 @@ class Zones:
         if one is not None:
             return _zone(one.profile or PROFILES / f"{one.kind}.yaml")
         # A sandbox that is stopped has no connections; its orders keep their clock.
-        return _zone(PROFILES / f"{SOURCE}.yaml") if connection == SOURCE else None
+        return _zone(PROFILES / f"{connection}.yaml") if connection in PREFIXES else None
 
 
 def _zone(profile: Path) -> tzinfo | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
 
-from flask import request
+from flask import current_app, request
 
 from desk.naming import named
 from ledger.updates import Told, Update
 from mapping.problems import LANGUAGES, QUOTING, Language, Problem, explain, phrases
+from tasks.resources import Resources
 
 
 def language() -> Language:
@@ -48,7 +49,9 @@ def sentences(
     """What these codes mean for this order; some of `told`, its findings, quote a remote."""
     problems = [problem for code in codes for problem in _meant(code, told)]
     meant = {"order": order_id, "named": named(order_id, connection)}
-    said = (explain(problem, language(), **meant) for problem in problems)
+    r: Resources = current_app.config["RESOURCES"]
+    is_read = r.is_asked_again(connection)
+    said = (explain(problem, language(), is_read=is_read, **meant) for problem in problems)
     return " ".join(dict.fromkeys(said))
 
 

@@ -15,6 +15,7 @@ from mapping.recipient_rules import Rules
 __all__ = ["Name", "name"]
 
 _NAME = "recipient.name"
+ONE_WORD = "recipient_name_one_word"
 
 _PLAIN = re.compile(r"[А-ЩЬЮЯІЇЄҐ][а-щьюяіїєґ]*(?:'[а-щьюяіїєґ]+)?")
 _APOSTROPHES = re.compile(
@@ -70,6 +71,9 @@ def name(person: Person, rules: Rules) -> Name:
         return Name(*parts, [_too_long(typed or person.full, rules)])
     if len(typed.split()) < 2 <= len(person.full.split()) or not typed:
         typed, parts = person.full, ("", person.full, "")
+    is_company = _COMPANY.match(typed) is not None
+    if _is_kept_whole(typed, rules, is_company=is_company):
+        return _whole(typed, rules, is_company=is_company)
     cut: list[str] = []
     first, last, middle = (_tidy(part, rules, cut) for part in parts)
     problems: list[Problem] = []
@@ -88,9 +92,29 @@ def name(person: Person, rules: Rules) -> Name:
     rest = ", ".join(cut)
     if rest:
         problems.append(Problem("name_rest_to_note", "warning", _NAME, after=shown(rest)))
-    if _COMPANY.match(typed):
-        problems.append(Problem("recipient_company", "held", _NAME, before=shown(typed)))
+    if is_company:
+        problems.append(
+            Problem("recipient_company", rules.company_name, _NAME, before=shown(typed))
+        )
     return Name(first, last, middle, problems + _name_doubts(first, last, middle, rules), rest)
+
+
+def _is_kept_whole(typed: str, rules: Rules, *, is_company: bool) -> bool:
+    """Whether it is no person's name, and may be none."""
+    if is_company:
+        return rules.company_name == "warning"
+    return rules.one_word_name == "warning" and len(typed.split()) == 1
+
+
+def _whole(typed: str, rules: Rules, *, is_company: bool) -> Name:
+    """A name that has no parts, as it was typed."""
+    text = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", typed)).split())
+    named = text if _says(text) else ""
+    doubts = _name_doubts(named, "", "", rules)
+    if is_company:
+        doubts = [doubt for doubt in doubts if doubt.code != ONE_WORD]
+        doubts.append(Problem("recipient_company", rules.company_name, _NAME, before=shown(text)))
+    return Name(named, "", "", doubts)
 
 
 def _joined(first: str, last: str, middle: str) -> str:
@@ -148,7 +172,7 @@ def _name_doubts(first: str, last: str, middle: str, rules: Rules) -> list[Probl
     if any(word in rules.filler_names or _one_letter_repeated(word) for word in words):
         doubts.append(Problem("recipient_name_filler", "held", _NAME, before=shown(full)))
     elif not (_TWO_LETTERS.search(last) and _TWO_LETTERS.search(first)):
-        doubts.append(Problem("recipient_name_one_word", "held", _NAME, before=shown(full)))
+        doubts.append(Problem(ONE_WORD, rules.one_word_name, _NAME, before=shown(full)))
     if any(len(part) > rules.name_part_max for part in parts):
         doubts.append(_too_long(full, rules))
     if _DIGIT.search(full):

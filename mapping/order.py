@@ -81,7 +81,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as read; times are UTC, money is in `currency`, `raw` is what the shop sent."""
+    """An order as read; times are UTC, money is in `currency`, `raw` is what the shop sent. `catalog` is
+    whose product codes its lines have, where one source has those of several.
+    """
 
     id: str
     currency: str
@@ -100,3 +102,4 @@ class Order:
     created_at: datetime | None
     updated_at: datetime | None
     raw: dict[str, Any]
+    catalog: str = ""

@@ -6,6 +6,7 @@ source_profile.py.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,9 +19,11 @@ from mapping.order import Line, Order, Payment, Person, Shipping
 from mapping.order_schema import load_order
 from mapping.problems import Problem, shown
 
-__all__ = ["CENT", "read_order"]
+__all__ = ["CENT", "NO_LINES", "read_order"]
 
 CENT = Decimal("0.01")
+# An order without positions, where that is no field that somebody forgot.
+NO_LINES = "no_lines"
 PRICE_PLACES = 6
 
 
@@ -30,13 +33,14 @@ def read_order(
     *,
     zone: ZoneInfo,
     note_max: int,
+    no_lines: str = MISSING,
 ) -> tuple[Order | None, list[Problem]]:
     """Read a source's order.
 
     In: any JSON value, how the schema's values are taken from it, the source's time, the longest
-    comment in characters. Out: the order and what was odd about it, or None and the problems of
-    level held that say why it cannot be read. Never raises. Source: docs/contracts/okliving.md, "Reference
-    order". Called by SourceProfile.read.
+    comment in characters, what it is called when there are no positions. Out: the order and what was odd
+    about it, or None and the problems of level held that say why it cannot be read. Never raises. Source:
+    docs/contracts/okliving.md, "Reference order". Called by SourceProfile.read.
     """
     if not isinstance(raw, dict):
         return None, [Problem(UNREADABLE, "held", "order", before=shown(raw))]
@@ -44,7 +48,8 @@ def read_order(
     try:
         data = load_order(values)
     except ValidationError as error:
-        return None, _read_problems(error.messages, values)
+        found = _read_problems(error.messages, values)
+        return None, [replace(p, code=no_lines) if _lacks_lines(p) else p for p in found]
     problems: list[Problem] = []
     if len(data["note"]) > note_max:
         problems.append(
@@ -73,8 +78,13 @@ def read_order(
         created_at=_time("created_at", values, zone, problems),
         updated_at=_time("updated_at", values, zone, problems),
         raw=raw,
+        catalog=data["catalog"],
     )
     return order, problems
+
+
+def _lacks_lines(problem: Problem) -> bool:
+    return problem.field == "lines" and problem.code == MISSING
 
 
 def _recipient(data: dict[str, Any], values: dict[str, Any], buyer: Person) -> tuple[Person, bool]:

@@ -100,6 +100,7 @@ class OrderSchema(Lenient):
 
     id = Identifier(required=True)
     number = Text()
+    catalog = Text()
     status = Text()
     delivery_status = Text()
     currency = Text()

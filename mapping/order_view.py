@@ -56,6 +56,7 @@ def _order_view(order: Order, zone: ZoneInfo) -> View:
     return {
         "id": order.id,
         "number": order.number,
+        "catalog": order.catalog,
         "currency": order.currency,
         "total": plain_money(order.total),
         "status": order.status,

@@ -83,6 +83,8 @@ QUOTING = frozenset(
         "repeat_refused",
         "connection_paused",
         "update_refused",
+        "update_receiver_refused",
+        "update_cannot_be_told",
     }
 )
 
@@ -120,33 +122,44 @@ def hook_codes(language: Language = "uk") -> frozenset[str]:
     return frozenset(_texts(language)["hooks"])
 
 
-def explain(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
+def explain(
+    problem: Problem | str, lang: Language = "uk", *, is_read: bool = True, **params: object
+) -> str:
     """Say to a clerk what happened, to which order and what to do, commands between backticks.
 
     In: a problem or a bare code, and what the sentence may name: `order`, the order's number; `named`, how a
-    command is told which order is meant; `update`, the update's number. A code without a sentence is given
-    back as it is: an error page must not fail in turn.
+    command is told which order is meant; `update`, the update's number. `is_read`: its source is asked for
+    what has changed. A code without a sentence is given back as it is: an error page must not fail in turn.
     """
-    return "`".join(parts(problem, lang, **params)).strip()
+    return "`".join(parts(problem, lang, is_read=is_read, **params)).strip()
 
 
-def summary(problem: Problem | str, lang: Language = "uk", **params: object) -> str:
+def summary(
+    problem: Problem | str, lang: Language = "uk", *, is_read: bool = True, **params: object
+) -> str:
     """What happened, for a line of a list: without the sentences that name commands, and without the order's
     number, which stands beside it. See `explain`.
     """
-    said = _filled(problem, lang, params, summed_up=True)[0].strip()
+    said = _filled(problem, lang, params, is_read=is_read, summed_up=True)[0].strip()
     return said[:1].upper() + said[1:]
 
 
-def parts(problem: Problem | str, lang: Language = "uk", **params: object) -> list[str]:
+def parts(
+    problem: Problem | str, lang: Language = "uk", *, is_read: bool = True, **params: object
+) -> list[str]:
     """What `explain` says, as text and command in turn, text at both ends. The commands are our own: nothing
     that a remote or a buyer wrote makes one.
     """
-    return _filled(problem, lang, params)
+    return _filled(problem, lang, params, is_read=is_read)
 
 
 def _filled(
-    problem: Problem | str, lang: Language, params: dict[str, object], *, summed_up: bool = False
+    problem: Problem | str,
+    lang: Language,
+    params: dict[str, object],
+    *,
+    is_read: bool,
+    summed_up: bool = False,
 ) -> list[str]:
     texts = _texts(lang)
     values: dict[str, object] = {"allowed": texts["phrases"]["nothing"]}
@@ -167,7 +180,8 @@ def _filled(
         if problem.detail:
             allowed = _offered(problem.detail, actions)
         problem = problem.code
-    template = texts["problems"].get(problem) or texts["hooks"].get(problem)
+    unread = None if is_read else texts["unread"].get(problem)
+    template = unread or texts["problems"].get(problem) or texts["hooks"].get(problem)
     if template is None:
         return [problem]
     if str(values.get("detail", "")).endswith((".", "!", "?")):

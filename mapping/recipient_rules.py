@@ -17,6 +17,8 @@ class Rules:
     check: bool = True
     foreign_phone: Literal["warning", "held"] = "held"
     latin_name: Literal["warning", "held"] = "warning"
+    one_word_name: Literal["warning", "held"] = "held"
+    company_name: Literal["warning", "held"] = "held"
     apostrophe: str = "'"
     name_part_max: int = 36
     mobile_prefixes: tuple[str, ...] = (

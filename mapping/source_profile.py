@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from mapping.fields import instant, latest_instant, order_key, plain_money
+from mapping.fields import MISSING, instant, latest_instant, order_key, plain_money
 from mapping.milestones import Reply
 from mapping.order import Order
-from mapping.order_reading import CENT, read_order
+from mapping.order_reading import CENT, NO_LINES, read_order
 from mapping.own_writes import Brought, without_ours
 from mapping.paths import Getter
 from mapping.poll import Poll, compile_poll
@@ -83,11 +83,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a source keeps what the order's schema reads."""
+    """Where a source keeps what the order's schema reads. `empty_order_line` stands for the positions of an
+    order without any.
+    """
 
     flat: Group
     groups: Mapping[str, Group]
     is_other: Getter
+    empty_order_line: Mapping[str, Any] | None = None
 
     def value(self, raw: object, name: str) -> object:
         """Give one of the order's own fields, such as its id."""
@@ -110,6 +113,8 @@ class Places:
             else:
                 # PHP writes an empty object as [] or false.
                 values[name] = found or {}
+        if self.empty_order_line is not None and not values["lines"]:
+            values["lines"] = [self.empty_order_line]
         found = self.groups["recipient"].at(raw)
         values["recipient_is_blank"] = _is_blank(found, values["recipient"])
         is_other = self.is_other(found)
@@ -122,7 +127,8 @@ class Places:
 class SourceProfile:
     """A loaded profile of a source; everything here is pure and thread-safe.
 
-    `name` is what a target's texts may call the source; `path` its file, for messages.
+    `name` is what a target's texts may call the source; `path` its file, for messages. `asked` is how it is
+    asked for its orders; None: they come by themselves.
     """
 
     name: str
@@ -130,9 +136,18 @@ class SourceProfile:
     zone: ZoneInfo
     note_max: int
     rules: Rules
-    poll: Poll
+    asked: Poll | None
     places: Places
     updates: SourceUpdates
+
+    @property
+    def poll(self) -> Poll:
+        """How it is asked for its orders; raises ValueError for a source that is not read."""
+        if self.asked is None:
+            raise ValueError(
+                f"{self.path}: source.poll is missing, so its orders cannot be asked for"
+            )
+        return self.asked
 
     def key(self, raw: object) -> str | None:
         """Give the order's id as text, or None when there is none to keep it by."""
@@ -168,7 +183,11 @@ class SourceProfile:
         recipient cannot be delivered to.
         """
         order, problems = read_order(
-            raw, self.places.extract, zone=self.zone, note_max=self.note_max
+            raw,
+            self.places.extract,
+            zone=self.zone,
+            note_max=self.note_max,
+            no_lines=MISSING if self.asked else NO_LINES,
         )
         if order is None:
             return ReadOrder(self.key(raw), self.name, self.zone, tuple(problems))
@@ -249,14 +268,15 @@ def load_source(path: Path) -> SourceProfile:
     """Load and check a source's profile. Raises ProfileError, which names the file and the key."""
     with checked(path):
         data = read_profile(path, SourceProfileSchema())
-        places = _places(data["order"])
+        places = _places(data["order"], data["empty_order_line"])
+        asked = data["source"]["poll"]
         return SourceProfile(
             name=data["name"],
             path=path,
             zone=data["source"]["time_zone"],
             note_max=data["source"]["note_max"],
             rules=data["recipient"],
-            poll=compile_poll(data["source"], places.key),
+            asked=None if asked is None else compile_poll(data["source"], places.key),
             places=places,
             updates=_updates(data["updates"]),
         )
@@ -273,12 +293,15 @@ def _updates(updates: dict[str, Any]) -> SourceUpdates:
     )
 
 
-def _places(order: dict[str, Any]) -> Places:
-    is_other: Callable[[object], object] = order["recipient"].pop("is_other", _nothing)
+def _places(order: dict[str, Any], empty_order_line: dict[str, str] | None) -> Places:
+    recipient = order.get("recipient", {})
+    is_other: Callable[[object], object] = recipient.pop("is_other", _nothing)
+    stands = {"quantity": 1, "price": 0, "total": 0}
     return Places(
         flat=Group(_itself, {n: get for n, get in order.items() if n not in GROUPS}),
-        groups={name: _group(order[name]) for name in GROUPS},
+        groups={name: _group(order.get(name, {"at": _nothing})) for name in GROUPS},
         is_other=is_other,
+        empty_order_line=None if empty_order_line is None else empty_order_line | stands,
     )
 
 

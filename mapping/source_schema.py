@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from mapping.fields import Sloppy
+from mapping.fields import TEXT_MAX, Sloppy
 from mapping.milestones import MilestoneError, Reply, check_note, read_milestone
 from mapping.order_schema import (
     LineSchema,
@@ -29,6 +29,8 @@ GROUPS: dict[str, type[Schema]] = {
     "payment": PaymentSchema,
     "lines": LineSchema,
 }
+# Groups that a source may have nothing of.
+OPTIONAL = ("recipient", "shipping", "payment", "lines")
 TIMES = ("created_at", "updated_at")
 
 
@@ -65,15 +67,20 @@ class _PageSchema(Strict):
 
 class _SourceSchema(Strict):
     time_zone = _Zone(required=True)
-    poll = fields.Nested(_PollSchema, required=True)
+    poll = fields.Nested(_PollSchema, load_default=None)
     page = fields.Nested(_PageSchema, load_default=lambda: _PageSchema().load({}))
     note_max = fields.Integer(strict=True, load_default=5_000, validate=validate.Range(1))
 
 
-def _paths_of(schema: type[Schema], *more: str) -> fields.Nested:
+def _paths_of(schema: type[Schema], *more: str, required: bool) -> fields.Nested:
     names = [name for name in schema().fields if name not in GROUPS]
     paths: dict[str, Any] = {name: PathField() for name in (*names, "at", *more)}
-    return fields.Nested(Strict.from_dict(paths), required=True)
+    return fields.Nested(Strict.from_dict(paths), required=required)
+
+
+class _EmptyOrderLineSchema(Strict):
+    name = fields.String(required=True, validate=validate.Length(1, TEXT_MAX))
+    sku = fields.String(load_default="", validate=validate.Length(0, TEXT_MAX))
 
 
 def _order_schema() -> type[Schema]:
@@ -82,7 +89,8 @@ def _order_schema() -> type[Schema]:
     for needed in ("id", "total"):
         paths[needed] = PathField(required=True)
     for name, schema in GROUPS.items():
-        paths[name] = _paths_of(schema, *(["is_other"] if name == "recipient" else []))
+        more = ["is_other"] if name == "recipient" else []
+        paths[name] = _paths_of(schema, *more, required=name not in OPTIONAL)
     return Strict.from_dict(paths)
 
 
@@ -90,6 +98,8 @@ class _RulesSchema(Strict):
     check = fields.Boolean()
     foreign_phone = fields.String(validate=validate.OneOf(["warning", "held"]))
     latin_name = fields.String(validate=validate.OneOf(["warning", "held"]))
+    one_word_name = fields.String(validate=validate.OneOf(["warning", "held"]))
+    company_name = fields.String(validate=validate.OneOf(["warning", "held"]))
     apostrophe = fields.String(validate=validate.OneOf(["'", "’", "ʼ"]))
     name_part_max = fields.Integer(strict=True, validate=validate.Range(1))
     mobile_prefixes = fields.List(fields.String(validate=validate.Regexp("[0-9]{2}$")))
@@ -190,5 +200,6 @@ class SourceProfileSchema(Strict):
     name = fields.String(required=True)
     source = fields.Nested(_SourceSchema, required=True)
     order = fields.Nested(_order_schema(), required=True)
+    empty_order_line = fields.Nested(_EmptyOrderLineSchema, load_default=None)
     recipient = fields.Nested(_RulesSchema, load_default=Rules)
     updates = fields.Nested(_UpdatesSchema, load_default=lambda: _UpdatesSchema().load({}))

@@ -36,7 +36,8 @@ PILED: tuple[Kind, ...] = ("held", "parked")
 @dataclass(frozen=True, slots=True)
 class Concern:
     """One matter for a person. `code` is why: a code of mapping/texts, or who closed a gate. `is_more`: there
-    are so many rows at least. `newest` moves when it becomes more, or another one under the same name.
+    are so many rows at least; `is_read`: the source is asked for what has changed. `newest` moves when it
+    becomes more, or another one under the same name.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Concern:
     order_id: str = ""
     detail: str = ""
     is_more: bool = False
+    is_read: bool = True
 
     @property
     def subject(self) -> str:
@@ -123,7 +125,8 @@ def _why(concern: Concern, language: Language) -> str:
     given = {**found, "order": order, "named": shlex.quote(order)}
     if concern.kind == "parked" and concern.ids:
         given["update"] = concern.ids[0]
-    return explain(concern.code, language, **given).replace(f"{UNTOLD}.", UNTOLD)
+    said = explain(concern.code, language, is_read=concern.is_read, **given)
+    return said.replace(f"{UNTOLD}.", UNTOLD)
 
 
 def _command(concern: Concern) -> str:

@@ -32,12 +32,17 @@ BREAKS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 def simulated(chosen: Settings, name: str) -> str:
     """The connection that is called so, by its own name or by its simulator's."""
     demand_sandbox(chosen)
-    names = {one: one for one in chosen.connections}
-    for one, connection in chosen.connections.items():
-        names.setdefault(kind_of(connection).stand_in, one)
+    names = {one: one for one in systems(chosen)}
+    for one in systems(chosen):
+        names.setdefault(kind_of(chosen.connections[one]).stand_in, one)
     if name not in names:
         raise Wrong(f"The sandbox has no system {name!r}. {suggestion(name, tuple(names))}")
     return names[name]
+
+
+def systems(chosen: Settings) -> list[str]:
+    """The connections for which a simulator stands: those that call a system."""
+    return [name for name, one in chosen.connections.items() if one.own.get("url")]
 
 
 def demand_sandbox(chosen: Settings) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import references
 from connections_file import Entry, SettingsError, suggestion
@@ -37,9 +38,10 @@ class Double:
 
 
 def doubles(entries: Sequence[Entry], data: Path, ports: Ports) -> Iterator[Double]:
-    """One for each connection. The only one of its kind is called as the simulator is."""
-    kinds = [_kind(entry) for entry in entries]
-    for entry, kind in zip(entries, kinds, strict=True):
+    """One for each connection that calls a system. The only one of its kind is called as the simulator is."""
+    called = [(entry, kind) for entry in entries if _calls(entry, kind := _kind(entry))]
+    kinds = [kind for _, kind in called]
+    for entry, kind in called:
         name = kind.stand_in if kinds.count(kind) == 1 else entry.name
         yield _double(entry, kind, name, data, ports.take())
 
@@ -51,13 +53,22 @@ def _kind(entry: Entry) -> Kind:
     return KINDS[named]
 
 
+def _calls(entry: Entry, kind: Kind) -> bool:
+    """Whether an address is to be chosen; a connection that needs none may have no system to call."""
+    return _keys(entry, kind)["url"].required or "url" in entry.variables()
+
+
+def _keys(entry: Entry, kind: Kind) -> Mapping[str, Any]:
+    return kind.schema_of(entry.values.get("target")).fields
+
+
 def _double(entry: Entry, kind: Kind, name: str, data: Path, port: int) -> Double:
     url = f"http://127.0.0.1:{port}"
     said = {"url": url}
     flags: list[str] = []
     secrets: dict[str, str] = {}
     variables: dict[str, str] = {}
-    for key, schema in kind.keys.items():
+    for key, schema in _keys(entry, kind).items():
         is_secret = bool(schema.metadata.get("secret"))
         if key != "url" and (schema.required or key in entry.values):
             said[key] = _value(entry, kind, key, name, data)
@@ -71,8 +82,8 @@ def _double(entry: Entry, kind: Kind, name: str, data: Path, port: int) -> Doubl
         else:
             flags += [f"--{key.replace('_', '-')}", said[key]]
     where = ("--port", str(port), "--data", str(data / name))
-    trickle = TRICKLE if kind.brings else ()
-    note = "simulated, a new order every 5 s" if kind.brings else "simulated"
+    trickle = TRICKLE if kind.is_read else ()
+    note = "simulated, a new order every 5 s" if kind.is_read else "simulated"
     arguments = (kind.stand_in, *where, *trickle, *flags)
     return Double(name, url, note, arguments, secrets, variables)
 

@@ -34,10 +34,12 @@ def ledger_reader(settings: Settings, latest: int) -> Callable[[], Snapshot]:
     tables = Tables(settings)
     names = registry.read_names(settings)
     zones = Zones(settings)
-    has_several = len(settings.source_names) > 1
+    # Whose orders need not be told apart: those of the only source, else of the only one that is read.
+    alone = settings.source_names if len(settings.source_names) == 1 else names
 
     def called(row: Row | Update) -> str:
-        return f"{row.connection} {row.order_id}" if has_several else row.order_id
+        is_alone = [row.connection] == list(alone)
+        return row.order_id if is_alone else f"{row.connection} {row.order_id}"
 
     def waiting(name: str, row: Row | Update) -> ForPerson:
         since = zones.local(row.state_at, row.connection)

@@ -68,7 +68,7 @@ def found(r: Resources, now: datetime) -> Found:
     unread = [one for one in _unread(r, now) if one.connection not in names]
     both: tuple[tuple[Kind, Piles], ...] = (("held", held), ("parked", parked))
     return Found(
-        (*_piled("held", held), *_piled("parked", parked), *stopped, *unread),
+        (*_piled(r, "held", held), *_piled(r, "parked", parked), *stopped, *unread),
         frozenset(kind for kind, one in both if not one.is_whole),
         frozenset(
             (kind, one.connection)
@@ -79,7 +79,7 @@ def found(r: Resources, now: datetime) -> Found:
     )
 
 
-def _piled(kind: Kind, found: Piles) -> Iterator[Concern]:
+def _piled(r: Resources, kind: Kind, found: Piles) -> Iterator[Concern]:
     for pile in found.piles:
         yield Concern(
             kind,
@@ -91,6 +91,7 @@ def _piled(kind: Kind, found: Piles) -> Iterator[Concern]:
             is_more=not found.is_whole,
             ids=pile.ids,
             order_id=pile.order_id,
+            is_read=r.is_asked_again(pile.connection),
         )
 
 

@@ -22,7 +22,9 @@ def asks(update: Update) -> Asks:
         for told in update.fates
         if told.get("part") in update.parts_parked and told.get("fate") == "parked"
     }
-    return Asks(update.values, update.parts_left, update.options, parked)
+    return Asks(
+        update.values, update.parts_left, update.options, parked, update.order_id, update.id
+    )
 
 
 def sent(update: Update, parts: Iterable[str], rules: Rules) -> Update:

@@ -103,6 +103,12 @@ class Resources:
             n: remote for n, remote in self.sources.items() if remote.connector.feed is not None
         }
 
+    def is_asked_again(self, connection: str) -> bool:
+        """Whether what is corrected in the source comes here by itself; of one that is configured no more it
+        is not known otherwise.
+        """
+        return connection in self.feeds or connection not in self.sources
+
     def target_of(self, connection: str) -> Remote:
         return self.targets[self.target_name(connection)]
 
@@ -170,7 +176,8 @@ def build(chosen: settings.Settings) -> Resources:
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
     ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
-    means = Means(store, chosen.secret_key)
+    # MERGE, part A: addressee=partial(addressing.addressee, ...) of tasks/addressing
+    means = Means(store, chosen.secret_key, is_sandbox=chosen.sandbox)
     remotes = {name: _remote(one, means, ledger) for name, one in chosen.connections.items()}
     return Resources(
         settings=chosen,

@@ -64,12 +64,13 @@ def _narrowed(
     r: Resources, target: str, ours: list[str], found: Mapping[str, HookResult]
 ) -> list[str]:
     """Of sources that all may have an order of this number those that have it in this target; where the
-    ledger has none, the only one whose orders go there.
+    ledger has none, the only one whose orders go there and are asked for: those that come by themselves are
+    in the ledger before anyone has their number.
     """
     known = [
         name for name in ours if orders.is_in(r.ledger, target, name, found[name].order_id or "")
     ]
-    return known or [name for name in ours if r.target_name(name) == target]
+    return known or [n for n in ours if r.target_name(n) == target and n in r.feeds]
 
 
 def _refused(found: Mapping[str, HookResult]) -> HookResult:

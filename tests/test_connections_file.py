@@ -122,6 +122,70 @@ def test_no_secret_is_shown(load):
         assert secret not in shown.replace("password", "")
 
 
+# The end of a file whose one connection brings what is placed with us, and of another where we place orders.
+INBOX = """\
+  inbox:
+    kind: createorder
+    target: box
+"""
+SERVICE = """\
+  service:
+    kind: createorder
+    url: https://orders.example.com
+    tenant: us
+    token: "${BOX_PASSWORD}"
+    honours_idempotency: yes
+"""
+
+
+def test_one_kind_brings_orders_by_one_connection_and_receives_them_by_another(load):
+    chosen = load(GOOD.replace("no\n    target: box", "no\n    target: service") + INBOX + SERVICE)
+    assert chosen.source_names == ("north", "south", "inbox")
+    assert registry.receiving_names(chosen) == ("box", "service")
+    assert registry.read_names(chosen) == ("north", "south")
+    assert registry.unread_names(chosen) == ("inbox",)
+    inbox, service = own(chosen, "inbox"), own(chosen, "service")
+    assert (inbox.url, inbox.tenant, inbox.token, inbox.error_status) == ("", "", None, "http")
+    assert (service.url, service.tenant) == ("https://orders.example.com", "us")
+    assert (service.honours_idempotency, service.rate, service.concurrency) == (True, 10, 8)
+    assert "pa${ss}word" not in repr(service)
+    files = [registry.profile_of(chosen.connection(name)).name for name in ("inbox", "service")]
+    assert files == ["createorder.yaml", "createorder-service.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("end", "line", "said"),
+    [
+        (INBOX.replace("    target: box\n", ""), 32,
+         "url of inbox is missing: what has no target receives orders at its url."),
+        (INBOX.replace("target: box", "targt: box"), 33,
+         "targt of inbox is no key of createorder. Did you mean target?"),
+        (SERVICE.replace("    tenant: us\n", ""), 32, "tenant of service is missing."),
+        (SERVICE.replace("    url: https://orders.example.com\n", ""), 32, "url of service is missing"),
+        (SERVICE.replace("yes", "sometimes"), 36, "honours_idempotency of service must be true or false."),
+        (SERVICE.replace("https", "http"), 33, "url of service must begin with https://"),
+        (INBOX + "    error_status: 422\n", 34, "error_status of inbox must be one of http, ok."),
+        (INBOX + "    external_id_prefix: n-1\n", 34, "n-1 and n- of north begin alike"),
+        (SERVICE + "    external_id_prefix: s-\n", 37,
+         "external_id_prefix of service is for a connection that brings orders"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_either_role_is_refused_by_line_and_key(load, end, line, said):
+    with pytest.raises(SettingsError) as caught:
+        load(GOOD + end)
+    told = str(caught.value)
+    assert said in told
+    assert f"line {line}" in told
+
+
+def test_what_brings_orders_is_no_target_also_where_it_has_an_address(load):
+    both = INBOX + "    url: https://orders.example.com\n    tenant: us\n"
+    with pytest.raises(
+        SettingsError, match="inbox is a createorder, which as configured receives no orders"
+    ):
+        load(GOOD.replace("no\n    target: box", "no\n    target: inbox") + both)
+
+
 MISTAKES = [
     # What is replaced, by what, the line it is told of, and what is said.
     ("kind: onebox", "kind: one-box", 21,

@@ -142,9 +142,11 @@ def test_configuration_says_what_each_key_of_a_kind_is_and_its_default(kind, key
     cells = table_of(kind)[key]
     if field.required:
         assert cells[1].startswith("**needed**")
+    elif isinstance(field.load_default, bool):
+        assert cells[2] == f"`{str(field.load_default).lower()}`"
     elif isinstance(field.load_default, int | float):
         assert cells[2] == f"{field.load_default:g}"
-    elif isinstance(field.load_default, str):
+    elif isinstance(field.load_default, str) and field.load_default:
         assert cells[2] == f"`{field.load_default}`"
 
 

@@ -237,7 +237,7 @@ def test_a_process_that_calls_no_remote_may_lack_their_secrets(environment, tmp_
     environment["ORDERBRIDGE_CALLS_REMOTES"] = "0"
     chosen, own = load(tmp_path)
     assert chosen.sandbox is False
-    assert chosen.routes == {"okliving": "onebox"}
+    assert chosen.routes == {"okliving": "onebox", "createorder": "onebox"}
     again = load(tmp_path)[1]
     assert own["onebox"].password != again["onebox"].password, "it must fit nothing"
     with pytest.raises(SettingsError, match="calls no remote"):

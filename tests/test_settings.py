@@ -50,7 +50,7 @@ def own(chosen, name):
 def test_nothing_configured_is_the_sandbox(load, tmp_path):
     chosen = load({})
     assert (chosen.sandbox, chosen.connections) == (True, {})
-    assert [entry.name for entry in chosen.unfilled] == ["okliving", "onebox"]
+    assert [entry.name for entry in chosen.unfilled] == ["okliving", "onebox", "createorder"]
     assert chosen.data == tmp_path / "sandbox"
     assert chosen.database_url == f"sqlite:///{tmp_path}/sandbox/ledger.db"
     with pytest.raises(SettingsError, match="REDIS_URL is not set"):
@@ -66,7 +66,8 @@ def test_where_no_sandbox_is_wanted_none_is_made_of_missing_settings(load):
 def test_real_systems_begin_in_shadow_with_the_documented_defaults(load, tmp_path):
     chosen = load(REAL)
     assert (chosen.sandbox, chosen.data, chosen.unfilled) == (False, tmp_path, ())
-    assert (chosen.source_names, chosen.target_names) == (("okliving",), ("onebox",))
+    assert (chosen.source_names, chosen.target_names) == (("okliving", "createorder"), ("onebox",))
+    assert chosen.source() == "okliving"
     source = chosen.connection("okliving")
     assert (source.target, source.prefix, source.mode) == ("onebox", "okl-", "shadow")
     shop, box = own(chosen, "okliving"), own(chosen, "onebox")
@@ -88,18 +89,70 @@ def test_real_systems_begin_now_and_the_sandbox_with_everything(load):
 
 def test_the_pair_has_the_shipped_profiles_or_others_by_name_or_path(load, tmp_path):
     chosen = load(REAL)
-    assert _profiles(chosen) == [PROFILES / "okliving.yaml", PROFILES / "onebox.yaml"]
+    shipped = ["okliving.yaml", "onebox.yaml", "createorder.yaml"]
+    assert _profiles(chosen) == [PROFILES / name for name in shipped]
     own = tmp_path / "shop.yaml"
     own.touch()
     chosen = load(
         REAL | {"OKLIVING_PROFILE": str(own), "ONEBOX_PROFILE": "mapping/profiles/onebox.yaml"}
     )
-    assert [path.name for path in _profiles(chosen)] == ["shop.yaml", "onebox.yaml"]
+    assert [path.name for path in _profiles(chosen)][:2] == ["shop.yaml", "onebox.yaml"]
     assert _profiles(load(REAL | {"OKLIVING_PROFILE": "onebox.yaml"}))[0].is_file()
 
 
 def _profiles(chosen):
     return [registry.profile_of(one) for one in chosen.connections.values()]
+
+
+def test_beside_the_pair_there_is_always_a_connection_for_orders_that_are_placed_with_us(load):
+    chosen = load(REAL)
+    inbox = chosen.connection("createorder")
+    assert (inbox.kind, inbox.target, inbox.prefix) == ("createorder", "onebox", "co-")
+    assert (registry.read_names(chosen), registry.unread_names(chosen)) == (
+        ("okliving",),
+        ("createorder",),
+    )
+    assert registry.receiving_names(chosen) == ("onebox",)
+
+
+SERVICE = {"CREATEORDER_URL": "https://orders.example.com", "CREATEORDER_TENANT": "us"}
+
+
+@pytest.mark.parametrize(
+    "given", [{}, SERVICE, *({name: value} for name, value in SERVICE.items())]
+)
+def test_a_service_in_the_environment_changes_nothing_of_where_orders_go(load, given):
+    chosen = load(REAL | given)
+    assert chosen.routes == {"okliving": "onebox", "createorder": "onebox"}
+    assert registry.receiving_names(chosen) == ("onebox",)
+    kept = own(chosen, "createorder")
+    assert (kept.url, kept.tenant) == tuple(given.get(name, "") for name in SERVICE)
+
+
+def test_settings_of_placed_orders_never_make_the_pair_half_filled(load):
+    given = {"CREATEORDER_ERROR_STATUS": "ok", "CREATEORDER_RATE": "1"}
+    chosen = load(given)
+    assert (chosen.sandbox, chosen.connections) == (True, {})
+    assert registry.unread_names(chosen) == ("createorder",)
+    kept = own(load(REAL | given), "createorder")
+    assert (kept.error_status, kept.rate) == ("ok", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CREATEORDER_ERROR_STATUS", "422", "CREATEORDER_ERROR_STATUS must be one of http, ok."),
+        ("CREATEORDER_HONOURS_IDEMPOTENCY", "maybe", "IDEMPOTENCY must be true or false."),
+        (
+            "CREATEORDER_URL",
+            "http://orders.example.com",
+            "CREATEORDER_URL must begin with https://",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_placed_orders_is_named(load, name, value, said):
+    with pytest.raises(SettingsError, match=said):
+        load(REAL | {name: value})
 
 
 def test_a_profile_of_one_file_is_refused_with_the_steps(load, tmp_path, monkeypatch):

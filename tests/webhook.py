@@ -10,11 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Webhook:
-    """`calls` are (method, path, body); `answer` a status, `hang`, `drip`, or an address to go to instead."""
+    """`calls` are (method, path, body), `headers` what came with each; `answer` a status, `hang`, `drip`, or
+    an address to go to instead; `said` the body of an answer.
+    """
 
     def __init__(self, port):
         self.port = port
         self.answer = 200
+        self.said = b""
+        self.headers = deque()
         self.calls = deque()
         self.arrived = threading.Event()
         self.released = threading.Event()
@@ -34,6 +38,7 @@ def webhook():
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            hook.headers.append(dict(self.headers))
             hook.calls.append((self.command, self.path, body))
             hook.arrived.set()
             answer = hook.answer
@@ -51,8 +56,9 @@ def webhook():
             self.send_response(answer if isinstance(answer, int) else 302)
             if isinstance(answer, str):
                 self.send_header("Location", answer)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(hook.said)))
             self.end_headers()
+            self.wfile.write(hook.said)
 
         do_GET = do_POST  # noqa: N815  the name that http.server asks for
 

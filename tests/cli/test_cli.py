@@ -432,6 +432,7 @@ def test_check_with_the_right_and_the_wrong_password(remotes):
         ("ledger", True),
         ("okliving", True),
         ("onebox", True),
+        ("createorder", True),
     }
     wrong = {**environment, "ONEBOX_PASSWORD": "wrong"}
     code, out, _ = in_process_of_its_own("check", "--json", **wrong)

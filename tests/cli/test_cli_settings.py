@@ -63,6 +63,13 @@ WRONG = {
     "OKLIVING_LOGIN_STYLE": ["xml", "FORM"],
     "ONEBOX_PASSWORD_FORM": ["sha1"],
     "ONEBOX_BODY_SHAPE": ["list"],
+    "CREATEORDER_URL": URL,
+    "CREATEORDER_TIMEOUT": [*NUMBER, "0"],
+    "CREATEORDER_RATE": NUMBER,
+    "CREATEORDER_CONCURRENCY": COUNT,
+    "CREATEORDER_ERROR_STATUS": ["422", "OK"],
+    "CREATEORDER_HONOURS_IDEMPOTENCY": FLAG,
+    "CREATEORDER_PROFILE": FILE,
     "OKLIVING_PROFILE": FILE,
     "ONEBOX_PROFILE": FILE,
     "ONEBOX_HOOK_SECRETS": ["short", "long-enough-but/with-a-slash", "long enough but blanks"],
@@ -139,6 +146,8 @@ ANY_TEXT = {
     "ONEBOX_STATUS_ID",
     "ONEBOX_SOURCE_ID",
     "ONEBOX_HOOK_HMAC_KEY",
+    "CREATEORDER_TENANT",
+    "CREATEORDER_TOKEN",
     "ORDERBRIDGE_SECRET_KEY",
     "FLOWER_COOKIE_SECRET",
 }
@@ -309,7 +318,7 @@ def test_all_of_them_are_told_at_once(call):
 )
 def test_a_name_of_somebody_else_or_of_later_is_taken(process_environment, tmp_path, name, value):
     process_environment.update(REAL | {"ORDERBRIDGE_DATA": str(tmp_path), name: value})
-    assert settings.load().source_names == ("okliving",)
+    assert settings.load().source_names == ("okliving", "createorder")
 
 
 @pytest.mark.parametrize("name", ["TZ", "COMPOSE_PROJECT_NAME", "DATABASE_USER", "HTTPS_PROXY"])

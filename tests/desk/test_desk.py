@@ -74,7 +74,7 @@ def resources(ledger):
         None, load_source(ROOT / "mapping" / "profiles" / "okliving.yaml"), "okl-"
     )
     sources = {SHOP: SimpleNamespace(connector=connector)}
-    return SimpleNamespace(ledger=ledger, sources=sources, settings=chosen)
+    return SimpleNamespace(ledger=ledger, sources=sources, feeds=sources, settings=chosen)
 
 
 # --- orders -----------------------------------------------------------------------------------------

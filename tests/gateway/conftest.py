@@ -12,6 +12,7 @@ from pair_of_nowhere import PAIR
 
 import settings
 from connectors import okliving, registry
+from connectors.ports import Means
 from ledger.database import open_ledger
 from ledger.migrate import upgrade
 
@@ -60,6 +61,12 @@ def rung(monkeypatch):
     return rings
 
 
+def inbox(chosen):
+    """The connector of the orders that are placed with us: it calls nothing."""
+    one = chosen.connection("createorder")
+    return registry.connect(one, registry.own_settings(one), Means(None, None))
+
+
 @pytest.fixture
 def gateway(migrated, read_settings, tmp_path, rung):
     """Builds a gateway: its app, a client, its ledger and its Redis."""
@@ -72,18 +79,20 @@ def gateway(migrated, read_settings, tmp_path, rung):
         opened.append(ledger)
         chosen = read_settings(**environment)
         server = fakeredis.FakeServer()
-        joined = registry.joined(*chosen.connections.values())
+        box = chosen.connection("onebox")
+        joined = {n: registry.joined(chosen.connection(n), box) for n in chosen.source_names}
+        connectors = {
+            "okliving": okliving.join(None, joined["okliving"].source, "okl-"),
+            "createorder": inbox(chosen),
+        }
         resources = Resources(
             settings=chosen,
             ledger=ledger,
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
-            sources={
-                name: SimpleNamespace(connector=okliving.join(None, joined.source, "okl-"))
-                for name in chosen.source_names
-            },
+            sources={n: SimpleNamespace(connector=connectors[n]) for n in chosen.source_names},
             targets=dict.fromkeys(chosen.target_names),
-            profiles={"okliving": joined},
+            profiles=joined,
         )
         app = create_app(resources)
         return SimpleNamespace(

@@ -20,7 +20,7 @@ def test_document_says_what_schemas_cannot(keyed):
     document = keyed.client.get("/api/openapi.json").json
     update = document["components"]["schemas"]["Update"]
 
-    assert update["properties"]["connection"]["enum"] == ["okliving"]
+    assert update["properties"]["connection"]["enum"] == ["okliving", "createorder"]
     assert {"required": ["note"]} in update["anyOf"]
     assert set(document["paths"]) == {
         "/api/v1/updates",

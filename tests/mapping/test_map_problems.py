@@ -57,6 +57,9 @@ TASK_CODES = [
     "update_not_taken",
     "update_shadow",
     "update_not_configured",
+    "update_nobody_to_tell",
+    "update_cannot_be_told",
+    "update_receiver_refused",
 ]
 
 
@@ -76,10 +79,10 @@ def test_every_code_the_package_emits_has_a_sentence():
     source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
     literal = re.findall(r'(?:Problem|ValidationError)\(\s*"([a-z_]+)"', source)
     constant = re.findall(
-        r'^(?:UNREADABLE|MISSING|TABLE_EMPTY) = "([a-z_]+)"', source, re.MULTILINE
+        r'^(?:UNREADABLE|MISSING|NO_LINES|TABLE_EMPTY) = "([a-z_]+)"', source, re.MULTILINE
     )
     assert len(literal) > 20
-    assert len(constant) == 3
+    assert len(constant) == 4
     assert {*literal, *constant, *TASK_CODES} == codes()
 
 
@@ -103,6 +106,28 @@ def test_a_sentence_without_values_still_reads(language, code):
     assert not set(sentence) & set("{}")
     assert "«»" not in sentence
     assert "  " not in sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nobody_is_told_to_wait_for_the_poll_of_a_source_that_is_not_read(language):
+    said = {code: explain(code, language, is_read=False, order="1") for code in codes(language)}
+    promised = ("next poll", "in the shop;", "опитування", "в магазині;", "у магазині;")
+    assert not [code for code, text in said.items() if any(word in text for word in promised)]
+    of_shops = {code: explain(code, language, order="1") for code in codes(language)}
+    assert [code for code, text in of_shops.items() if "poll" in text or "опитування" in text]
+    assert {code for code in said if said[code] != of_shops[code]} == texts(language)[
+        "unread"
+    ].keys()
+
+
+def test_both_languages_say_the_same_of_what_nobody_asks_for_again():
+    uk, en = texts("uk")["unread"], texts("en")["unread"]
+    assert uk.keys() == en.keys()
+    assert uk.keys() <= codes()
+    for code in uk:
+        assert sorted(uk[code].split("`")[1::2]) == sorted(en[code].split("`")[1::2])
+        names = [{n for _, n, _, _ in string.Formatter().parse(one[code])} for one in (uk, en)]
+        assert names[0] == names[1]
 
 
 def test_explain_says_what_field_by_its_name_and_which_order():

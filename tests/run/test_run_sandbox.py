@@ -36,6 +36,21 @@ def test_default_pair_gets_all_its_variables(started, monkeypatch):
     assert made["crm"].secrets == {"SIM_PASSWORD": variables["ONEBOX_PASSWORD"]}
 
 
+def test_only_what_calls_a_system_gets_a_simulator(started, monkeypatch):
+    """A door for orders has none; a service has one that takes what it is started with."""
+    monkeypatch.delenv("CREATEORDER_URL", raising=False)
+    pair = default_pair.entries([])
+    assert list(started(pair)) == ["shop", "crm"]
+    monkeypatch.setenv("CREATEORDER_URL", "https://orders.example.com")
+    assert list(started(default_pair.entries([]))) == ["shop", "crm", "service"]
+    values = {"kind": "createorder", "url": "${SERVICE_URL}", "tenant": "us"}
+    service = started([replace(pair[2], name="service", values=values)])["service"]
+    assert service.variables == {"SERVICE_URL": service.url}
+    assert service.arguments[0] == "service"
+    assert service.arguments[-2:] == ("--tenant", "us")
+    assert "--trickle" not in service.arguments
+
+
 def test_each_connection_of_the_example_gets_a_simulator_of_its_own(started):
     file = connections_file.read(ROOT / "docs/examples/two-shops.yaml")
     assert file.sandbox
@@ -53,7 +68,7 @@ def test_each_connection_of_the_example_gets_a_simulator_of_its_own(started):
 
 
 def test_what_no_simulator_can_stand_for_is_refused(started):
-    (shop, box) = default_pair.entries([])
+    shop, box, _ = default_pair.entries([])
     with pytest.raises(SettingsError, match="Did you mean onebox"):
         started([replace(box, values={**box.values, "kind": "onebx"})])
     with pytest.raises(SettingsError, match=r"must be one \$\{NAME\} alone"):

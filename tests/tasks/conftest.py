@@ -160,7 +160,9 @@ def profile():
 
 @pytest.fixture
 def make(tmp_path, migrated_file, store, profile, monkeypatch):
-    """Builds resources with changed settings, `box` those of the CRM; both remotes are played."""
+    """Builds resources with changed settings, `box` those of the CRM, and with these sources; both remotes
+    are played.
+    """
     built = []
     shutil.copy(migrated_file, tmp_path / "ledger.db")
     # The real ones take a second to read the machine's certificates, and the profile half of one.
@@ -173,19 +175,20 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
         resources, "RedisMemory", lambda _, name: memory.RedisMemory(remembered, name)
     )
 
-    def build(*, box=None, redis=None, **changes):
+    def build(*, box=None, redis=None, names=("okliving",), **changes):
         chosen = chosen_settings(tmp_path, **changes)
         real = resources.build(with_own(chosen, "onebox", **box or {}))
         onebox = real.targets["onebox"].settings
         built.append(real)
-        source = real.sources["okliving"]
         # No Redis of its own answers here.
         sources = {
-            "okliving": replace(
+            name: replace(
                 source,
-                slots=Slots(store, "okliving", source.settings.concurrency, source.settings.lease),
-                read_slots=Slots(store, "okliving:read", 2, source.settings.lease),
+                slots=Slots(store, name, source.settings.concurrency, source.settings.lease),
+                read_slots=Slots(store, f"{name}:read", 2, source.settings.lease),
             )
+            for name, source in real.sources.items()
+            if name in names
         }
         target = replace(
             real.targets["onebox"],
@@ -193,7 +196,14 @@ def make(tmp_path, migrated_file, store, profile, monkeypatch):
             read_slots=Slots(store, "onebox:read", resources.MOST_READS, onebox.lease),
             rate=Rate(store, "onebox", onebox.rate, sleep=lambda _: None),
         )
-        return replace(real, redis=redis or store, sources=sources, targets={"onebox": target})
+        profiles = {name: real.profiles[name] for name in sources}
+        return replace(
+            real,
+            redis=redis or store,
+            sources=sources,
+            targets={"onebox": target},
+            profiles=profiles,
+        )
 
     yield build
     for real in built:
