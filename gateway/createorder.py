@@ -67,26 +67,25 @@ def take_in() -> Response:
         raise invalid(errors)
     if not rights.may_place_for(asked.tenant):
         raise no_such_tenant()
-    return _answer(_placed(current_app.config["RESOURCES"], asked, key))
+    return _json(answer_of(_placed(current_app.config["RESOURCES"], asked, key)))
 
 
 def _placed(r: Resources, asked: OrderRequest, key: str | None) -> str:
     """The source's text of the order, which is in the ledger."""
     now, ctx_id = r.ledger.now(), new_ctx_id()
-    made = ""
+    texts: dict[int, str] = {}
 
     def text(placed: Placed) -> str:
         # Raising here places nothing.
-        nonlocal made
         _demand_place(r, asked, placed)
-        made = source_text(asked, placed, now=now, ctx_id=ctx_id)
-        return made
+        texts[placed.order_id] = source_text(asked, placed, now=now, ctx_id=ctx_id)
+        return texts[placed.order_id]
 
     ring = current_app.config["BELL"].ring_orders
     came = placing.place(r, _as_asked(asked, key), text, now=now, ring=ring)
     if isinstance(came, Refused):
         raise denied(came)
-    return came.source if isinstance(came, Repeated) else made
+    return came.source if isinstance(came, Repeated) else texts[came.order_id]
 
 
 def _demand_place(r: Resources, asked: OrderRequest, placed: Placed) -> None:
@@ -164,11 +163,6 @@ def _errors_are_ok() -> bool:
         for name in rights.placing_names(r)
     }
     return said_by == {"ok"}
-
-
-def _answer(source: str) -> Response:
-    answer = answer_of(source)
-    return _json(answer)
 
 
 def _json(text: str) -> Response:

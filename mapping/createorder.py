@@ -142,10 +142,10 @@ class OrderSchema(_Tolerant):
     )
     account_id = Id("The account, by its id. Counts before the other two.", need="one of the three")
     external_customer_id = Key(
-        64, "The account, by your id of it. Counts before the name.", need="one of the three"
+        100, "The account, by your id of it. Counts before the name.", need="one of the three"
     )
     customer_name = Text(
-        200, "The account, by its exact name; the name of a new one.", need="one of the three"
+        255, "The account, by its exact name; the name of a new one.", need="one of the three"
     )
     create_account = Flag(
         "Whether an account that is not found is made.", default="the tenant's: true"
