@@ -11,6 +11,7 @@ from flask import Flask
 
 from gateway import (
     createorder,
+    createorder_docs,
     docs,
     doors,
     errors,
@@ -31,6 +32,7 @@ from tasks.resources import Resources
 DOORS: tuple[Callable[[Resources], doors.Door], ...] = (
     updates.door,
     createorder.door,
+    createorder_docs.door,
     home.door,
     docs.door,
     hook.door,

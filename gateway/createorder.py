@@ -65,7 +65,7 @@ def take_in() -> Response:
         errors |= {HEADER: [KEY_FORM]}
     if asked is None or errors:
         raise invalid(errors)
-    if not rights.may_place_for(asked.tenant):
+    if not (rights.may_place_for(asked.tenant) and rights.may_place()):
         raise no_such_tenant()
     return _json(answer_of(_placed(current_app.config["RESOURCES"], asked, key)))
 
@@ -133,18 +133,17 @@ def in_envelope(refusal: Refusal) -> ResponseReturnValue:
     """The form of errors here; who calls is said by the gateway."""
     if refusal.status == 401:
         return as_json(refusal)
-    errors = dict(refusal.errors or {})
-    answer, ctx_id = error_of(
-        _sentence(refusal, errors),
-        code_of(refusal),
-        errors,
-        g.get("asked"),
-        now=datetime.now(UTC),
-    )
+    answer, ctx_id = told_of(refusal, g.get("asked"), now=datetime.now(UTC))
     structlog.contextvars.bind_contextvars(ctx_id=ctx_id)
     response = _json(answer)
     response.status_code = 200 if _errors_are_ok() else refusal.status
     return response
+
+
+def told_of(refusal: Refusal, asked: object, *, now: datetime) -> tuple[str, str]:
+    """The envelope of a refusal and its ctx_id; `asked` is what came, if that is known."""
+    errors = dict(refusal.errors or {})
+    return error_of(_sentence(refusal, errors), code_of(refusal), errors, asked, now=now)
 
 
 def _sentence(refusal: Refusal, errors: dict[str, list[str]]) -> str:

@@ -45,6 +45,11 @@ def may_place_for(tenant: str) -> bool:
     return is_its_own
 
 
+def may_place() -> bool:
+    """Whether the key is for a connection by which tenants place orders, if it names any."""
+    return g.key.connections is None or bool(_own_placing())
+
+
 def connections_of(order_id: str) -> frozenset[str] | None:
     """Those of which this key may know an order with this id; None: all."""
     if g.key.tenants is None:

@@ -82,7 +82,7 @@ class OrderRequest:
     raw: Mapping[str, Any] = field(repr=False)
 
 
-WITHOUT_CATALOG = "without `catalog_position_id`"
+WITHOUT_CATALOG = "without catalog_position_id"
 
 
 class _Tolerant(Schema):
@@ -148,7 +148,7 @@ class OrderSchema(_Tolerant):
         255, "The account, by its exact name; the name of a new one.", need="one of the three"
     )
     create_account = Flag(
-        "Whether an account that is not found is made.", default="the tenant's: true"
+        "Whether an account that is not found is made.", default="as the tenant says: true"
     )
     start_date = Moment("When the order begins, by the tenant's clock.", default="now")
     end_date = Moment("When it ends; not before it begins.", default='""')
