@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import SimpleNamespace
 
+from connectors.ports import Connector
 from ledger.orders import Due
 from ledger.tenants import Placed, Position, Refused, Repeated, Tenant
 
@@ -138,6 +140,13 @@ class StandIn:
             said("unit", "шт"),
             said("price", Decimal(0)),
         )
+
+
+def taking(resources, error_status="http"):
+    """A connection by which tenants place orders."""
+    connector = Connector(client=None, has_tenants=True)
+    own = SimpleNamespace(error_status=error_status)
+    resources.sources["createorder"] = SimpleNamespace(connector=connector, settings=own)
 
 
 def of_the_seed():

@@ -12,7 +12,7 @@ import pytest
 from gateway_calls import KEY, OTHER_KEY, bearer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from placing_stand_in import Account, of_the_seed
+from placing_stand_in import Account, of_the_seed, taking
 
 from connectors.ports import Connector
 from gateway import createorder
@@ -37,13 +37,6 @@ def placing(monkeypatch):
     stand_in = of_the_seed()
     monkeypatch.setattr("desk.placing.place", stand_in.place)
     return stand_in
-
-
-def taking(resources, error_status="http"):
-    """A connection that takes such orders."""
-    connector = Connector(client=None, has_tenants=True)
-    own = SimpleNamespace(error_status=error_status)
-    resources.sources["createorder"] = SimpleNamespace(connector=connector, settings=own)
 
 
 @pytest.fixture
