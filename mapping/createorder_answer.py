@@ -141,10 +141,13 @@ def error_of(
 
 
 def said(errors: Errors, most: int = 5) -> str:
-    """Errors as a sentence: the first of them, each with its path."""
-    first = [f"{path}: {' '.join(texts)}" for path, texts in list(errors.items())[:most]]
-    rest = len(errors) - len(first)
-    return " ".join(first) + (f" And {rest} more, see errors." if rest > 0 else "")
+    """Errors as a sentence: the first of them, with the paths of each."""
+    paths: dict[str, list[str]] = {}
+    for path, texts in list(errors.items())[:most]:
+        paths.setdefault(" ".join(texts), []).append(path)
+    first = [f"{', '.join(named)}: {text}" for text, named in paths.items()]
+    rest = max(0, len(errors) - most)
+    return " ".join(first) + (f" And {rest} more, see errors." if rest else "")
 
 
 def _envelope(

@@ -19,7 +19,7 @@ __all__ = ["Unreadable", "decimal_text", "read", "write"]
 # No order lies deeper; orjson writes 254 levels.
 DEEPEST = 64
 # Marks between values: each value takes a hundred bytes and more of memory, and time while nobody else works.
-MOST_MARKS = 500_000
+MOST_MARKS = 200_000
 # Digits of a whole number that surely fits into 64 bits.
 SHORT = 18
 # Beyond it a number is written with its exponent: as digits alone it would be text without end.
