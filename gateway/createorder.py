@@ -85,7 +85,10 @@ def _placed(r: Resources, asked: OrderRequest, key: str | None) -> str:
     came = placing.place(r, _as_asked(asked, key), text, now=now, ring=ring)
     if isinstance(came, Refused):
         raise denied(came)
-    return came.source if isinstance(came, Repeated) else texts[came.order_id]
+    if isinstance(came, Repeated):
+        return came.source
+    structlog.contextvars.bind_contextvars(ctx_id=ctx_id)
+    return texts[came.order_id]
 
 
 def _demand_place(r: Resources, asked: OrderRequest, placed: Placed) -> None:

@@ -24,8 +24,8 @@ DOORS = 8
 # Readiness, figures and the page at the root ask the ledger, which may be slow; whether the process lives
 # asks nobody. What takes no key keeps no thread of the doors.
 FIGURES, ALIVE = 2, 1
-# Requests with so many bytes are worked on one at a time: each keeps the interpreter for a tenth of a second and
-# more, and takes some 50 MB of memory. Eight at once made everyone else wait for seconds.
+# Requests with more bytes are worked on one at a time: each keeps the interpreter for a tenth of a second and
+# takes some 50 MB of memory. Four at once made everyone else wait for a second, now for a twentieth.
 LARGE_BODY = 64 * 1024
 LARGE = 1
 LANE_OF = {b"/healthz": "alive"} | dict.fromkeys(

@@ -127,6 +127,17 @@ def rest(caller):
     return told
 
 
+def test_large_requests_wait_for_each_other_and_nobody_else_does(served, call, monkeypatch):
+    monkeypatch.setattr(workers, "LARGE_BODY", 10)
+    head = b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+    large = [call(head, b"x" * 20) for _ in range(workers.DOORS + 1)]
+    assert served.toy.waiting.acquire(timeout=5)
+    assert answer(call(GET)) == (200, b"/hello ")
+    assert not served.toy.waiting.acquire(blocking=False)
+    served.toy.go.set()
+    assert {answer(one)[0] for one in large} == {200}
+
+
 def test_of_large_bodies_that_come_at_once_the_largest_gives_way(served, call, monkeypatch):
     monkeypatch.setattr(large_bodies, "FREE", 0)
     monkeypatch.setattr(large_bodies, "MOST", 1500)

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import structlog
 from gateway_calls import KEY, OTHER_KEY, bearer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from placing_stand_in import Account, of_the_seed, taking
+from structlog.testing import capture_logs
 
 from connectors.ports import Connector
 from gateway import createorder
@@ -136,6 +138,18 @@ def test_it_is_rung_for_and_times_are_by_the_tenants_clock(made, rung):
     answer = told(made.client.post(PATH, json=GOOD))
     assert rung == [Due(3, "createorder", "onebox")]
     assert answer["processing_date"] == "2020-07-03 09:16:30"
+
+
+def test_a_ctx_id_stands_in_the_log_line_of_its_request_and_nothing_else_of_it_does(made):
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        answers = [
+            made.client.post(PATH, json=GOOD | more)
+            for more in ({"email": "a@b.c"}, {"account_id": 9})
+        ]
+    assert [line["ctx_id"] for line in lines if line["event"] == "request"] == [
+        told(answer)["processing_result"]["ctx_id"] for answer in answers
+    ]
+    assert "a@b.c" not in repr(lines)
 
 
 def test_a_transaction_that_runs_twice_gives_one_answer(made, placing):
