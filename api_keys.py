@@ -20,7 +20,7 @@ from connections_file import SettingsError, suggestion
 
 VARIABLE = "ORDERBRIDGE_API_KEYS"
 # What a key may do; one that names nothing may do all.
-SCOPES = ("updates:write", "updates:read", "orders:read")
+SCOPES = ("updates:write", "updates:read", "orders:read", "orders:write")
 EVERYTHING = frozenset(SCOPES)
 # Who acts by other doors: a key of such a name would pass for them in the history and in what they wrote.
 RESERVED = frozenset({"celery", "cli", "http", "local", "onebox", "onebox-hook"})
@@ -30,8 +30,11 @@ SHORTEST = 24
 SECRET = re.compile(r"[!-+\--9;<>-~]+=*")
 # The caller's name stands in the ledger after `http:`, in 64 characters.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,57}")
-# Before a digest in the variable, where otherwise the secret itself stands; before a connection's name.
-DIGEST, CONNECTION = "sha256=", "@"
+# Before a digest in the variable, where otherwise the secret itself stands; before the name of a connection;
+# before that of a tenant.
+DIGEST, CONNECTION, TENANT = "sha256=", "@", "tenant="
+# A tenant's name (ledger/tenants).
+TENANT_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 # Below the data folder.
 FILE = "keys.json"
 NO_KEYS = (
@@ -42,30 +45,40 @@ NO_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key. `connections` are those that it is for; None: all."""
+    """One key. `connections` and `tenants` are those that it is for; None: all."""
 
     name: str
     digest: bytes = field(repr=False)
     scopes: frozenset[str] = EVERYTHING
     connections: frozenset[str] | None = None
+    tenants: frozenset[str] | None = None
 
     def is_for(self, connection: str) -> bool:
         """Whether it may know of this connection."""
         return self.connections is None or connection in self.connections
+
+    def is_for_tenant(self, name: str) -> bool:
+        """Whether it may know of this tenant's orders; the case of letters is no difference."""
+        return self.tenants is None or name.lower() in {one.lower() for one in self.tenants}
 
 
 def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def made(name: str, scopes: Iterable[str], connections: Iterable[str]) -> tuple[str, ApiKey]:
+def made(
+    name: str, scopes: Iterable[str], connections: Iterable[str], tenants: Iterable[str] = ()
+) -> tuple[str, ApiKey]:
     """A new secret and its key."""
     secret = f"ob_{secrets.token_urlsafe(32)}"
-    return secret, _key(name, digest_of(secret), [*scopes], [*connections], "The key")
+    limits = _Limits([*scopes], [*connections], [*tenants])
+    return secret, _key(name, digest_of(secret), limits, "The key")
 
 
 def listed(text: str) -> tuple[ApiKey, ...]:
-    """The keys of the variable: `name:key`, or `name:key:scope+scope+@connection`, comma separated."""
+    """The keys of the variable, comma separated: `name:key`, or `name:key:scope+@connection+tenant=name` with
+    as many of each as are meant.
+    """
     parts = [part.strip() for part in text.split(",")]
     return distinct(
         _of_variable(part, number) for number, part in enumerate(filter(None, parts), 1)
@@ -85,8 +98,7 @@ def kept(path: Path) -> tuple[ApiKey, ...]:
             _key(
                 row["name"],
                 _digest(row["sha256"]),
-                row["scopes"],
-                row["connections"] or [],
+                _Limits(row["scopes"], row["connections"] or [], row.get("tenants") or []),
                 str(path),
             )
             for row in json.loads(text)["keys"]
@@ -103,8 +115,10 @@ def as_file(keys: Iterable[ApiKey]) -> str:
         {
             "name": key.name,
             "sha256": key.digest.hex(),
-            "scopes": sorted(key.scopes),
+            # Of a key that may do all it is said so: it may do what there will be, too.
+            "scopes": _named(key),
             "connections": None if key.connections is None else sorted(key.connections),
+            "tenants": None if key.tenants is None else sorted(key.tenants),
         }
         for key in keys
     ]
@@ -113,8 +127,9 @@ def as_file(keys: Iterable[ApiKey]) -> str:
 
 def as_variable(key: ApiKey) -> str:
     """The key as it may stand in the variable, by its digest."""
-    may = [] if key.scopes == EVERYTHING else sorted(key.scopes)
+    may = _named(key)
     may += [f"{CONNECTION}{name}" for name in sorted(key.connections or ())]
+    may += [f"{TENANT}{name}" for name in sorted(key.tenants or ())]
     return ":".join([key.name, DIGEST + key.digest.hex(), *(["+".join(may)] if may else [])])
 
 
@@ -156,14 +171,33 @@ def _of_variable(part: str, number: int) -> ApiKey:
                 "and colons; `orderbridge key new NAME` makes one."
             )
         digest = digest_of(secret)
-    limits = may.split("+") if limited else []
-    return _key(
-        name,
-        digest,
-        [limit for limit in limits if not limit.startswith(CONNECTION)],
-        [limit.removeprefix(CONNECTION) for limit in limits if limit.startswith(CONNECTION)],
-        where,
-    )
+    return _key(name, digest, _limits(may.split("+") if limited else []), where)
+
+
+def _named(key: ApiKey) -> list[str]:
+    """Its scopes; none for a key that may do all."""
+    return [] if key.scopes == EVERYTHING else sorted(key.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a key is narrowed to, as it was written; nothing: it is not."""
+
+    scopes: list[str]
+    connections: list[str]
+    tenants: list[str]
+
+
+def _limits(parts: list[str]) -> _Limits:
+    found = _Limits([], [], [])
+    for part in parts:
+        if part.startswith(CONNECTION):
+            found.connections.append(part.removeprefix(CONNECTION))
+        elif part.startswith(TENANT):
+            found.tenants.append(part.removeprefix(TENANT))
+        else:
+            found.scopes.append(part)
+    return found
 
 
 def _digest(text: str) -> bytes:
@@ -173,7 +207,7 @@ def _digest(text: str) -> bytes:
     return found
 
 
-def _key(name: str, digest: bytes, scopes: list[str], connections: list[str], where: str) -> ApiKey:
+def _key(name: str, digest: bytes, limits: _Limits, where: str) -> ApiKey:
     if not NAME.fullmatch(name):
         raise SettingsError(
             f"{where}: the name of a key has 1 to 58 letters, digits, dots, dashes and low lines."
@@ -182,14 +216,19 @@ def _key(name: str, digest: bytes, scopes: list[str], connections: list[str], wh
         raise SettingsError(
             f"{where}: {name!r} is what another door is called; name the key after its caller."
         )
-    for scope in scopes:
+    for scope in limits.scopes:
         if scope not in SCOPES:
             raise SettingsError(f"{where}: there is no such scope. {suggestion(scope, SCOPES)}")
-    if "" in connections:
+    if "" in limits.connections:
         raise SettingsError(f"{where}: {CONNECTION} is followed by the name of a connection.")
+    if not all(map(TENANT_NAME.fullmatch, limits.tenants)):
+        raise SettingsError(
+            f"{where}: the name of a tenant has 1 to 40 Latin letters, digits, dots, dashes and low lines."
+        )
     return ApiKey(
         name,
         digest,
-        frozenset(scopes) or EVERYTHING,
-        frozenset(connections) if connections else None,
+        frozenset(limits.scopes) or EVERYTHING,
+        frozenset(limits.connections) or None,
+        frozenset(limits.tenants) or None,
     )

@@ -34,6 +34,12 @@ def new(
     connection: Annotated[
         list[str] | None, typer.Option(help="Which connection it is for; left out: all.")
     ] = None,
+    tenant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which tenant it is for, whose orders alone it places and sees; left out: all."
+        ),
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -41,18 +47,14 @@ def new(
     from run.private import write_private
 
     chosen = settings.load()
-    secret, key = api_keys.made(name, scope or (), map(chosen.source, connection or ()))
+    secret, key = api_keys.made(
+        name, scope or (), map(chosen.source, connection or ()), tenant or ()
+    )
     with _held(chosen.data):
         kept = api_keys.kept(chosen.key_file)
         api_keys.distinct((*chosen.api_keys, *kept, key))
         write_private(chosen.key_file, api_keys.as_file((*kept, key)))
-    told = {
-        "name": name,
-        "key": secret,
-        "scopes": sorted(key.scopes),
-        "connections": None if key.connections is None else sorted(key.connections),
-        "variable": api_keys.as_variable(key),
-    }
+    told = {"key": secret, **_narrowed(key), "variable": api_keys.as_variable(key)}
     answer(
         told,
         f"{secret}\n\nThis is the key {name}; it is shown this once. Its digest is in {chosen.key_file}; a "
@@ -100,23 +102,28 @@ def remove(
 
 
 def _as_dict(key: api_keys.ApiKey, place: str) -> dict[str, Any]:
+    return {**_narrowed(key), "place": place}
+
+
+def _narrowed(key: api_keys.ApiKey) -> dict[str, Any]:
     return {
         "name": key.name,
         "scopes": sorted(key.scopes),
         "connections": None if key.connections is None else sorted(key.connections),
-        "place": place,
+        "tenants": None if key.tenants is None else sorted(key.tenants),
     }
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
     from cli.tables import Table
 
-    table = Table("name", "may", "connections", "stands in", texts={"may", "connections"})
+    columns = ("connections", "tenants")
+    table = Table("name", "may", *columns, "stands in", texts={"may", *columns})
     for row in rows:
         scopes = "all" if set(row["scopes"]) == api_keys.EVERYTHING else ", ".join(row["scopes"])
-        named = "all" if row["connections"] is None else ", ".join(row["connections"])
+        named = ["all" if row[of] is None else ", ".join(row[of]) for of in columns]
         place = api_keys.VARIABLE if row["place"] == "environment" else api_keys.FILE
-        table.add_row(row["name"], scopes, named, place)
+        table.add_row(row["name"], scopes, *named, place)
     out().print(table)
 
 

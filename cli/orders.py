@@ -255,6 +255,10 @@ def _print_order(
     out().print(heading, "of", f"{row.connection}:", standing(row))
     if row.target_id:
         out().print(f"In {row.target} as {row.target_id}, external id {row.external_id}")
+    if row.stage or row.tracking_number:
+        heard = {"stage": row.stage, "tracking number": row.tracking_number}
+        said_there = ", ".join(f"{name} {value}" for name, value in heard.items() if value)
+        out().print(f"Last heard from there: {said_there}")
     found = {problem["code"] for problem in row.problems}
     for told in words.reasons_of_order(row):
         if told["code"] not in found:

@@ -9,7 +9,20 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from gateway import docs, doors, errors, health, home, hook, keys, metrics, requests, updates
+from gateway import (
+    createorder,
+    createorder_docs,
+    docs,
+    doors,
+    errors,
+    health,
+    home,
+    hook,
+    keys,
+    metrics,
+    requests,
+    updates,
+)
 from gateway.encoding import ReadableJson
 from gateway.rate import RateLimit
 from gateway.tries import FailedTries
@@ -18,6 +31,8 @@ from tasks.resources import Resources
 
 DOORS: tuple[Callable[[Resources], doors.Door], ...] = (
     updates.door,
+    createorder.door,
+    createorder_docs.door,
     home.door,
     docs.door,
     hook.door,

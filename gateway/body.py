@@ -12,18 +12,25 @@ import orjson
 from flask import request
 
 from gateway.errors import SENTENCES, Refusal
+from mapping import exact_json
 
 JSON = "application/json"
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+def read_exact_json() -> Any:
+    """The JSON of the body with its numbers as they are: whole ones and Decimal, never floats."""
+    try:
+        return exact_json.read(_json())
+    except exact_json.Unreadable as exc:
+        raise Refusal(400, str(exc)) from None
 
 
 def read_json() -> Any:
     """The JSON of the body. orjson refuses what is no JSON: NaN, lone surrogates, wrong UTF-8; a field that
     is named twice is refused too.
     """
-    if request.mimetype != JSON:
-        raise Refusal(415, f"Send the body as {JSON}.")
-    body = _whole()
+    body = _json()
     try:
         read = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -33,6 +40,12 @@ def read_json() -> Any:
     except RecursionError:
         raise Refusal(400, "The body is nested too deeply.") from None
     return read
+
+
+def _json() -> bytes:
+    if request.mimetype != JSON:
+        raise Refusal(415, f"Send the body as {JSON}.")
+    return _whole()
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from http import HTTPStatus
 import orjson
 
 from gateway.addresses import counted_as
+from gateway.large_bodies import LargeBodies
 from gateway.places import Places
 from gateway.reading import Reader, Unreadable
 from gateway.workers import Job, Workers
@@ -34,6 +35,7 @@ TAKE = 20.0
 LINGER = 2.0
 MOST_FORGOTTEN = 1024 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CROWDED = "Too many large requests come at once. Send this one again in a moment."
 NEVER = float("inf")
 NOWHERE = ("", 0)
 
@@ -46,6 +48,7 @@ class House:
     workers: Workers
     largest: Callable[[str], int]
     places: Places = field(default_factory=Places)
+    bodies: LargeBodies = field(default_factory=LargeBodies)
     cut_off: dict[str, int] = field(default_factory=dict)
 
 
@@ -101,6 +104,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         self._gone = True
         self._house.places.leave(self)
+        self._house.bodies.hold(self, 0)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -119,6 +123,7 @@ class Connection(asyncio.Protocol):
             reader.feed(data)
         except Unreadable as refusal:
             self._refusal = refusal
+        crowding = self._house.bodies.hold(self, reader.holds)
         if reader.begun:
             if reader.in_body and not in_body:
                 self._until(BODY)
@@ -127,7 +132,18 @@ class Connection(asyncio.Protocol):
             if reader.expecting and not reader.requests:
                 reader.expecting = False
                 self._transport.write(CONTINUE)
+        if crowding is not None:
+            crowding.crowd_out()
         self._go_on()
+
+    def crowd_out(self) -> None:
+        """Give up what it holds: all together hold too much."""
+        if self._called:
+            self._cut("crowded out")
+            return
+        self._reader.forget()
+        self._house.bodies.hold(self, 0)
+        self._refuse(Unreadable(503, CROWDED))
 
     def _go_on(self) -> None:
         """Do what is next, unless something is being done."""
@@ -168,6 +184,7 @@ class Connection(asyncio.Protocol):
         self._called = self._kept_back = False
         if self._gone:
             return
+        self._house.bodies.hold(self, self._reader.holds)
         self.served = True
         self._last = not keep_alive
         # A part of the next request may have come with this one.

@@ -1,7 +1,8 @@
 """Makes the pages that people read in a browser: without scripts, and with nothing from elsewhere.
 
 In: the name of a template and its values; then the page. Out: the page; then its answer, whose policy allows
-our one style and nothing else. Called by the doors of pages: gateway/docs.py and gateway/home.py.
+our one style and nothing else. Called by the doors of pages: gateway/docs.py,
+gateway/createorder_docs.py and gateway/home.py.
 """
 
 from __future__ import annotations

@@ -67,8 +67,18 @@ class Reader:
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._told: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
-        self._taken = self._head = 0
+        self._body = bytearray()
+        self._head = 0
+
+    @property
+    def holds(self) -> int:
+        """Bytes of bodies that have come and are not asked for yet."""
+        return len(self._body) + sum(len(one.body) for one in self.requests)
+
+    def forget(self) -> None:
+        """Let go of what has come: nobody will ask for it."""
+        self._body = bytearray()
+        self.requests.clear()
 
     def feed(self, data: bytes) -> None:
         """Read on."""
@@ -169,9 +179,8 @@ class Reader:
     def on_body(self, part: bytes) -> None:
         if self.ended:
             return
-        self._body.append(part)
-        self._taken += len(part)
-        if self._taken > self._most:
+        self._body += part
+        if len(self._body) > self._most:
             self._end()
 
     def on_message_complete(self) -> None:
@@ -191,8 +200,8 @@ class Reader:
         self.begun = self.in_body = False
 
     def _add(self, *, keep_alive: bool) -> None:
-        body = b"".join(self._body)
-        self._body = []
+        body = bytes(self._body)
+        self._body = bytearray()
         self.requests.append(
             Request(
                 self._method,

@@ -1,19 +1,25 @@
 """What the key of this request may do, and for which connections (docs/http.md, Keys).
 
 In: `g.key`, which the door's authentication left there. Out: answers, or a Refusal with 403. The rule: a key
-does what its scopes say, for its connections; what it wrote itself it may read, what others wrote only with
-`updates:read`. What it may not read is not there for it. Called by the views of gateway/updates.py.
+does what its scopes say, for its connections, and of those that have tenants for its tenants alone, if it
+names any; what it wrote itself it may read, what others wrote only with `updates:read`. What it may not read
+is not there for it. Called by the views of gateway/updates.py and gateway/createorder.py.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from flask import g
+from flask import current_app, g
 
 from default_pair import default_of
 from gateway.errors import Refusal
 from ledger.updates import Update
+from tasks.resources import Resources
+
+# An order's id after its tenant's name.
+_NUMBER = re.compile(r"(?P<tenant>.+)-[0-9]+")
 
 
 def demand(*scopes: str) -> None:
@@ -28,6 +34,43 @@ def demand_connection(name: str) -> None:
         raise Refusal(403, "This key is not for that connection.")
 
 
+def placing_names(r: Resources) -> list[str]:
+    """The connections by which tenants place orders."""
+    return [name for name, remote in r.sources.items() if remote.connector.has_tenants]
+
+
+def may_place_for(tenant: str) -> bool:
+    """Whether the key is for orders of this tenant."""
+    is_its_own: bool = g.key.is_for_tenant(tenant)
+    return is_its_own
+
+
+def may_place() -> bool:
+    """Whether the key is for a connection by which tenants place orders, if it names any."""
+    return g.key.connections is None or bool(_own_placing())
+
+
+def connections_of(order_id: str) -> frozenset[str] | None:
+    """Those of which this key may know an order with this id; None: all."""
+    if g.key.tenants is None:
+        limited: frozenset[str] | None = g.key.connections
+        return limited
+    found = _NUMBER.fullmatch(order_id)
+    if found is None or not may_place_for(found["tenant"]):
+        return frozenset()
+    return frozenset(_own_placing())
+
+
+def knows(connection: str | None, order_id: str) -> bool:
+    """Whether this order may be there for the key."""
+    among = connections_of(order_id)
+    return among is None or connection in among
+
+
+def _own_placing() -> list[str]:
+    return [n for n in placing_names(current_app.config["RESOURCES"]) if g.key.is_for(n)]
+
+
 def naming_a_connection(raw: dict[str, Any]) -> dict[str, Any]:
     """An update as it is sent; one that names no connection means, by the rule for all, one of those that its
     key is for. Raises SettingsError with the choices.
@@ -35,9 +78,14 @@ def naming_a_connection(raw: dict[str, Any]) -> dict[str, Any]:
     named = raw.get("connection")
     if isinstance(named, str):
         demand_connection(named)
-    if g.key.connections is None or "connection" in raw:
+    if (g.key.connections is None and g.key.tenants is None) or "connection" in raw:
         return raw
-    return raw | {"connection": default_of(sorted(g.key.connections))}
+    own = sorted(g.key.connections) if g.key.tenants is None else _own_placing()
+    if not own:
+        raise Refusal(
+            403, "This key is for tenants, and no connection of its own takes their orders."
+        )
+    return raw | {"connection": default_of(own)}
 
 
 def origin() -> str:
@@ -48,4 +96,4 @@ def origin() -> str:
 def may_read(row: Update) -> bool:
     """Whether this update is there for the key."""
     mine = row.origin == origin() and "updates:write" in g.key.scopes
-    return g.key.is_for(row.connection) and (mine or "updates:read" in g.key.scopes)
+    return knows(row.connection, row.order_id) and (mine or "updates:read" in g.key.scopes)

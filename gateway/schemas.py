@@ -113,6 +113,16 @@ class ShownOrderSchema(Schema):
     target_id = fields.String(
         required=True, allow_none=True, metadata={"description": "Its id in the CRM."}
     )
+    stage = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where it stands in the CRM, as last heard from there."},
+    )
+    tracking_number = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Its parcel, as last heard from the CRM."},
+    )
     changed = fields.Boolean(
         required=True,
         metadata={

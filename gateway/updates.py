@@ -10,8 +10,6 @@ In: JSON of authenticated callers. Out: what gateway/schemas.py says. An update 
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,11 +20,12 @@ from connections_file import SettingsError
 from desk import orders as desk_orders
 from desk import updates as desk_updates
 from desk import waiting
-from desk.errors import KeyTaken, Wrong
+from desk.errors import Absent, KeyTaken, Wrong
 from gateway import rights, words
 from gateway.body import read_json
 from gateway.doors import Door
 from gateway.errors import ErrorSchema, Refusal
+from gateway.idempotency import HEADER, KEY_FORM, KEY_PATTERN, BadKey, scoped_key
 from gateway.keys import by_key
 from gateway.schemas import AcceptedSchema, ShownOrderSchema, ShownUpdateInFullSchema
 from ledger.updates import Told, Update
@@ -41,11 +40,6 @@ PREFIX = "/api/v1"
 LARGEST = 64 * 1024
 # Of an order's updates, the newest that are shown.
 SHOWN = 50
-# What the ledger keeps of a key.
-LONGEST_KEY = 200
-# Printable ASCII; blanks at its ends would not survive HTTP.
-KEY_PATTERN = "^[!-~]([ -~]{0,198}[!-~])?$"
-_KEY = re.compile(KEY_PATTERN)
 LARGEST_ROW_ID = 2**63 - 1
 
 blueprint = Blueprint(
@@ -57,7 +51,7 @@ blueprint = Blueprint(
 
 IDEMPOTENCY_KEY = {
     "in": "header",
-    "name": "Idempotency-Key",
+    "name": HEADER,
     "description": "Names this update: the same key with the same body is the same update, and gets the same "
     "answer. Each API key has its own names.",
     "schema": {"type": "string", "pattern": KEY_PATTERN},
@@ -121,7 +115,7 @@ def door(r: Resources) -> Door:
     requestBody={"required": True, "content": {"application/json": {"schema": UpdateSchema}}},
 )
 @blueprint.response(202, AcceptedSchema, description="In the ledger; it will be carried out.")
-@_refuses(400, 401, 403, 409, 413, 415, 422, 429, 503)
+@_refuses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
 def take_in() -> dict[str, Any]:
     """Take in an update.
 
@@ -129,7 +123,7 @@ def take_in() -> dict[str, Any]:
     the shop in the order in which they were taken in. With the scope `updates:write`.
     """
     rights.demand("updates:write")
-    key = _scoped_key()
+    key = _key()
     asked = _update()
     try:
         row = desk_updates.send(
@@ -190,7 +184,7 @@ def show_order(order_id: str) -> dict[str, Any]:
             given,
             order_id,
             SHOWN,
-            among=g.key.connections,
+            among=rights.connections_of(order_id),
             readable=rights.may_read,
         )
     except Wrong as exc:
@@ -207,6 +201,8 @@ def show_order(order_id: str) -> dict[str, Any]:
         "reason_codes": codes,
         "target": found and found.target,
         "target_id": found and found.target_id,
+        "stage": found and found.stage,
+        "tracking_number": found and found.tracking_number,
         "changed": found is not None and found.changed,
         "received_at": found and found.received_at,
         "state_at": found and found.state_at,
@@ -233,6 +229,8 @@ def _update() -> UpdateRequest:
     asked, errors = read(_resources(), meant)
     if asked is None:
         raise _invalid(errors)
+    if not rights.knows(asked.connection, asked.order_id):
+        raise Absent(desk_orders.NEITHER)
     return asked
 
 
@@ -240,20 +238,11 @@ def _invalid(errors: dict[str, list[str]]) -> Refusal:
     return Refusal(422, "The update is not valid; see errors.", errors=errors)
 
 
-def _scoped_key() -> str | None:
-    """The caller's Idempotency-Key, under the caller's name: two callers never meet in one key."""
-    given = request.headers.get("Idempotency-Key")
-    if given is None:
-        return None
-    if not _KEY.fullmatch(given):
-        raise _invalid({"Idempotency-Key": ["1 to 200 printable ASCII characters."]})
-    # The names of targets stand before what their hooks say.
-    targets = current_app.config["RESOURCES"].targets
-    caller = f"http:{g.caller}" if g.caller in targets else g.caller
-    key = f"{caller}:{given}"
-    if len(key) <= LONGEST_KEY:
-        return key
-    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+def _key() -> str | None:
+    try:
+        return scoped_key()
+    except BadKey:
+        raise _invalid({HEADER: [KEY_FORM]}) from None
 
 
 # --- showing ------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 """The threads that call the application, in lanes: whether this process lives is answered by one that has
-nothing else to do, readiness, figures and pages by others than the doors.
+nothing else to do, readiness, figures and pages by others than the doors, what is large one after another.
 
 In: requests that have wholly come, each with whom to tell. Out: their answers, told from the thread that made
 them. Nothing fails. A lane is added here. Called by gateway/connection.py.
@@ -24,8 +24,13 @@ DOORS = 8
 # Readiness, figures and the page at the root ask the ledger, which may be slow; whether the process lives
 # asks nobody. What takes no key keeps no thread of the doors.
 FIGURES, ALIVE = 2, 1
+# Requests with more bytes are worked on one at a time: each keeps the interpreter for a tenth of a second and
+# takes some 50 MB of memory. Four at once made everyone else wait for a second, now for a twentieth.
+LARGE_BODY = 64 * 1024
+LARGE = 1
 LANE_OF = {b"/healthz": "alive"} | dict.fromkeys(
-    (b"/", b"/readyz", b"/metrics", b"/api/docs", b"/api/openapi.json"), "figures"
+    (b"/", b"/readyz", b"/metrics", b"/api/docs", b"/api/openapi.json", b"/CreateOrder/docs"),
+    "figures",
 )
 
 
@@ -47,7 +52,8 @@ class Workers:
         self._app = app
         self.stopping = False
         self._lanes: dict[str, SimpleQueue[Job]] = {}
-        for lane, threads in (("doors", DOORS), ("figures", FIGURES), ("alive", ALIVE)):
+        lanes = {"doors": DOORS, "large": LARGE, "figures": FIGURES, "alive": ALIVE}
+        for lane, threads in lanes.items():
             queue: SimpleQueue[Job] = SimpleQueue()
             self._lanes[lane] = queue
             for number in range(threads):
@@ -57,7 +63,8 @@ class Workers:
 
     def do(self, job: Job) -> None:
         """Have it done by the next free thread of its lane."""
-        self._lanes[LANE_OF.get(job.request.path, "doors")].put(job)
+        lane = "large" if len(job.request.body) > LARGE_BODY else "doors"
+        self._lanes[LANE_OF.get(job.request.path, lane)].put(job)
 
     def _work(self, queue: SimpleQueue[Job]) -> None:
         while True:

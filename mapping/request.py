@@ -11,7 +11,7 @@ from typing import Any
 
 from mapping.problems import Problem
 
-__all__ = ["Errors", "UpdateRequest", "digest"]
+__all__ = ["Errors", "UpdateRequest", "by_field", "digest"]
 
 # What is wrong, by field.
 Errors = dict[str, list[str]]
@@ -38,3 +38,14 @@ def digest(request: UpdateRequest) -> str:
     """Give 32 hex digits that are equal when two updates ask for the same, whatever their keys."""
     said = [request.connection, request.order_id, dict(request.options), dict(request.parts)]
     return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def by_field(messages: Any, place: str = "") -> Errors:
+    """Nested messages by path: a field of a field is `statuses.order`, the whole is `_schema`."""
+    if not isinstance(messages, dict):
+        return {place or "_schema": [str(message) for message in messages]}
+    flat: Errors = {}
+    for name, inner in messages.items():
+        at = place if place and name == "_schema" else f"{place}.{name}" if place else str(name)
+        flat |= by_field(inner, at)
+    return flat

@@ -20,7 +20,7 @@ from marshmallow import (
 
 from mapping.fields import order_key
 from mapping.problems import Problem, shown
-from mapping.request import Errors, UpdateRequest
+from mapping.request import Errors, UpdateRequest, by_field
 from mapping.statuses import ACTIONS
 from plain_text import plain
 
@@ -234,7 +234,7 @@ def read_update(raw: Mapping[str, object]) -> tuple[UpdateRequest | None, Errors
     try:
         request: UpdateRequest = _SCHEMA.load(raw)
     except ValidationError as error:
-        return None, _by_field(error.messages)
+        return None, by_field(error.messages)
     return request, {}
 
 
@@ -255,16 +255,6 @@ def from_flat(kwargs: Mapping[str, object]) -> tuple[UpdateRequest | None, Error
     if not isinstance(key, str) or not 0 < len(key) <= KEY_MAX or not key.isprintable():
         return None, errors | {"key": [f"1 to {KEY_MAX} printable characters."]}
     return None if request is None else replace(request, key=key), errors
-
-
-def _by_field(messages: Any, place: str = "") -> Errors:
-    if not isinstance(messages, dict):
-        return {place or "_schema": [str(message) for message in messages]}
-    flat: Errors = {}
-    for name, inner in messages.items():
-        at = place if place and name == "_schema" else f"{place}.{name}" if place else str(name)
-        flat |= _by_field(inner, at)
-    return flat
 
 
 def body(order_id: str, values: Mapping[str, Any]) -> dict[str, object]:

@@ -83,10 +83,15 @@ class Bell:
     """
 
     def __init__(self) -> None:
+        self._orders: deque[Due] = deque()
         self._queues: deque[updates.Due] = deque()
         self._hooks: deque[int] = deque()
         self._wanted = threading.Event()
         threading.Thread(target=self._go_round, name="bell", daemon=True).start()
+
+    def ring_orders(self, orders: Iterable[Due]) -> None:
+        self._orders.extend(orders)
+        self._wanted.set()
 
     def ring_updates(self, queues: Iterable[updates.Due]) -> None:
         self._queues.extend(queues)
@@ -99,6 +104,7 @@ class Bell:
     def _go_round(self) -> None:
         while self._wanted.wait():
             self._wanted.clear()
+            ring(dict.fromkeys(self._orders.popleft() for _ in range(len(self._orders))))
             ring_updates(dict.fromkeys(self._queues.popleft() for _ in range(len(self._queues))))
             while self._hooks:
                 ring_hook(self._hooks.popleft())

@@ -37,9 +37,41 @@ def test_a_key_may_do_all_unless_it_is_narrowed():
     assert (four.is_for("north"), four.is_for("east"), one.is_for("east")) == (True, False, True)
 
 
+def test_a_key_may_be_narrowed_to_tenants_whatever_the_case_of_their_names():
+    all_of_them, one = api_keys.listed(
+        f"a:{KEY},b:{OTHER}:orders:write+tenant=Zegoal+tenant=x.y-1_"
+    )
+    assert all_of_them.tenants is None
+    assert all_of_them.is_for_tenant("anyone")
+    assert (one.scopes, one.connections, one.tenants) == (
+        {"orders:write"},
+        None,
+        {"Zegoal", "x.y-1_"},
+    )
+    for name, good in [("zegoal", True), ("ZEGOAL", True), ("zego", False), ("zegoal-", False)]:
+        assert one.is_for_tenant(name) is good
+
+
+def test_a_file_of_before_grants_nothing_new(tmp_path):
+    row = {"name": "a", "sha256": "0" * 64, "connections": None}
+    before = ["orders:read", "updates:read", "updates:write"]
+    rows = [row | {"scopes": before}, row | {"name": "b", "sha256": "1" * 64, "scopes": []}]
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": rows}))
+    named, without = api_keys.kept(tmp_path / "keys.json")
+    assert (named.scopes, named.tenants) == ({*before}, None)
+    assert (without.scopes, without.tenants) == (EVERYTHING, None)
+    (tmp_path / "keys.json").write_text(api_keys.as_file([named, without]))
+    assert api_keys.kept(tmp_path / "keys.json") == (named, without)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (f"a:{KEY}:tenant=", "name of a tenant"),
+        (f"a:{KEY}:tenant=a b", "name of a tenant"),
+        (f"a:{KEY}:tenant=тенант", "name of a tenant"),
+        (f"a:{KEY}:tenant={'t' * 41}", "name of a tenant"),
+        (f"a:{KEY}:tenants=x", "no such scope"),
         ("key-without-a-name", "name:key"),
         ("name:", "name:key"),
         (f":{KEY}", "name:key"),
@@ -84,6 +116,7 @@ KEYS = st.tuples(
     NAMES,
     st.lists(st.sampled_from(SCOPES), unique=True),
     st.lists(st.sampled_from(["north", "south-2"]), unique=True),
+    st.lists(st.sampled_from(["Zegoal", "x.y-1_", "a"]), unique=True),
 )
 
 

@@ -172,4 +172,6 @@ def to_row(found: Any, now: datetime) -> Row:
         next_try_at=found.next_try_at,
         uncertain_since=found.uncertain_since,
         being_worked_on=found.lease_until is not None and found.lease_until >= now,
+        stage=found.heard_stage,
+        tracking_number=found.heard_number,
     )

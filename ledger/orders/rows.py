@@ -161,7 +161,9 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An order as people and machines are shown it."""
+    """An order as people and machines are shown it. `stage` and `tracking_number` are what its target was
+    last heard to say.
+    """
 
     pk: int
     connection: str
@@ -179,6 +181,8 @@ class Row:
     next_try_at: datetime
     uncertain_since: datetime | None
     being_worked_on: bool
+    stage: str | None = None
+    tracking_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ Source: docs/contracts/createorder.md, "Account resolution" and "Inconsistencies
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Literal
 
 # Which address an order without one gets: `one`: the account's only one, several or none are refused;
@@ -95,7 +95,9 @@ class Placed:
 
     @property
     def total(self) -> Decimal:
-        return sum((one.price * one.quantity for one in self.positions), Decimal(0))
+        # As many digits as 500 positions of the largest amounts have: nothing is rounded.
+        with localcontext(prec=60):
+            return sum((one.price * one.quantity for one in self.positions), Decimal(0))
 
     @property
     def name(self) -> str:

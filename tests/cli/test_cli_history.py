@@ -11,8 +11,9 @@ from datetime import datetime
 import pytest
 from cli_orders import NOW, end, give
 
-from ledger import enqueueing, history, orders, queues
+from ledger import enqueueing, hearing, history, orders, queues
 from ledger.enqueueing import Asked
+from ledger.transitions import Process, Stand
 from ledger.updates import Due, moved
 
 
@@ -47,6 +48,18 @@ def mending(parked):
     yield ("orders", "retry", "1"), "order_retried"
     yield ("updates", "retry", str(parked)), "update_retried"
     yield ("updates", "cancel", str(parked)), "update_cancelled"
+
+
+def test_an_order_says_what_was_last_heard_of_it(run, ledger):
+    end(ledger, give(ledger), "created")
+    stand = Stand("В роботі\x1b[31m", "20450000000000", None, ("k",))
+    process = Process("okliving", "1", "okliving-1")
+    hearing.hear(ledger, process, [stand], NOW, through=frozenset(), read=True)
+    code, out, _ = run("orders", "show", "1")
+    assert code == 0
+    assert "Last heard from there: stage В роботі" in out
+    assert "tracking number 20450000000000" in out
+    assert "\x1b" not in out
 
 
 def test_every_command_that_mends_takes_the_name_of_who_acts(run, ledger, held, parked):

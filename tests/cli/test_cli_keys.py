@@ -42,9 +42,25 @@ def test_a_key_without_scopes_may_do_all_and_the_sentence_shows_it(run, file):
     assert api_keys.digest_of(out.split()[0]) == key.digest
 
 
+def test_a_key_for_tenants_says_so_in_the_file_in_the_line_and_in_the_list(run, file):
+    code, out, _ = run(
+        *("key", "new", "shop", "--scope", "orders:write", "--tenant", "Zegoal", "--json")
+    )
+    told = json.loads(out)
+    (key,) = api_keys.kept(file)
+    assert (code, key.scopes, key.tenants) == (0, {"orders:write"}, {"Zegoal"})
+    assert told["tenants"] == ["Zegoal"]
+    assert told["variable"].endswith(":orders:write+tenant=Zegoal")
+    assert api_keys.listed(told["variable"]) == (key,)
+    _, listed, _ = run("key", "list")
+    assert "Zegoal" in listed
+    assert json.loads(run("key", "list", "--json")[1])[0]["tenants"] == ["Zegoal"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["erp", "--tenant", "a b"], "name of a tenant"),
         (["onebox"], "another door"),
         (["a b"], "letters, digits"),
         (["erp", "--scope", "update:write"], "Did you mean updates:write"),

@@ -56,7 +56,9 @@ def read_settings(monkeypatch, tmp_path):
 def rung(monkeypatch):
     """What was rung for."""
     rings = []
-    bell = SimpleNamespace(ring_updates=rings.extend, ring_hook=rings.append)
+    bell = SimpleNamespace(
+        ring_orders=rings.extend, ring_updates=rings.extend, ring_hook=rings.append
+    )
     monkeypatch.setattr("gateway.app.Bell", lambda: bell)
     return rings
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from connections_file import SettingsError
-from gateway import connection, server, workers, wsgi
+from gateway import connection, large_bodies, server, workers, wsgi
 from gateway.places import Places
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -125,6 +125,28 @@ def rest(caller):
     except ConnectionResetError:
         pass
     return told
+
+
+def test_large_requests_wait_for_each_other_and_nobody_else_does(served, call, monkeypatch):
+    monkeypatch.setattr(workers, "LARGE_BODY", 10)
+    head = b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+    large = [call(head, b"x" * 20) for _ in range(workers.DOORS + 1)]
+    assert served.toy.waiting.acquire(timeout=5)
+    assert answer(call(GET)) == (200, b"/hello ")
+    assert not served.toy.waiting.acquire(blocking=False)
+    served.toy.go.set()
+    assert {answer(one)[0] for one in large} == {200}
+
+
+def test_of_large_bodies_that_come_at_once_the_largest_gives_way(served, call, monkeypatch):
+    monkeypatch.setattr(large_bodies, "FREE", 0)
+    monkeypatch.setattr(large_bodies, "MOST", 1500)
+    first = call(ONE_BY_ONE, b"x" * 800)
+    other = call(ONE_BY_ONE, b"y" * 899)
+    assert answer(other)[0] == 503
+    first.sendall(b"x" * 100)
+    assert answer(first) == (200, b"/echo " + b"x" * 900)
+    assert answer(call(ONE_BY_ONE, b"z" * 900)) == (200, b"/echo " + b"z" * 900)
 
 
 def test_one_connection_serves_many_requests_in_their_order(call):

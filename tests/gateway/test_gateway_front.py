@@ -16,7 +16,15 @@ PUBLIC = re.search(r"^\{\$ORDERBRIDGE_DOMAIN\} \{$(.*?)^\}$", CADDYFILE, re.MULT
     1
 ]
 # What is for this machine and for people who sit at it. A new address is public, or it is named here.
-INSIDE = {"/", "/metrics", "/healthz", "/readyz", "/api/docs", "/api/openapi.json"}
+INSIDE = {
+    "/",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/api/docs",
+    "/api/openapi.json",
+    "/CreateOrder/docs",
+}
 
 
 def shown():
@@ -73,8 +81,8 @@ def test_an_address_that_caddy_reads_otherwise_opens_nothing_inside(gateway, pat
 
 def test_a_whole_body_is_taken_before_the_gateway_hears_of_it_and_none_is_endless():
     snippet = re.search(r"^\(gateway\) \{$(.*?)^\}$", CADDYFILE, re.MULTILINE | re.DOTALL)[1]
-    assert "request_buffers 1MiB" in snippet
-    assert "max_size 1MB" in snippet
+    assert "request_buffers 3MiB" in snippet
+    assert "max_size 3MB" in snippet
     for limit in ("read_header", "read_body", "write", "idle"):
         assert re.search(rf"{limit} \d+s", CADDYFILE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -12,10 +13,11 @@ from structlog.testing import capture_logs
 
 import api_keys
 from connections_file import SettingsError
+from connectors.ports import Connector
 from gateway import server
 from gateway.tries import FREE
 from gateway.wsgi import KEEP_BACK
-from ledger import enqueueing
+from ledger import enqueueing, updates
 from ledger.enqueueing import Asked
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,6 +99,96 @@ def test_a_key_is_for_its_connections_alone(made):
     assert made.client.get(f"{UPDATES}/{row.id}", headers=headers).status_code == 404
     assert made.client.get(ORDER, headers=headers).status_code == 404
     assert statuses(made, "north", update_id=row.id) == [202, 200, 200]
+
+
+@pytest.fixture
+def tenants(gateway):
+    """Orders and updates of two tenants, and of a shop; keys that are for one of the tenants."""
+    keys = {
+        "own": f"{KEY}:tenant=ZEGOAL",
+        "other": f"{OTHER_KEY}:tenant=other",
+        "nowhere": f"{'w' * 24}:tenant=Zegoal+@okliving",
+        "all": READ_ALL,
+    }
+    listed = ",".join(f"{name}:{key}" for name, key in keys.items())
+    built = gateway(ORDERBRIDGE_API_KEYS=listed)
+    built.bearer = {name: bearer(key.partition(":")[0]) for name, key in keys.items()}
+    feedback = built.resources.sources["okliving"].connector.feedback
+    connector = Connector(client=None, has_tenants=True, feedback=feedback)
+    built.resources.sources["createorder"] = SimpleNamespace(connector=connector)
+    built.resources.settings.connections["createorder"] = replace(
+        built.resources.settings.connections["okliving"], name="createorder", kind="createorder"
+    )
+    for connection, order_id in [
+        ("createorder", "Zegoal-5"),
+        ("createorder", "Zegoal-x-5"),
+        ("createorder", "Zegoal-"),
+        ("createorder", "Zegoal-٥"),
+        ("createorder", "other-5"),
+        ("okliving", "Zegoal-5"),
+        ("okliving", "300167757"),
+    ]:
+        enqueueing.accept(
+            built.ledger, Asked(connection, order_id, "d", "http:x", {"note": "n"}), NOW
+        )
+    return built
+
+
+IDS = ["Zegoal-5", "Zegoal-x-5", "Zegoal-", "Zegoal-٥", "other-5", "300167757"]
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("own", ["Zegoal-5"]), ("other", ["other-5"]), ("nowhere", []), ("all", IDS)],
+)
+def test_a_key_of_a_tenant_knows_its_orders_and_no_others(tenants, name, seen):
+    headers = tenants.bearer[name]
+    found = {
+        order_id: tenants.client.get(f"/api/v1/orders/{order_id}", headers=headers)
+        for order_id in IDS
+    }
+    assert [order_id for order_id, answer in found.items() if answer.status_code != 404] == seen
+    if name == "own":
+        assert found["Zegoal-5"].json["connection"] == "createorder"
+        assert len(found["Zegoal-5"].json["updates"]) == 1
+        named = tenants.client.get("/api/v1/orders/Zegoal-5?connection=okliving", headers=headers)
+        assert named.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"), [("own", [1]), ("other", [5]), ("nowhere", []), ("all", [*range(1, 8)])]
+)
+def test_a_key_of_a_tenant_reads_the_updates_of_its_orders_alone(tenants, name, seen):
+    answers = {
+        number: tenants.client.get(f"{UPDATES}/{number}", headers=tenants.bearer[name]).status_code
+        for number in range(1, 8)
+    }
+    assert [number for number, status in answers.items() if status == 200] == seen
+
+
+@pytest.mark.parametrize(
+    ("order", "connection", "status"),
+    [
+        ("Zegoal-5", None, 202),
+        ("zegoal-77", "createorder", 202),
+        (" Zegoal-5 ", None, 202),
+        ("Zegoal-5", "okliving", 404),
+        ("other-5", None, 404),
+        ("other-5", "createorder", 404),
+        ("300167757", "okliving", 404),
+    ],
+)
+def test_a_key_of_a_tenant_asks_updates_of_its_orders_alone(tenants, order, connection, status):
+    body = GOOD | {"order_id": order} | ({"connection": connection} if connection else {})
+    before = len(updates.listing(tenants.ledger))
+    answer = tenants.client.post(UPDATES, json=body, headers=tenants.bearer["own"])
+    assert answer.status_code == status
+    assert len(updates.listing(tenants.ledger)) - before == (status == 202)
+
+
+def test_a_key_of_a_tenant_without_a_connection_of_its_own_asks_nothing(tenants):
+    answer = tenants.client.post(UPDATES, json=GOOD, headers=tenants.bearer["nowhere"])
+    assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("connection", [["okliving"], {}, 7, None])
