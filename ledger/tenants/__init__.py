@@ -6,6 +6,7 @@ desk/loading and tasks/resources. Source: docs/contracts/createorder.md.
 """
 
 from ledger.tenants.placing import Entered, Route, look, place
+from ledger.tenants.resolving import addressee
 from ledger.tenants.words import (
     ADDRESS_POLICIES,
     LONGEST_EXTERNAL_ID,
@@ -38,6 +39,7 @@ __all__ = [
     "Repeated",
     "Route",
     "Tenant",
+    "addressee",
     "look",
     "place",
 ]

@@ -15,10 +15,12 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, select
 
+from ledger.database import Ledger
 from ledger.tables import ACCOUNTS, ADDRESSES, CATALOG, TENANTS
 from ledger.tenants.words import (
     LONGEST_EXTERNAL_ID,
     LONGEST_NAME,
+    Addressee,
     AddressPolicy,
     AskedOrder,
     AskedPosition,
@@ -100,6 +102,15 @@ def tenant_of(row: Any) -> Tenant:
         connection=row.connection,
         callback_url=row.callback_url,
     )
+
+
+def addressee(ledger: Ledger, name: str) -> Addressee | None:
+    """Where the tenant of this name is told of its orders; None: nowhere, or there is no such tenant."""
+    with ledger.read() as db:
+        row = tenant_row(db, name)
+    if row is None or row.callback_url is None:
+        return None
+    return Addressee(row.name, row.callback_url, row.sealed_secret)
 
 
 def resolve(db: Connection, tenant: Tenant, asked: AskedOrder) -> Resolution | Refused:

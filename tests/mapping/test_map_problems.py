@@ -36,6 +36,7 @@ TASK_CODES = [
     "released",
     "ignored",
     "before_start",
+    "tenant_not_delivered",
     "update_illegal",
     "update_unknown_order",
     "update_refused",
