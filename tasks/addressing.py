@@ -55,6 +55,6 @@ def _cipher(chosen: Settings) -> Fernet:
     if key is None:
         raise SettingsError(
             "ORDERBRIDGE_SECRET_KEY is not set: the callback_secret of a tenant is kept only encrypted. Set "
-            "it for all processes; `orderbridge key new` makes a good one."
+            "it for all processes to a long random text."
         )
     return cipher_for(key, "", _WHAT_FOR, "")
