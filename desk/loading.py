@@ -105,6 +105,8 @@ def load(
     if not dry_run:
         for plan in plans:
             _keep(work, plan)
+        if work.report.changes:
+            loading.settle(ledger)
     return work.report
 
 

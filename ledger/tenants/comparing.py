@@ -84,6 +84,14 @@ class Difference:
         return first == change.listed.path
 
 
+def plan_anew(db: Connection) -> None:
+    """Have PostgreSQL plan each of these statements by what the tables hold by then: a load begins with an
+    empty one, and a plan for that reads it through, again and again while it grows. For one transaction.
+    """
+    if db.dialect.name != "sqlite":
+        db.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+
+
 def accounts(db: Connection, tenant: int, listed: Sequence[Listed], found: Difference) -> None:
     """Add what these accounts and their addresses come to."""
     external = [name for one in listed if (name := one.values.get("external_customer_id"))]

@@ -50,6 +50,7 @@ def compare(
 ) -> None:
     """Add what keeping these would do; nothing is written."""
     with ledger.read() as db:
+        comparing.plan_anew(db)
         comparing.accounts(db, tenant, accounts, found)
         comparing.catalog(db, tenant, catalog, found)
 
@@ -92,6 +93,7 @@ def keep(
 
     def unit(db: Connection) -> bool:
         row = db.execute(_LOCKED, {"of_id": tenant}).one()
+        comparing.plan_anew(db)
         found = Difference()
         comparing.accounts(db, tenant, accounts, found)
         comparing.catalog(db, tenant, catalog, found)
@@ -101,6 +103,14 @@ def keep(
         return True
 
     return ledger.write(unit)
+
+
+def settle(ledger: Ledger) -> None:
+    """Have PostgreSQL look at what the tables hold now, so that whoever placed orders while they were small
+    plans anew. A file plans by its indexes alone.
+    """
+    if ledger.engine.dialect.name != "sqlite":
+        ledger.write(lambda db: db.exec_driver_sql(_ANALYZE))
 
 
 def _write(db: Connection, tenant: Any, changes: Sequence[Change]) -> None:
@@ -152,4 +162,5 @@ _TABLES: Mapping[str, tuple[Table, str]] = {
     "address": (ADDRESSES, "account_address_id"),
     "position": (CATALOG, "catalog_position_id"),
 }
+_ANALYZE = f"ANALYZE {', '.join(table.name for table, _ in _TABLES.values())}"
 _LOCKED = select(TENANTS).where(TENANTS.c.id == bindparam("of_id")).with_for_update(key_share=True)
