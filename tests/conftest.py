@@ -44,7 +44,7 @@ def process_environment():
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory):
-    """A file with an empty ledger of the sandbox, to be copied, since migrating costs a quarter of a second."""
+    """A file with an empty ledger of the sandbox, to be copied: migrating takes long."""
     from ledger.migrate import upgrade  # noqa: PLC0415  only the tests that need it pay for it
 
     path = tmp_path_factory.mktemp("migrated") / "ledger.db"
