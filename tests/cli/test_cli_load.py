@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from ledger.tables import ACCOUNTS, ADDRESSES, CATALOG, TENANTS
+from settings import ROOT
 
 TABLES = (TENANTS, ACCOUNTS, ADDRESSES, CATALOG)
 FILE = """
@@ -435,3 +436,9 @@ def test_amounts_never_are_floats(load, ledger):
     load(TENANT + ", catalog: [{product_name: p, price: 0.1, default_quantity: 1e2}]}]")
     assert column(ledger, CATALOG.c.price) == [Decimal("0.1")]
     assert [str(one) for one in column(ledger, CATALOG.c.default_quantity)] == ["100"]
+
+
+def test_the_example_of_the_documents_loads(run, ledger):
+    code, _, err = run("load", str(ROOT / "docs" / "examples" / "tenants.yaml"))
+    assert (code, err) == (0, "")
+    assert len(rows(ledger)["catalog_positions"]) == 4

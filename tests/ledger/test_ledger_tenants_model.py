@@ -244,5 +244,5 @@ def test_no_request_half_applies_whatever_came_before(migrated_file):
 
 @pytest.mark.long
 def test_no_request_half_applies_in_very_many_histories(migrated_file):
-    many = settings(QUICK, max_examples=1500, stateful_step_count=40, derandomize=False)
+    many = settings(QUICK, max_examples=500, stateful_step_count=40, derandomize=False)
     run_state_machine_as_test(machine(migrated_file), settings=many)
