@@ -23,6 +23,7 @@ from cli import (
     checking,
     hooks,
     keys,
+    loading,
     notifying,
     orders,
     pausing,
@@ -90,6 +91,7 @@ app.command()(pausing.pause)
 app.command()(pausing.resume)
 app.command("update")(updates.send_update)
 app.command()(previewing.preview)
+app.command()(loading.load)
 orders.app.command("send-one")(sending.send_one)
 orders.app.command("find")(reviewing.find_orders)
 orders.app.command("acknowledge")(reviewing.acknowledge_order)

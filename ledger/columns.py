@@ -1,12 +1,14 @@
-"""Columns that mean the same on both databases: aware moments, keys that count up, null refused or not.
+"""Columns that mean the same on both databases: aware moments, exact amounts, keys that count up, null
+refused or not.
 
-In and out: aware datetimes; one without a zone is refused with ValueError. Used by ledger/tables and by the
-migrations.
+In and out: aware datetimes, finite Decimals; a time without a zone and what is no number are refused with
+ValueError. Used by ledger/tables and by the migrations.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 
 from sqlalchemy import (
@@ -17,6 +19,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     String,
+    Text,
     TypeDecorator,
 )
 from sqlalchemy.types import TypeEngine
@@ -46,6 +49,23 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Exact(TypeDecorator[Decimal]):
+    """An amount, digit by digit as it was given: as text, since SQLite knows no decimal numbers."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, _dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if not value.is_finite():
+            raise ValueError("What is no number was given to the ledger as an amount.")
+        return str(value)
+
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
 
 
 # Compared byte by byte, so that an index finds what begins alike.

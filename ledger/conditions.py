@@ -30,8 +30,13 @@ HAS_ANSWER = "excerpt <> ''"
 OF_AN_ORDER = "order_pk IS NOT NULL"
 OF_AN_UPDATE = "update_id IS NOT NULL"
 
+HAS_EXTERNAL_ID = "external_customer_id IS NOT NULL"
+HAS_REQUEST_KEY = "request_key IS NOT NULL"
+# An account that orders brought, while it still has a name.
+IS_OF_ORDERS = "NOT is_loaded AND customer_name <> ''"
 
-def partial_index(name: str, condition: str, *columns: str) -> Index:
+
+def partial_index(name: str, condition: str, *columns: str, unique: bool = False) -> Index:
     """An index over the rows that meet the condition."""
     where = text(condition)
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)

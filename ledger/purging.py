@@ -21,6 +21,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     null,
     select,
@@ -31,7 +32,19 @@ from sqlalchemy import (
 
 from ledger.conditions import HAS_ANSWER, HAS_OLD_WORDS, IS_PURGEABLE, IS_UNDONE
 from ledger.database import Ledger
-from ledger.tables import ATTEMPTS, CURSORS, GATES, HISTORY, HOOKS, INTAKE, ORDERS, QUEUES, UPDATES
+from ledger.tables import (
+    ATTEMPTS,
+    CURSORS,
+    GATES,
+    HISTORY,
+    HOOKS,
+    INTAKE,
+    ORDERS,
+    PLACED_ORDERS,
+    PLACED_POSITIONS,
+    QUEUES,
+    UPDATES,
+)
 
 # Rows in one transaction: some 10 ms on SQLite.
 CHUNK = 200
@@ -71,7 +84,17 @@ def blank_orders(db: Connection, ids: Sequence[int], finished: Any, **more: Any)
     db.execute(_BLANK_OF_ORDERS, {"ids": ids})
     blanked = update(ORDERS).where(ORDERS.c.id.in_(ids), finished)
     forgotten = dict.fromkeys(_FORGOTTEN)
-    return db.execute(blanked.values(source="", **forgotten, **more)).rowcount
+    count = db.execute(blanked.values(source="", **forgotten, **more)).rowcount
+    _blank_placed(db, ids)
+    return count
+
+
+def _blank_placed(db: Connection, ids: Sequence[int]) -> None:
+    """Of those that were placed with us, what stands beside their blanked source."""
+    placed = list(db.execute(_BLANK_PLACED, {"ids": ids}))
+    if placed:
+        # One by one: SQLite looks through the whole table for a list of pairs.
+        db.execute(_BLANK_POSITIONS, [{"of_tenant": p[0], "of_order": p[1]} for p in placed])
 
 
 def intake(ledger: Ledger, before: datetime) -> int:
@@ -216,6 +239,25 @@ _ATTEMPTS = (
     .where(ATTEMPTS.c.id > bindparam("after"))
     .order_by(ATTEMPTS.c.id)
     .limit(PAGE)
+)
+
+
+_BLANK_PLACED = (
+    update(PLACED_ORDERS)
+    .where(
+        PLACED_ORDERS.c.order_pk.in_(bindparam("ids", expanding=True)),
+        exists().where(ORDERS.c.id == PLACED_ORDERS.c.order_pk, ORDERS.c.source == ""),
+    )
+    .values(order_type="", order_status="")
+    .returning(PLACED_ORDERS.c.tenant, PLACED_ORDERS.c.order_id)
+)
+_BLANK_POSITIONS = (
+    update(PLACED_POSITIONS)
+    .where(
+        PLACED_POSITIONS.c.tenant == bindparam("of_tenant"),
+        PLACED_POSITIONS.c.order_id == bindparam("of_order"),
+    )
+    .values(position_type="", product_name="", product_code="", unit="")
 )
 
 

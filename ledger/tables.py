@@ -25,9 +25,18 @@ from ledger.channel_tables import CHANNELS, TELLINGS
 from ledger.columns import FOUND_BY, METADATA, Key, SearchKey, UtcDateTime, may, must
 from ledger.conditions import partial_index
 from ledger.event_tables import HISTORY, HOOKS
+from ledger.tenant_tables import (
+    ACCOUNTS,
+    ADDRESSES,
+    CATALOG,
+    PLACED_ORDERS,
+    PLACED_POSITIONS,
+    TENANTS,
+)
 
-__all__ = ["ATTEMPTS", "CHANNELS", "CURSORS", "GATES", "HISTORY", "HOOKS", "IDENTITY", "INTAKE", "METADATA",
-           "ORDERS", "QUEUES", "TALLIES", "TELLINGS", "TIDES", "UPDATES"]  # fmt: skip
+__all__ = ["ACCOUNTS", "ADDRESSES", "ATTEMPTS", "CATALOG", "CHANNELS", "CURSORS", "GATES", "HISTORY", "HOOKS",
+           "IDENTITY", "INTAKE", "METADATA", "ORDERS", "PLACED_ORDERS", "PLACED_POSITIONS", "QUEUES",
+           "TALLIES", "TELLINGS", "TENANTS", "TIDES", "UPDATES"]  # fmt: skip
 
 # One order of one source. `source` is its JSON as text, `reason` the codes of mapping/texts, comma
 # separated; `problems` what a clerk is shown. `wanted_hash` is of the body that the target should have, as

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 
 import redis
 
@@ -25,6 +25,7 @@ from mapping.own_writes import Brought
 from mapping.profile import Profile, join
 from mapping.source_profile import ReadOrder, SourceProfile
 from mapping.target_profile import Mapped, TargetProfile
+from tasks import addressing
 from tasks.gate import Gate
 from tasks.memory import RedisMemory
 
@@ -176,8 +177,9 @@ def build(chosen: settings.Settings) -> Resources:
     ledger = open_ledger(chosen.database_url)
     ledger_id = identify(ledger, sandbox=chosen.sandbox)
     ledger.watch(RedisMemory(_impatient(chosen), ledger_id), bounds(chosen))
-    # MERGE, part A: addressee=partial(addressing.addressee, ...) of tasks/addressing
-    means = Means(store, chosen.secret_key, is_sandbox=chosen.sandbox)
+    means = Means(
+        store, chosen.secret_key, partial(addressing.addressee, ledger, chosen), chosen.sandbox
+    )
     remotes = {name: _remote(one, means, ledger) for name, one in chosen.connections.items()}
     return Resources(
         settings=chosen,

@@ -15,6 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from ledger import connections, expiring, hooks, orders, purging, queues, tallies, waking
+from ledger.tenants import forgetting
 from tasks import telling
 from tasks.app import app
 from tasks.doorbell import ring, ring_hook, ring_updates, ring_waiting
@@ -155,6 +156,7 @@ def purge() -> None:
         intake=purging.intake(r.ledger, before),
         history=purging.history(r.ledger, before),
         reasons=purging.reasons(r.ledger, before),
+        accounts=forgetting.accounts(r.ledger, before),
     )
     if not r.ledger.empty_log():
         log.warning("ledger_log_kept")

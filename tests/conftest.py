@@ -43,6 +43,16 @@ def process_environment():
 
 
 @pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory):
+    """A file with an empty ledger of the sandbox, to be copied: migrating takes long."""
+    from ledger.migrate import upgrade  # noqa: PLC0415  only the tests that need it pay for it
+
+    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    upgrade(f"sqlite:///{path}", sandbox=True)
+    return path
+
+
+@pytest.fixture(scope="session")
 def postgres():
     """The address of a real PostgreSQL of this test process, without a database of its own."""
     with warnings.catch_warnings():

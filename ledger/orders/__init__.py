@@ -26,6 +26,7 @@ from ledger.orders.rows import (
     NO_KEYS,
     NO_LOOKUP,
     NO_TROUBLE,
+    NOT_DELIVERED,
     OPEN,
     STATES,
     UNKNOWN,
@@ -42,7 +43,7 @@ from ledger.orders.rows import (
     Trouble,
     Wanted,
 )
-from ledger.orders.storing import keep_aside, store
+from ledger.orders.storing import insert_new, keep_aside, store
 from ledger.orders.waiting import (
     are_coming,
     astray,
@@ -55,6 +56,7 @@ from ledger.orders.waiting import (
 )
 
 __all__ = [
+    "NOT_DELIVERED",
     "NO_KEYS",
     "NO_LOOKUP",
     "NO_TROUBLE",
@@ -92,6 +94,7 @@ __all__ = [
     "give_back",
     "held",
     "ignore",
+    "insert_new",
     "is_in",
     "is_let_through",
     "keep_aside",

@@ -19,6 +19,8 @@ UNKNOWN = ""
 
 # Why an order is ignored that is older than what counts.
 BEFORE_START = "before_start"
+# Why an order is ignored whose tenant's orders go no further.
+NOT_DELIVERED = "tenant_not_delivered"
 # Why an order is held that may be in a target which cannot be asked.
 NO_LOOKUP = "uncertain_no_lookup"
 

@@ -1,26 +1,27 @@
 """A page of orders comes in: what is new is inserted, what changed is taken over, what is no order is kept.
+And one order that was placed with us.
 
 In: orders as read, and what maps one to the hash of the body that its target should have and to what it is
 found by. Out: the keys of those to ring for. What is known is looked up in a read and mapping is done after
 it, before the transaction: a page of known orders holds up no writer, and nobody waits for a mapping.
-Raises `LedgerUnavailable`. Called, by its package, by tasks/storing. Source: docs/architecture.md, "States of
-an order".
+Raises `LedgerUnavailable`. Called, by its package, by tasks/storing and ledger/tenants/placing. Source:
+docs/architecture.md, "States of an order".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger import tides
 from ledger.columns import FOUND_BY
 from ledger.database import Ledger
-from ledger.orders.rows import BEFORE_START, OPEN, UNKNOWN, Arrived, Known, Mapper
+from ledger.orders.rows import BEFORE_START, OPEN, UNKNOWN, Arrived, Keys, Known, Mapper
 from ledger.tables import INTAKE, ORDERS
 
 
@@ -84,6 +85,41 @@ def store(
         return [row.id for row in stored if row.state in OPEN]
 
     return ledger.write(unit)
+
+
+def insert_new(
+    db: Connection,
+    ledger: Ledger,
+    connection: str,
+    target: str,
+    order: Arrived,
+    keys: Keys,
+    now: datetime,
+    *,
+    ignored: str = "",
+) -> int:
+    """Insert one order that nobody can know yet, in a running transaction; its key. What it maps to is found
+    out when its turn comes. `ignored`: why it is not sent, if it is not.
+    """
+    standing = tides.doubts(db)
+    doubt = {} if standing is None else standing.doubt(order.shop_updated_at, ledger.longest_call)
+    values = {
+        "connection": connection,
+        "order_id": order.order_id,
+        "target": target,
+        "external_id": order.external_id,
+        "source": order.source,
+        "content_hash": order.content_hash,
+        "shop_updated_at": order.shop_updated_at,
+        "received_at": now,
+        "state": "ignored" if ignored else "received",
+        "reason": ignored,
+        "state_at": now,
+        "next_try_at": now,
+        **asdict(keys),
+        **doubt,
+    }
+    return int(db.execute(_INSERT, values).scalar_one())
 
 
 def _kept_hash(row: Any, wanted: Mapper) -> str:
@@ -213,6 +249,7 @@ def _upsert(dialect: Any) -> Any:
     ).returning(ORDERS.c.id, ORDERS.c.state)
 
 
+_INSERT = insert(ORDERS).returning(ORDERS.c.id)
 _THESE = and_(
     ORDERS.c.connection == bindparam("of_connection"),
     ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),

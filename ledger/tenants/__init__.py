@@ -5,8 +5,13 @@ the ledger as well, written in one transaction. Raises `LedgerUnavailable`. Call
 desk/loading and tasks/resources. Source: docs/contracts/createorder.md.
 """
 
+from ledger.tenants.placing import Entered, Route, look, place
+from ledger.tenants.resolving import addressee
 from ledger.tenants.words import (
     ADDRESS_POLICIES,
+    LONGEST_EXTERNAL_ID,
+    LONGEST_KEY,
+    LONGEST_NAME,
     Addressee,
     AddressPolicy,
     AskedOrder,
@@ -20,13 +25,21 @@ from ledger.tenants.words import (
 
 __all__ = [
     "ADDRESS_POLICIES",
+    "LONGEST_EXTERNAL_ID",
+    "LONGEST_KEY",
+    "LONGEST_NAME",
     "AddressPolicy",
     "Addressee",
     "AskedOrder",
     "AskedPosition",
+    "Entered",
     "Placed",
     "Position",
     "Refused",
     "Repeated",
+    "Route",
     "Tenant",
+    "addressee",
+    "look",
+    "place",
 ]

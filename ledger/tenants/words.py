@@ -15,6 +15,8 @@ from typing import Literal
 # `optional`: the account's only one, else none.
 AddressPolicy = Literal["one", "optional"]
 ADDRESS_POLICIES: tuple[AddressPolicy, ...] = ("one", "optional")
+# How many letters are kept of what an account or a request is found by; who takes one in refuses more.
+LONGEST_NAME, LONGEST_EXTERNAL_ID, LONGEST_KEY = 255, 100, 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 import default_pair
 from cli import app as cli
 from ledger.database import open_ledger
-from ledger.migrate import upgrade
 
 
 @pytest.fixture
@@ -47,9 +47,11 @@ def run(folder, monkeypatch, capfd):
 
 
 @pytest.fixture
-def ledger(folder):
-    url = f"sqlite:///{folder / 'sandbox' / 'ledger.db'}"
-    upgrade(url, sandbox=True)
-    opened = open_ledger(url)
+def ledger(folder, migrated_file):
+    path = folder / "sandbox" / "ledger.db"
+    path.parent.mkdir(mode=0o700)
+    path.touch(mode=0o600)
+    shutil.copyfile(migrated_file, path)
+    opened = open_ledger(f"sqlite:///{path}")
     yield opened
     opened.close()

@@ -14,13 +14,6 @@ from ledger.migrate import upgrade
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
-    upgrade(f"sqlite:///{path}", sandbox=True)
-    return path
-
-
-@pytest.fixture(scope="session")
 def migrated_template(postgres):
     postgres.psql("CREATE DATABASE migrated;")
     upgrade(address(postgres, "migrated"), sandbox=True)

@@ -39,6 +39,7 @@ from ledger import (
 from ledger.database import open_ledger
 from ledger.enqueueing import Asked
 from ledger.orders import Typed
+from ledger.tenants import forgetting
 from mapping.request import UpdateRequest
 from simulator.crm import Crm
 from simulator.faults import Fault
@@ -301,6 +302,7 @@ def quick(bridge):
         "updates to purge": lambda: purging.updates(ledger, before),
         "attempts to purge": lambda: purging.attempts(ledger, before),
         "answers to purge": lambda: purging.answers(ledger, before),
+        "accounts to purge": lambda: forgetting.accounts(ledger, before),
         "held to end": lambda: expiring.held(ledger, before, now),
         "parked to end": lambda: expiring.parked(ledger, before, now),
         "reasons to purge": lambda: purging.reasons(ledger, before),

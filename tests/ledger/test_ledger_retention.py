@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 
 import fakeredis
@@ -12,7 +13,7 @@ import structlog
 from sqlalchemy import JSON, String, insert, select
 
 from ledger import history, orders, updates
-from ledger.columns import FOUND_BY
+from ledger.columns import FOUND_BY, Exact
 from ledger.tables import METADATA, ORDERS, UPDATES
 
 MARK = "Pelaheia Tyshkovets"
@@ -39,6 +40,17 @@ KEPT = {
     **dict.fromkeys(["channels.error", "tellings.subject"], "codes and names of ours"),
     **dict.fromkeys(["channels.name", "channel"], "of an address its scheme and host"),
     "heard_stage": "the target's own name of a stage",
+    "tenants.name": "the merchant's own name for itself",
+    **dict.fromkeys(["name_key", "zone", "address_policy", "callback_url"], "a tenant's settings"),
+    **dict.fromkeys(["external_customer_id", "request_key"], "ids that the caller made"),
+    "request_digest": "made by us",
+    **dict.fromkeys(
+        [
+            f"catalog_positions.{n}"
+            for n in ("product_name", "position_type", "unit", "product_code")
+        ],
+        "the merchant's goods",
+    ),
     "updates.key": "an id that the caller made; docs/http.md says to put no name in it",
     "updates.origin": "the name of a door or of a caller's key",
 }
@@ -46,6 +58,10 @@ KEPT = {
 
 def is_text(column):
     return isinstance(column.type, String | JSON)
+
+
+def is_amount(column):
+    return isinstance(column.type, Exact)
 
 
 def is_kept(column):
@@ -68,6 +84,7 @@ PARKED = {**PARTS, "note": {"value": MARK, "state": "parked", "personal": True}}
 OF_ORDER = {"order_pk": 1, "update_id": None}
 OF_UPDATE = {"order_pk": None, "update_id": 1}
 NOT_SAID = dict.fromkeys(("known_source", *FOUND_BY))
+OF_PLACED = {"tenant": 1, "account_id": 1}
 # What is meant by a row that is over, for each table; every other column is filled by its type.
 OVER = {
     "orders": [
@@ -92,6 +109,11 @@ OVER = {
     "identity": [],
     "tides": [],
     "tallies": [],
+    "tenants": [{"sealed_secret": None}],
+    "accounts": [{"tenant": 1, "account_id": 1, "is_loaded": False}],
+    "account_addresses": [{"tenant": 1, "account_address_id": 1, "account_id": 1}],
+    "placed_orders": [OF_PLACED | {"order_id": n, "order_pk": n} for n in (1, 2, 3)],
+    "placed_positions": [{"tenant": 1, "position_id": n, "order_id": n} for n in (1, 2, 3)],
 }
 # Columns that say how a row stands, filled alike in each.
 PLAIN = {"lease_until": None, "personal": True, "uncertain_since": None, "check_at": None}
@@ -103,6 +125,8 @@ def filled(table, number, changes, at):
     for column in table.columns:
         if column.name in PLAIN:
             row[column.name] = PLAIN[column.name]
+        elif is_amount(column):
+            row[column.name] = Decimal(1)
         elif is_text(column):
             row[column.name] = (
                 SHORT.get(column.name, str(number)) if is_kept(column) else marked(column)

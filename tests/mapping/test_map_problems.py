@@ -37,6 +37,7 @@ TASK_CODES = [
     "released",
     "ignored",
     "before_start",
+    "tenant_not_delivered",
     "update_illegal",
     "update_unknown_order",
     "update_refused",

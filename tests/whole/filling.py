@@ -115,6 +115,71 @@ TABLES: dict[str, dict[str, str]] = {
         "connection": "'okliving'",
         "order_id": "'f' || n",
     },
+    # The first tenant has all that is counted by tenants.
+    "tenants": {
+        "id": "n",
+        "name": "'T' || n",
+        "name_key": "'t' || n",
+        "zone": "'Europe/Kyiv'",
+        "creates_accounts": "{true}",
+        "address_policy": "'one'",
+        "is_delivered": "{true}",
+        **{
+            f"last_{name}": "{all}"
+            for name in ("order", "position", "account", "address", "catalog")
+        },
+    },
+    "accounts": {
+        "id": "n",
+        "tenant": "1",
+        "account_id": "n",
+        # One in fifty has the most frequent name.
+        "customer_name": "CASE WHEN n % 50 = 0 THEN 'Shevchenko' ELSE 'N' || n END",
+        "external_customer_id": "'E' || n",
+        "is_loaded": "CASE WHEN n % 2 = 0 THEN {true} ELSE {false} END",
+        "last_order_at": "{ago:age}",
+    },
+    "account_addresses": {
+        "tenant": "1",
+        "account_address_id": "n",
+        "account_id": "n",
+        "text": "'street ' || n",
+    },
+    "catalog_positions": {
+        "tenant": "1",
+        "catalog_position_id": "n",
+        "product_name": "'p' || n",
+        "position_type": "'Goods'",
+        "unit": "'шт'",
+        "default_quantity": "'1'",
+        "price": "'23.1'",
+        "product_code": "'c' || n",
+    },
+    "placed_orders": {
+        "tenant": "1",
+        "order_id": "n",
+        "order_num": "n",
+        "order_pk": "n",
+        "account_id": "n",
+        "account_address_id": "n",
+        "order_type": "'OnSite'",
+        "order_status": "'Draft'",
+        "total": "'46.2'",
+        "placed_at": "{ago:age}",
+        "request_key": "'k' || n",
+        "request_digest": "'0123456789abcdef'",
+    },
+    "placed_positions": {
+        "tenant": "1",
+        "position_id": "n",
+        "order_id": "n",
+        "position_type": "'Goods'",
+        "product_name": "'p' || n",
+        "product_code": "'c' || n",
+        "quantity": "'2'",
+        "unit": "'шт'",
+        "price": "'23.1'",
+    },
 }
 
 
