@@ -2,7 +2,7 @@
 
 In: what the ledger refused. Out: a `Refusal` that names the fields and says what to do. Nothing fails. Called
 by gateway/createorder.py; the page gateway/createorder_docs.py has its table of codes from here. Source:
-docs/contracts/createorder.md, "Inconsistencies and gaps", 6.
+docs/contracts/createorder.md, "Errors".
 """
 
 from __future__ import annotations

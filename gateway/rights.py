@@ -19,7 +19,7 @@ from ledger.updates import Update
 from tasks.resources import Resources
 
 # An order's id after its tenant's name.
-_NUMBER = re.compile(r"(?P<tenant>.+)-[0-9]+")
+_NUMBER = re.compile(r"(?P<tenant>[A-Za-z0-9._-]{1,40})-[0-9]{1,19}")
 
 
 def demand(*scopes: str) -> None:

@@ -77,6 +77,8 @@ class PlacedOrder(Protocol):
     def positions(self) -> Sequence[_Position]: ...
     @property
     def total(self) -> Decimal: ...
+    @property
+    def address_text(self) -> str: ...
 
 
 def new_ctx_id() -> str:
@@ -99,6 +101,7 @@ def source_text(request: OrderRequest, placed: PlacedOrder, *, now: datetime, ct
             "ctx_id": ctx_id,
             "processing_date": f"{local:{_CLOCK}}",
             "tenant": placed.tenant.name,
+            "address": placed.address_text,
             "order": _order(request, placed, start),
             "request": request.raw,
             "defaults": _defaults(request, placed, start),

@@ -117,7 +117,7 @@ def _number(db: Connection, row: Any, resolution: Resolution) -> Placed:
     position = last.position - count + 1
     if resolution.account is None:
         return resolution.placed(last.order, last.account, last.address, position)
-    address = resolution.account_address_id
+    address = resolution.address.number
     return resolution.placed(last.order, resolution.account.account_id, address, position)
 
 

@@ -48,14 +48,22 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """One of an account's; without a number none, or the first one of a new account."""
+
+    number: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
-    """What an order will be once it has its numbers. Without `account` one is made, with its first address;
-    the address is None where the order has none, or a new one. Positions have no number yet.
+    """What an order will be once it has its numbers. Without `account` one is made, with its first address.
+    Positions have no number yet.
     """
 
     tenant: Tenant
     account: Account | None
-    account_address_id: int | None
+    address: Address
     customer_name: str
     creates_account: bool
     positions: tuple[Position, ...]
@@ -74,12 +82,13 @@ class Resolution:
                 replace(one, position_id=number)
                 for number, one in enumerate(self.positions, position)
             ),
+            address_text=self.address.text,
         )
 
     def provisional(self) -> Placed:
         """The order as if it had its numbers already, to see what it says."""
         account = 0 if self.account is None else self.account.account_id
-        return self.placed(0, account, self.account_address_id, 0)
+        return self.placed(0, account, self.address.number, 0)
 
 
 def tenant_row(db: Connection, name: str, *, locked: bool = False) -> Any:
@@ -171,24 +180,24 @@ def _accounts(db: Connection, statement: Any, tenant: int, key: object) -> list[
 
 def _address(
     db: Connection, tenant: Tenant, account: Account | None, asked: AskedOrder
-) -> int | Refused | None:
-    """The address that the order goes to; None: none, or the first one of a new account."""
+) -> Address | Refused:
+    """The address that the order goes to. What it says of it goes before what is kept."""
     number = asked.account_address_id
     if number is not None:
         of = {"of_tenant": tenant.pk, "of_address": number}
-        owner = db.execute(_OWNER, of).scalar() if is_id(number) else None
-        if account is None or owner != account.account_id:
+        row = db.execute(_BY_NUMBER, of).first() if is_id(number) else None
+        if account is None or row is None or row.account_id != account.account_id:
             return Refused("address_not_found", {"account_address_id": str(number)})
-        return number
+        return Address(number, asked.address_text or row.text)
     if account is None:
-        return None
+        return Address(None, asked.address_text)
     of = {"of_tenant": tenant.pk, "of_account": account.account_id}
-    found = list(db.execute(_ADDRESSES, of).scalars())
+    found = db.execute(_ADDRESSES, of).all()
     if len(found) == 1:
-        return int(found[0])
+        return Address(found[0].account_address_id, asked.address_text or found[0].text)
     if tenant.address_policy == "one":
         return Refused("address_needed", {"account_address_id": ""})
-    return None
+    return Address(None, asked.address_text)
 
 
 def _positions(
@@ -251,12 +260,12 @@ _BY_ID = _OF_TENANT.where(ACCOUNTS.c.account_id == bindparam("key"))
 _BY_EXTERNAL_ID = _OF_TENANT.where(ACCOUNTS.c.external_customer_id == bindparam("key"))
 _BY_NAME = _OF_TENANT.where(ACCOUNTS.c.customer_name == bindparam("key")).limit(2)
 _BY = {"external_customer_id": _BY_EXTERNAL_ID, "customer_name": _BY_NAME}
-_OWNER = select(ADDRESSES.c.account_id).where(
+_BY_NUMBER = select(ADDRESSES.c.account_id, ADDRESSES.c.text).where(
     ADDRESSES.c.tenant == bindparam("of_tenant"),
     ADDRESSES.c.account_address_id == bindparam("of_address"),
 )
 _ADDRESSES = (
-    select(ADDRESSES.c.account_address_id)
+    select(ADDRESSES.c.account_address_id, ADDRESSES.c.text)
     .where(
         ADDRESSES.c.tenant == bindparam("of_tenant"),
         ADDRESSES.c.account_id == bindparam("of_account"),

@@ -2,7 +2,7 @@
 
 Plain data; nothing fails. Amounts are Decimal in the tenant's own currency; ids of accounts, addresses,
 catalog positions, orders and positions are whole numbers from 1, each counted by its tenant.
-Source: docs/contracts/createorder.md, "Account resolution" and "Inconsistencies and gaps".
+Source: docs/contracts/createorder.md, "Account resolution" and "Errors".
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that has its number. `creates_account` is what counted."""
+    """An order that has its number. `creates_account` is what counted, `address_text` is where it goes: what
+    was said, else the text of the address that was found.
+    """
 
     tenant: Tenant
     order_id: int
@@ -94,6 +96,7 @@ class Placed:
     customer_name: str
     creates_account: bool
     positions: tuple[Position, ...]
+    address_text: str = ""
 
     @property
     def total(self) -> Decimal:

@@ -92,7 +92,13 @@ def gateway(migrated, read_settings, tmp_path, rung):
             ledger=ledger,
             ledger_id="test",
             redis=fakeredis.FakeRedis(server=server),
-            sources={n: SimpleNamespace(connector=connectors[n]) for n in chosen.source_names},
+            sources={
+                n: SimpleNamespace(
+                    connector=connectors[n],
+                    settings=registry.own_settings(chosen.connection(n)),
+                )
+                for n in chosen.source_names
+            },
             targets=dict.fromkeys(chosen.target_names),
             profiles=joined,
         )

@@ -345,6 +345,7 @@ class Placed:
     account_address_id: int | None = 2
     customer_name: str = "NewClient_1"
     creates_account: bool = True
+    address_text: str = "a big white building"
 
     @property
     def total(self):
