@@ -174,7 +174,9 @@ class TenantSchema(_Part):
         required=True, error_messages={"required": "is missing.", "null": "must not be empty."}
     )
     connection = _Text(LONGEST_WORD, allow_none=True)
-    defaults = fields.Nested(DefaultsSchema, load_default=dict)
+    defaults = fields.Nested(
+        DefaultsSchema, load_default=dict, error_messages={"null": "must be a mapping."}
+    )
     accounts = _many(AccountSchema)
     catalog = _many(PositionSchema)
 

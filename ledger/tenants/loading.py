@@ -65,9 +65,8 @@ def keep_tenant(
     def unit(db: Connection) -> int:
         row = tenant_row(db, name, locked=True)
         if row is None:
-            standing = tides.doubts(db)
-            epoch = "" if standing is None else standing.epoch
-            made = {"name": name, "name_key": name.lower(), "epoch": epoch}
+            # Of no epoch: in a ledger that went back it may have been there before, with numbers given.
+            made = {"name": name, "name_key": name.lower(), "epoch": ""}
             dialect = sqlite if db.dialect.name == "sqlite" else postgresql
             new = dialect.insert(TENANTS).values(DEFAULTS | dict(values) | made)
             db.execute(new.on_conflict_do_nothing())
