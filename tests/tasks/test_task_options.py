@@ -12,11 +12,12 @@ from run.programs import LANES
 @pytest.fixture(scope="module")
 def app():
     # The app reads its settings once, and needs to know of a broker; it is not spoken to.
-    os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
-    from tasks.app import app  # noqa: PLC0415  as above
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("REDIS_URL", os.environ.get("REDIS_URL", "redis://127.0.0.1:1/0"))
+        from tasks.app import app  # noqa: PLC0415  as above
 
-    app.loader.import_default_modules()
-    return app
+        app.loader.import_default_modules()
+        yield app
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,11 @@ from contextlib import suppress
 import httpx
 import pytest
 from whole.system import Postgres, System, free_port
+
+from simulator.crm import Crm
+from simulator.faults import Fault
+from simulator.server import start
+from simulator.service import Service
 
 pytestmark = pytest.mark.whole
 
@@ -61,35 +67,46 @@ def order(number, **more):
     }
 
 
-def process_of(system, number):
-    (found,) = system.crm.find(f"co-Demo885-{number}")
-    return found
-
-
-def test_an_order_that_is_placed_goes_into_the_crm_and_its_stage_can_be_asked_for(tmp_path):
-    secret = "s" * 24
+def test_an_order_that_is_placed_goes_into_the_crm_and_its_tenant_is_told_how_it_goes_on(tmp_path):
+    """A tenant is there as soon as it is loaded. The first word to it gets no answer, and is said again."""
+    hook, signs = secrets.token_hex(24), secrets.token_hex(24)
+    crm = Crm(password=secrets.token_hex(8), stage_names=("In work", "Shipped"))
+    receiver = Service(tenant="Demo885", callback_secret=signs)
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    with System(tmp_path, url, ONEBOX_HOOK_SECRETS=secret) as system:
+    with System(tmp_path, url, crm=crm, ONEBOX_HOOK_SECRETS=hook) as system:
+        told_at = system.stack.enter_context(start(receiver)).url + Service.CALLBACK
         gateway = system.gateway()
         system.worker()
         unknown = gateway.post("/CreateOrder", json=order(1)).json()["processing_result"]
         assert (unknown["status"], unknown["code"]) == ("error", 5)
 
-        loaded(system)
+        defaults = {"callback_url": told_at, "callback_secret": signs}
+        loaded(system, TENANT | {"defaults": defaults})
         said = gateway.post("/CreateOrder", json=order(1)).json()
         assert said["processing_result"]["status"] == "ok"
         assert said["CreateOrder"]["response"]["order"]["order_total"] == 260.5
         system.wait_created(1)
-        assert process_of(system, 1)["clientphone"] == "+380671234567"
+        (process,) = crm.find("co-Demo885-1")
+        assert process["clientphone"] == "+380671234567"
+        assert process["sum"] == "260.50"
 
-        stage = {"externalid": "co-Demo885-1", "statusname": "Shipped", "ttn": "20450000000001"}
-        assert gateway.post(f"/hooks/onebox/{secret}", data=stage).is_success
+        receiver.faults.add(Fault("drop", Service.CALLBACK, effect="applied", times=1))
+        said = {"customorder_ttn": "20450000000001"}
+        moved = crm.move("co-Demo885-1", "Shipped", **said)
+        call = {
+            "externalid": "co-Demo885-1",
+            "statusid": moved["statusid"],
+            "ttn": "20450000000001",
+        }
+        assert gateway.post(f"/hooks/onebox/{hook}", data=call).is_success
 
-        def told():
-            shown = gateway.get("/api/v1/orders/Demo885-1").json()
-            return (shown["stage"] or "").casefold(), shown["tracking_number"]
-
-        system.wait_until(lambda: told() == ("shipped", "20450000000001"))
+        system.wait_until(lambda: len(receiver.callbacks) == 2)
+        first, again = (one["body"] for one in receiver.callbacks)
+        assert first["id"] == again["id"]
+        assert (again["order_num"], again["delivery_status"]) == (1, "Shipped")
+        assert again["tracking_number"] == "20450000000001"
+        shown = gateway.get("/api/v1/orders/Demo885-1").json()
+        assert (shown["stage"], shown["tracking_number"]) == ("shipped", "20450000000001")
 
 
 @pytest.mark.long
