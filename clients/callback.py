@@ -72,6 +72,9 @@ class Callbacks:
                 raise
             self._note(name, failed=False)
 
+    def close(self) -> None:
+        """As every client has it; between two calls nothing is open."""
+
     @contextmanager
     def _place(self, name: str) -> Iterator[None]:
         with self._lock:
