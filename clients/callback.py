@@ -14,17 +14,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import httpx
 
 from clients.base import JSON, USER_AGENT, Answer
 from clients.bodies import as_json, parsed
 from clients.deadline import Deadline, DeadlineTransport
-from clients.errors import RateLimited, Rejected, Transient, masked
+from clients.errors import RateLimited, Rejected, StoreUnavailable, Transient, masked
 from clients.failures import CAUGHT, translated
+from clients.limits import Slots
 from clients.statuses import status_error
 
 if TYPE_CHECKING:
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 SIGNATURE: Final = "X-Orderbridge-Signature"
 # Of an answer nothing counts but its status; of a refusal so much is read to be shown to a person.
 MOST_READ: Final = 4096
-# Calls of one receiver in flight in this process; of one whose last call failed a single one, so that those
-# that hang leave the connection's places to others.
+# Calls in flight in this process of a receiver whose last call was quick; of every other one a single call.
 MOST_AT_ONCE: Final = 4
+# Seconds that a quick call takes at most.
+QUICK: Final = 1.0
 # 4xx that pass by themselves; all others do not.
 _PASSING: Final = frozenset({408, 425, 429})
 
@@ -49,28 +52,43 @@ def signature(secret: str, body: bytes, moment: int) -> str:
 class Callbacks:
     """Calls to the receivers of one connection; safe to share between threads. A connection to one is made
     anew for each call. Nothing follows redirects; certificates are verified, proxies of the environment not
-    used. `timeout` is for a whole call, in seconds.
+    used. `timeout` is for a whole call, in seconds. All receivers whose last call failed or was slow have the
+    places of `share` together, so that those that hang leave places of the connection to others.
     """
 
-    def __init__(self, *, timeout: float, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, *, timeout: float, share: Slots, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self._timeout = timeout
+        self._share = share
         self._transport = transport
         self._lock = threading.Lock()
         self._in_flight: Counter[str] = Counter()
-        self._failing: set[str] = set()
+        # Whether the last call of a receiver was well; of one that was not called yet nothing is known.
+        self._was_well: dict[str, bool] = {}
+
+    def has_place(self, name: str) -> bool:
+        """Whether the receiver called so could be told just now. Raises StoreUnavailable."""
+        with self._lock:
+            if not self._has_room(name):
+                return False
+            is_shared = self._is_shared(name)
+        return not is_shared or self._share.has_room()
 
     def tell(self, name: str, url: str, secret: str, told: Mapping[str, Any]) -> None:
-        """Post this to the receiver called so."""
+        """Post this to the receiver called so. Raises also StoreUnavailable."""
         with self._place(name):
+            began, has_answered = time.monotonic(), False
             try:
                 self._post(url, secret, as_json(told))
-            except Transient:
-                self._note(name, failed=True)
-                raise
+                has_answered = True
             except Rejected:
-                self._note(name, failed=False)
+                has_answered = True
                 raise
-            self._note(name, failed=False)
+            finally:
+                is_quick = time.monotonic() - began <= QUICK
+                with self._lock:
+                    self._was_well[name] = has_answered and is_quick
 
     def close(self) -> None:
         """As every client has it; between two calls nothing is open."""
@@ -78,21 +96,32 @@ class Callbacks:
     @contextmanager
     def _place(self, name: str) -> Iterator[None]:
         with self._lock:
-            most = 1 if name in self._failing else MOST_AT_ONCE
-            if self._in_flight[name] >= most:
-                raise Transient(
-                    f"the receiver of {name} is being called already; it is tried again"
-                )
+            if not self._has_room(name):
+                raise _no_place(name)
+            is_shared = self._is_shared(name)
             self._in_flight[name] += 1
         try:
-            yield
+            if not is_shared:
+                yield
+                return
+            holder = f"{name}:{uuid4().hex}"
+            if not self._share.acquire(holder):
+                raise _no_place(name)
+            try:
+                yield
+            finally:
+                # A place that cannot be given back ends with its lease.
+                with suppress(StoreUnavailable):
+                    self._share.release(holder, rings=False)
         finally:
             with self._lock:
                 self._in_flight[name] -= 1
 
-    def _note(self, name: str, *, failed: bool) -> None:
-        with self._lock:
-            (self._failing.add if failed else self._failing.discard)(name)
+    def _has_room(self, name: str) -> bool:
+        return self._in_flight[name] < (MOST_AT_ONCE if self._was_well.get(name) else 1)
+
+    def _is_shared(self, name: str) -> bool:
+        return self._was_well.get(name) is False
 
     def _post(self, url: str, secret: str, body: bytes) -> None:
         host, secrets = _host(url), (secret, url)
@@ -122,6 +151,10 @@ class Callbacks:
     def _tls(self) -> ssl.SSLContext:
         # Reading the authorities' certificates takes 50 ms and more.
         return httpx.create_ssl_context()
+
+
+def _no_place(name: str) -> Transient:
+    return Transient(f"the receiver of {name} is being called already; it is tried again")
 
 
 def _request(url: str, secret: str, body: bytes, deadline: Deadline) -> httpx.Request:

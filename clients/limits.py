@@ -187,6 +187,10 @@ class Slots:
             )
             return bool(taken)
 
+    def has_room(self) -> bool:
+        """Whether there is a free slot just now; takes none."""
+        return self._limit == 0 or self.in_use() < self._limit
+
     def release(self, holder: str, *, rings: bool = True) -> list[str]:
         """Give the slot back; whom to ring, at most one for each free slot, in line no more: nobody, where it
         does not ring. Without a limit nobody waits for a slot, and Redis is not asked.

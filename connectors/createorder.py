@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from clients.callback import Callbacks
 from clients.createorder import CreateOrder
+from clients.limits import Slots
 from connection import Connection
 from connectors.createorder_feedback import CreateOrderFeedback
 from connectors.createorder_settings import CreateOrderSchema, CreateOrderSettings, ServiceSchema
@@ -25,6 +26,8 @@ from mapping.target_profile import TargetProfile, load_target
 
 # Seconds: a receiver answers at once, or is told again later.
 LONGEST_TELLING = 10.0
+# Calls of receivers that are slow or fail, where the connection has no limit of its own.
+MOST_SLOW = 8
 
 
 def connect(one: Connection, own: CreateOrderSettings, means: Means) -> Connector:
@@ -32,7 +35,9 @@ def connect(one: Connection, own: CreateOrderSettings, means: Means) -> Connecto
     profile = mapping(one, own)
     if isinstance(profile, TargetProfile):
         return _service(one, own, profile)
-    callbacks = Callbacks(timeout=min(own.timeout, LONGEST_TELLING))
+    slow = (own.concurrency + 1) // 2 or MOST_SLOW
+    share = Slots(means.redis, f"{one.name}:slow", slow, own.lease)
+    callbacks = Callbacks(timeout=min(own.timeout, LONGEST_TELLING), share=share)
     return Connector(
         client=callbacks,
         profile=profile,

@@ -18,7 +18,7 @@ from clients.callback import Callbacks
 from clients.errors import Rejected
 from connection import is_address, is_loopback
 from connections_file import SettingsError
-from connectors.feedback import Asks, Ends, Judged, PartRule, Send
+from connectors.feedback import Asks, Ends, Judged, Later, PartRule, Send
 from connectors.ports import Addressee
 from mapping.request import Errors, UpdateRequest
 from mapping.source import from_text
@@ -110,7 +110,7 @@ class CreateOrderFeedback:
         *,
         trust: bool,
         ours: Callable[[str], Collection[Any]],  # noqa: ARG002  the port's
-    ) -> Ends | Send:
+    ) -> Ends | Send | Later:
         """All at once, to whoever is told now; without anyone each part is over. Of an order that is not in
         the ledger nobody is told, unless a person asks for it who knows that it was erased.
         """
@@ -126,6 +126,8 @@ class CreateOrderFeedback:
         fault = self._fault(addressee.url)
         if fault:
             return Ends(part, "parked", "update_cannot_be_told", detail=fault)
+        if not self._callbacks.has_place(addressee.name):
+            return Later()
         values = {name: asks.values[name] for name in sendable}
         return Telling(
             values,

@@ -2,8 +2,8 @@
 
 A connector's feedback says which parts there are, what may go next and what an answer means; leases, order,
 age, doubt and parking are the drain's (tasks/draining), which knows no part by name. Everything but `send` is
-pure, except that `plan` may ask whom an order's updates are for. Implemented by one module a kind of source,
-called by tasks/accepting and tasks/draining.
+pure, except that `plan` may ask whom an order's updates are for, and whether a call could be made now.
+Implemented by one module a kind of source, called by tasks/accepting and tasks/draining.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing can go to whom it is for just now: the queue waits as after a failure, with no call noted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged(Generic[Knowledge]):
     """What a refusal teaches: what is known now, and the parts that are over by it; with none the update is
     planned anew. `outcome` is how the call is noted.
@@ -130,7 +135,7 @@ class Feedback(Protocol[Knowledge]):
         *,
         trust: bool,
         ours: Callable[[str], Collection[Any]],
-    ) -> Ends | Send:
+    ) -> Ends | Send | Later:
         """What is next for the parts of an update that may be sent, at least one. Without `trust` nothing
         that is known spares a call or refuses one. `ours` gives all values that updates of this order
         brought for a part.

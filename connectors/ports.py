@@ -172,6 +172,13 @@ class Inspector(Protocol):
         """
 
 
+class Wire(Protocol):
+    """A client, of which only its own connector knows more."""
+
+    def close(self) -> None:
+        """Nothing is called any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """What one connection can do. `client` is its wire, to be closed with it; `profile` says how its orders
@@ -179,7 +186,7 @@ class Connector:
     by tenants (ledger/tenants).
     """
 
-    client: Any
+    client: Wire
     profile: SourceProfile | TargetProfile | None = None
     feed: Feed | None = None
     source: Source | None = None

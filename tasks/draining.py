@@ -24,7 +24,7 @@ from clients.errors import (
     StoreUnavailable,
     Uncertain,
 )
-from connectors.feedback import Asks, Ends, Feedback, Send
+from connectors.feedback import Asks, Ends, Feedback, Later, Send
 from ledger import attempts, orders, queues
 from ledger.attempts import Try
 from ledger.ours import brought
@@ -151,6 +151,9 @@ class Drain:
         )
         if isinstance(following, Ends):
             return self._end(row, following)
+        if isinstance(following, Later):
+            pause = timedelta(seconds=retry.wait(self._lease.tries))
+            raise Stop(self.rest(self._lease.now() + pause, counted=True))
         return self._call(row, following)
 
     def _call(self, row: Update, send: Send) -> Update:

@@ -7,13 +7,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import fakeredis
 import httpx
 import pytest
 from one_call import raw_server, self_signed
 from webhook import webhook
 
+from clients import callback
 from clients.callback import MOST_AT_ONCE, SIGNATURE, Callbacks, signature
 from clients.errors import ConnectionFault, RateLimited, Rejected, Transient
+from clients.limits import Slots
 
 SECRET = "a-secret-of-this-tenant"
 TOLD = {"event": "order.updated", "id": "1", "note": "Ваше замовлення в дорозі"}
@@ -25,8 +28,13 @@ def receiver():
         yield hook
 
 
+def make(seconds=5.0, places=2, **more):
+    share = Slots(fakeredis.FakeRedis(), "inbox:slow", places, 60.0)
+    return Callbacks(timeout=seconds, share=share, **more)
+
+
 def tell(url, seconds=5.0, told=TOLD, name="tenant", **more):
-    Callbacks(timeout=seconds, **more).tell(name, url, SECRET, told)
+    make(seconds, **more).tell(name, url, SECRET, told)
 
 
 def answering(status, **more):
@@ -163,69 +171,130 @@ def test_a_proxy_of_the_environment_is_not_asked(receiver, monkeypatch):
     assert receiver.calls
 
 
-class Hanging:
-    """Receivers that answer when they are let; `began` is how many calls there are."""
+class Receivers:
+    """One for each host, and what it does now: answers with a status, or keeps its caller until it is let."""
 
-    def __init__(self):
-        self.let = threading.Event()
-        self.status = 200
+    def __init__(self, places=2):
+        self.status = {}
+        self.kept = {}
         self.began = threading.Semaphore(0)
+        self.callbacks = make(places=places, transport=httpx.MockTransport(self._answer))
 
-    def __call__(self, request):
-        if request.url.host == "quick.test":
-            return httpx.Response(200)
-        self.began.release()
-        assert self.let.wait(10)
-        return httpx.Response(self.status)
+    def _answer(self, request):
+        name = request.url.host
+        kept = self.kept.get(name)
+        if kept is not None:
+            self.began.release()
+            assert kept.wait(10)
+        return httpx.Response(self.status.get(name, 200))
 
+    def keep(self, name):
+        """From now on whoever calls this one waits."""
+        self.kept[name] = threading.Event()
 
-def test_a_receiver_that_hangs_has_a_bounded_number_of_calls_and_stops_no_other():
-    remote = Hanging()
-    callbacks = Callbacks(timeout=5.0, transport=httpx.MockTransport(remote))
+    def let(self, name):
+        self.kept.pop(name).set()
 
-    def to(name):
-        callbacks.tell(name, f"https://{name}.test/", SECRET, TOLD)
+    def tell(self, name):
+        self.callbacks.tell(name, f"https://{name}/", SECRET, TOLD)
 
-    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
-        calls = [pool.submit(to, "slow") for _ in range(MOST_AT_ONCE)]
-        for _ in calls:
-            assert remote.began.acquire(timeout=10)
-        with pytest.raises(Transient, match="being called already"):
-            to("slow")
-        to("quick")
-        remote.status = 503
-        remote.let.set()
-        assert all(isinstance(call.exception(10), Transient) for call in calls)
+    def fail(self, name):
+        self.status[name] = 503
+        with pytest.raises(Transient):
+            self.tell(name)
 
 
-def test_of_a_receiver_that_fails_one_call_at_a_time_goes_out_until_it_is_well():
-    remote = Hanging()
-    callbacks = Callbacks(timeout=5.0, transport=httpx.MockTransport(remote))
+@pytest.fixture
+def receivers():
+    return Receivers()
 
-    def to_slow():
-        callbacks.tell("slow", "https://slow.test/", SECRET, TOLD)
 
-    remote.let.set()
-    remote.status = 503
-    with pytest.raises(Transient):
-        to_slow()
-    remote.let.clear()
-    remote.status = 200
-    with ThreadPoolExecutor(2) as pool:
-        assert remote.began.acquire(timeout=10)
-        probe = pool.submit(to_slow)
-        assert remote.began.acquire(timeout=10)
-        with pytest.raises(Transient, match="being called already"):
-            to_slow()
-        remote.let.set()
-        assert probe.exception(10) is None
-    remote.let.clear()
-    with ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(to_slow) for _ in range(2)]
-        for _ in both:
-            assert remote.began.acquire(timeout=10)
-        remote.let.set()
-        assert [one.exception(10) for one in both] == [None, None]
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as made:
+        yield made
+
+
+def begin(receivers, pool, *names):
+    """A call of each, under way."""
+    calls = [pool.submit(receivers.tell, name) for name in names]
+    for _ in calls:
+        assert receivers.began.acquire(timeout=10)
+    return calls
+
+
+def test_of_a_receiver_that_is_quick_a_bounded_number_of_calls_goes_out(receivers, pool):
+    receivers.tell("one")
+    receivers.keep("one")
+    calls = begin(receivers, pool, *["one"] * MOST_AT_ONCE)
+    assert not receivers.callbacks.has_place("one")
+    with pytest.raises(Transient, match="being called already"):
+        receivers.tell("one")
+    assert receivers.callbacks.has_place("another")
+    receivers.tell("another")
+    receivers.let("one")
+    assert [call.exception(10) for call in calls] == [None] * MOST_AT_ONCE
+    assert receivers.callbacks.has_place("one")
+
+
+def unknown(_receivers, _monkeypatch):
+    """It was not called yet."""
+
+
+def failing(receivers, _monkeypatch):
+    receivers.fail("one")
+
+
+def slow(receivers, monkeypatch):
+    monkeypatch.setattr(callback, "QUICK", -1.0)
+    receivers.tell("one")
+    monkeypatch.undo()
+
+
+def slow_to_refuse(receivers, monkeypatch):
+    monkeypatch.setattr(callback, "QUICK", -1.0)
+    receivers.status["one"] = 404
+    with pytest.raises(Rejected):
+        receivers.tell("one")
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("before", [unknown, failing, slow, slow_to_refuse])
+def test_of_a_receiver_that_was_not_quick_one_call_goes_out(receivers, pool, monkeypatch, before):
+    before(receivers, monkeypatch)
+    receivers.status["one"] = 200
+    receivers.keep("one")
+    calls = begin(receivers, pool, "one")
+    assert not receivers.callbacks.has_place("one")
+    with pytest.raises(Transient, match="being called already"):
+        receivers.tell("one")
+    receivers.let("one")
+    assert calls[0].exception(10) is None
+    # Now it was quick.
+    receivers.keep("one")
+    calls = begin(receivers, pool, "one", "one")
+    receivers.let("one")
+    assert [call.exception(10) for call in calls] == [None, None]
+
+
+def test_receivers_that_fail_or_are_slow_share_their_places_however_many_they_are(receivers, pool):
+    bad = ["one", "two", "three"]
+    for name in bad:
+        receivers.fail(name)
+        receivers.keep(name)
+    one, two = begin(receivers, pool, "one", "two")
+    assert not receivers.callbacks.has_place("three")
+    with pytest.raises(Transient, match="being called already"):
+        receivers.tell("three")
+    assert receivers.callbacks.has_place("new")
+    receivers.tell("new")
+    receivers.let("one")
+    assert isinstance(one.exception(10), Transient)
+    (three,) = begin(receivers, pool, "three")
+    receivers.let("two")
+    receivers.let("three")
+    assert isinstance(two.exception(10), Transient)
+    assert isinstance(three.exception(10), Transient)
 
 
 def test_a_secret_is_in_no_text_of_an_error_that_holds_it(receiver):

@@ -11,7 +11,7 @@ from clients.errors import Rejected
 from connection import PROFILES
 from connections_file import SettingsError
 from connectors.createorder_feedback import WORDS, CreateOrderFeedback, Known
-from connectors.feedback import Asks, Ends
+from connectors.feedback import Asks, Ends, Later
 from connectors.ports import Addressee
 from mapping.source_profile import load_source
 from mapping.statuses import ACTIONS
@@ -28,6 +28,10 @@ class Told:
     def __init__(self):
         self.calls = []
         self.refusal = None
+        self.is_free = True
+
+    def has_place(self, name):
+        return self.is_free
 
     def tell(self, name, url, secret, told):
         self.calls.append((name, url, secret, json.loads(json.dumps(told))))
@@ -134,6 +138,11 @@ def test_without_anyone_to_tell_each_part_ends_at_once_without_a_call(make, told
     ends = plan(make(None), asks(order="process", note="n"))
     assert ends == Ends("order", "withdrawn", "update_nobody_to_tell")
     assert told.calls == []
+
+
+def test_a_receiver_that_is_being_called_is_told_later(make, told):
+    told.is_free = False
+    assert plan(make(), asks(order="process")) == Later()
 
 
 def test_who_is_told_is_asked_anew_for_each_call_and_by_the_orders_id(make):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from task_remotes import with_client
 from webhook import webhook
 
 from clients.callback import Callbacks
+from clients.limits import Rate, Slots
 from connectors.createorder_feedback import CreateOrderFeedback
 from connectors.ports import Addressee
 from ledger import attempts, connections, orders, updates
@@ -77,7 +79,10 @@ def r(make, clock, receivers):
         return Addressee(name, receivers[name], f"secret of {name}") if name in receivers else None
 
     told = CreateOrderFeedback(
-        Callbacks(timeout=1.0), source.connector.profile.updates, addressee, is_sandbox=True
+        Callbacks(timeout=1.0, share=Slots(built.redis, "slow", 1, 60.0)),
+        source.connector.profile.updates,
+        addressee,
+        is_sandbox=True,
     )
     source = replace(source, connector=replace(source.connector, feedback=told))
     return replace(built, sources={**built.sources, INBOX: source})
@@ -198,6 +203,28 @@ def test_the_broken_receiver_of_one_tenant_stops_no_other(r, clock, receivers, r
     update = ask(r, good, order="process")
     drain(r, good)
     assert stands(r, update) == ("sent", "")
+
+
+def test_what_waits_for_a_receiver_that_is_being_called_takes_no_turn_and_notes_no_call(
+    r, receivers, receiver
+):
+    """However many orders wait for one that hangs: what the others need of the connection stays free."""
+    receivers[OTHER] = receiver.url("http")
+    receiver.answer = "hang"
+    waits = [place(r, number=number) for number in range(1, 4)]
+    asked = [ask(r, order_id, order="process") for order_id in waits]
+    source = r.sources[INBOX]
+    rate = Rate(r.redis, "counted", 0.02)
+    counted = replace(r, sources={**r.sources, INBOX: replace(source, rate=rate)})
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(drain, r, waits[0])
+        assert receiver.arrived.wait(10)
+        steps = [drain(counted, order_id) for order_id in waits[1:]]
+        assert all(0 < step.wait < 2 for step in steps)
+        assert rate.wait_time() == 0.0
+        assert first.result(10).wait > 0
+    assert [len(attempts.of_update(r.ledger, one)) for one in asked] == [1, 0, 0]
+    assert {stands(r, one) for one in asked} == {("queued", "")}
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 422])
