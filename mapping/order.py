@@ -77,6 +77,7 @@ class Line:
     id: str = ""
     sku: str = ""
     type: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class LineSchema(Lenient):
     price = Money(load_default=None)
     total = Money(load_default=None)
     type = Text()
+    unit = Text()
 
 
 class OrderSchema(Lenient):

@@ -116,6 +116,7 @@ def _line_view(line: Line) -> View:
         "price": plain_money(line.price),
         "total": plain_money(line.total),
         "type": line.type,
+        "unit": line.unit,
     }
 
 

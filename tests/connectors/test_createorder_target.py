@@ -163,6 +163,26 @@ def test_lines_and_total_agree_to_the_last_digit(service):
     assert Decimal(str(order["order_total"])).quantize(Decimal("0.01")) == Decimal("80.00")
 
 
+@pytest.mark.parametrize(
+    ("said", "unit", "position_type"),
+    [
+        ({"unit": "кг", "position_type": "Service"}, "кг", "Service"),
+        ({"unit": "", "position_type": ""}, "шт", "Goods"),
+    ],
+)
+def test_an_order_that_was_placed_with_us_goes_on_in_its_own_units(
+    service, said, unit, position_type
+):
+    """Three kilograms are not three pieces."""
+    raw = json.loads((GOLDEN / "createorder-order.json").read_text())
+    raw["order"]["order_positions"][0] |= said
+    read = load_source(PROFILES / "createorder.yaml").read(raw)
+    put(service, "co-1", PROFILE.compose(read, "co-").target)
+    (order,) = service.orders.values()
+    first = order["order_positions"][0]
+    assert (first["unit"], first["position_type"]) == (unit, position_type)
+
+
 # Its test
 
 
