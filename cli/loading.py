@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Mistakes that are shown.
 MOST_MISTAKES = 20
+# Tenants that are named where something is said of several.
+MOST_ASTRAY = 10
 MANY = {
     "tenant": "tenants",
     "account": "accounts",
@@ -50,6 +52,8 @@ def load(
     if not as_json:
         _show(report, dry_run=dry_run)
     answer(_as_dict(report, dry_run=dry_run), _sentence(report, dry_run=dry_run), as_json=as_json)
+    if report.astray:
+        err().print(_of_astray(report), soft_wrap=True)
 
 
 @contextmanager
@@ -95,6 +99,17 @@ def _show(report: Report, *, dry_run: bool) -> None:
             out().print(f"and {report.changes - len(report.told)} more")
 
 
+def _of_astray(report: Report) -> str:
+    named = ", ".join(report.astray[:MOST_ASTRAY])
+    if len(report.astray) > MOST_ASTRAY:
+        named += f" and {len(report.astray) - MOST_ASTRAY} more"
+    if not report.taking:
+        why = "No connection takes orders of tenants: add one of kind createorder with a target."
+    else:
+        why = f"Say by which they come, at `connection:` in the file: {', '.join(report.taking)}."
+    return f"Orders of {named} are refused yet (503). {why}"
+
+
 def _line(told: Told) -> str:
     if told.is_new:
         return f"{told.path}: new {told.kind} {told.name}"
@@ -138,4 +153,5 @@ def _as_dict(report: Report, *, dry_run: bool) -> dict[str, Any]:
             for told in report.told
         ],
         "changes_not_shown": report.changes - len(report.told),
+        "refused_yet": report.astray,
     }

@@ -46,7 +46,7 @@ def connect(one: Connection, own: CreateOrderSettings, means: Means) -> Connecto
             callbacks, profile.updates, means.addressee, is_sandbox=means.is_sandbox
         ),
         inspector=InboxInspector(),
-        has_tenants=True,
+        has_tenants=KIND.has_tenants,
     )
 
 
@@ -102,6 +102,7 @@ KIND = Kind(
     open=connect,
     mapping=mapping,
     brings=True,
+    has_tenants=True,
     receives=receives,
     stand_in="service",
     profile="createorder.yaml",

@@ -21,10 +21,10 @@ from mapping.target_profile import TargetProfile
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """`brings` and `receives` orders, the second perhaps as each connection says; `is_read`: its orders are
-    asked for. `schema` makes its own settings of its keys, `open` a connector of these, `mapping` the profile
-    of kinds that map by one. `stand_in` is what `python -m simulator` calls its double, `profile` the file
-    that it is shipped with. `target_profile` and `target_schema` are those of connections that bring no
-    orders, where they are others.
+    asked for; `has_tenants`: they are placed with us. `schema` makes its own settings of its keys, `open` a
+    connector of these, `mapping` the profile of kinds that map by one. `stand_in` is what `python -m
+    simulator` calls its double, `profile` the file that it is shipped with. `target_profile` and
+    `target_schema` are those of connections that bring no orders, where they are others.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Kind:
     brings: bool = False
     receives: bool | Callable[[Connection], bool] = False
     is_read: bool = False
+    has_tenants: bool = False
     stand_in: str = ""
     profile: str = ""
     target_profile: str = ""

@@ -51,18 +51,25 @@ def read_names(chosen: Settings) -> tuple[str, ...]:
     return tuple(name for name in chosen.source_names if kind_of(chosen.connections[name]).is_read)
 
 
+def tenant_names(chosen: Settings) -> tuple[str, ...]:
+    """The sources whose orders tenants place with us; as in `unread_names`."""
+    return tuple(name for name, kind in _bringing(chosen) if kind.has_tenants)
+
+
 def unread_names(chosen: Settings) -> tuple[str, ...]:
     """The sources that are asked for nothing: what is wrong with an order of theirs is corrected by nobody.
     Of a sandbox that does not run, those that are written down.
     """
+    return tuple(name for name, kind in _bringing(chosen) if not kind.is_read)
+
+
+def _bringing(chosen: Settings) -> list[tuple[str, Kind]]:
     kinds = {name: one.kind for name, one in chosen.connections.items() if one.target is not None}
     for entry in chosen.unfilled:
-        kinds[entry.name] = str(entry.values.get("kind", ""))
-    return tuple(
-        name
-        for name, kind in kinds.items()
-        if kind in KINDS and KINDS[kind].brings and not KINDS[kind].is_read
-    )
+        if "target" in entry.values:
+            kinds[entry.name] = str(entry.values.get("kind", ""))
+    known = [(name, KINDS[kind]) for name, kind in kinds.items() if kind in KINDS]
+    return [(name, kind) for name, kind in known if kind.brings]
 
 
 def receiving_names(chosen: Settings) -> tuple[str, ...]:

@@ -15,11 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from connections_file import Entry, SettingsError, suggestion
 from connectors import registry
-from connectors.ports import Means
 from desk import tenants_file, tenants_schema
 from desk.errors import Impossible, Wrong
 from desk.tenants_report import Report
@@ -125,6 +122,8 @@ def _plan(work: _Load, path: str, tenant: Mapping[str, Any]) -> _Plan:
     said = _said(work, path, tenant, row)
     values = {key: one for key, one in said.items() if row is None or getattr(row, key) != one}
     name = tenant["name"] if row is None else row.name
+    connection = said.get("connection", None if row is None else row.connection)
+    work.report.of_route(name, connection, registry.tenant_names(work.chosen))
     is_same = row is not None and not values
     work.report.of_tenant(path, name, row, values, is_same=is_same)
     expected = []
@@ -181,26 +180,13 @@ def _sealed(
 def _check_connections(work: _Load, tenants: list[tuple[str, dict[str, Any]]]) -> None:
     """Each tenant that names a connection names one whose orders tenants place."""
     named = {path: one["connection"] for path, one in tenants if one.get("connection")}
-    taking = _taking(work.chosen) if named else []
+    taking = registry.tenant_names(work.chosen)
     for path, name in named.items():
         if name not in taking:
             there = suggestion(name, taking)
             work.mistakes[f"{path}.connection"] = [
                 f"{name} is no connection whose orders tenants place. {there}"
             ]
-
-
-def _taking(chosen: Settings) -> list[str]:
-    """The connections whose orders tenants place. Nothing is called: Redis is not there perhaps."""
-    means = Means(redis.Redis(), chosen.secret_key)
-    taking = []
-    for name in chosen.source_names:
-        one = chosen.connections[name]
-        connector = registry.connect(one, registry.own_settings(one), means)
-        connector.client.close()
-        if connector.has_tenants:
-            taking.append(name)
-    return taking
 
 
 # --- doing it ---------------------------------------------------------------------------------------------

@@ -41,12 +41,16 @@ class Told:
 
 @dataclass(slots=True)
 class Report:
-    """`counts` are by kind, then by `new`, `changed` and `same`."""
+    """`counts` are by kind, then by `new`, `changed` and `same`; `astray` are the tenants whose orders go
+    nowhere, since it is not clear by which of the connections in `taking`.
+    """
 
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {kind: Counter(new=0, changed=0, same=0) for kind in KINDS}
     )
     told: list[Told] = field(default_factory=list)
+    astray: list[str] = field(default_factory=list)
+    taking: Sequence[str] = ()
 
     @property
     def changes(self) -> int:
@@ -61,6 +65,12 @@ class Report:
             return
         old = {} if before is None else {key: getattr(before, key) for key in values}
         self._note(Told(path, "tenant", name, before is None, _changes(old, values)))
+
+    def of_route(self, name: str, connection: str | None, taking: Sequence[str]) -> None:
+        """By which connection a tenant's orders come, where one is said, and which there are."""
+        self.taking = taking
+        if connection not in taking and (connection is not None or len(taking) != 1):
+            self.astray.append(name)
 
     def of_entries(self, changes: Sequence[Change], same: Mapping[str, int]) -> None:
         """Some of what the file lists of a tenant."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select, update
 
+from ledger.migrate import upgrade
 from ledger.tables import ACCOUNTS, ADDRESSES, CATALOG, TENANTS
 from settings import ROOT
 
@@ -442,3 +443,33 @@ def test_the_example_of_the_documents_loads(run, ledger):
     code, _, err = run("load", str(ROOT / "docs" / "examples" / "tenants.yaml"))
     assert (code, err) == (0, "")
     assert len(rows(ledger)["catalog_positions"]) == 4
+
+
+BOX = "box: {kind: onebox, url: 'https://b.example.com', login: a, password: b, workflow_id: 1, status_id: 2}"
+INBOX = "{kind: createorder, target: box"
+
+
+@pytest.mark.parametrize(
+    ("connections", "tenant", "said"),
+    [
+        ([], "", "Orders of a are refused yet (503). No connection takes orders of tenants"),
+        (["one"], "", ""),
+        (["one", "two"], "", "Say by which they come, at `connection:` in the file: one, two."),
+        (["one", "two"], ", connection: two", ""),
+    ],
+)
+def test_tenant_whose_orders_would_be_refused_is_named(
+    load, folder, process_environment, connections, tenant, said
+):
+    """Not only its first caller learns of it."""
+    inboxes = [f"  {name}: {INBOX}, external_id_prefix: {name}-}}" for name in connections]
+    path = folder / "connections.yaml"
+    path.write_text("\n".join(["connections:", f"  {BOX}", *inboxes, ""]))
+    url = f"sqlite:///{folder / 'own.db'}"
+    upgrade(url, sandbox=False)
+    process_environment.update(ORDERBRIDGE_CONNECTIONS=str(path), DATABASE_URL=url)
+    for expected in ("Created 1", "Nothing to change"):
+        code, out, err = load(f"tenants: [{{name: a, timezone: UTC{tenant}}}]")
+        assert code == 0
+        assert expected in out
+        assert said in err if said else not err

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import fakeredis
 import pytest
+import redis
 from gateway_calls import KEY, OTHER_KEY
 from pair_of_nowhere import PAIR
 
@@ -66,7 +67,7 @@ def rung(monkeypatch):
 def inbox(chosen):
     """The connector of the orders that are placed with us: it calls nothing."""
     one = chosen.connection("createorder")
-    return registry.connect(one, registry.own_settings(one), Means(None, None))
+    return registry.connect(one, registry.own_settings(one), Means(redis.Redis(), None))
 
 
 @pytest.fixture
