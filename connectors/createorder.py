@@ -69,6 +69,7 @@ def _service(one: Connection, own: CreateOrderSettings, profile: TargetProfile) 
         client=client,
         profile=profile,
         target=target_of(client, profile, own),
+        knock=client.touch,
         inspector=inspector_of(client, own),
     )
 

@@ -183,7 +183,8 @@ class Wire(Protocol):
 class Connector:
     """What one connection can do. `client` is its wire, to be closed with it; `profile` says how its orders
     are read, or its bodies composed, for kinds that map by one. `has_tenants`: its orders are placed with us
-    by tenants (ledger/tenants).
+    by tenants (ledger/tenants). `knock` is a call without effect, for a target that nobody can ask
+    what it has.
     """
 
     client: Wire
@@ -197,6 +198,7 @@ class Connector:
     doorbell: Doorbell | None = None
     inspector: Inspector | None = None
     has_tenants: bool = False
+    knock: Callable[[], object] | None = None
 
 
 class Own(Protocol):

@@ -31,7 +31,7 @@ from tasks import retry
 from tasks.calling import Calls, NoTimeLeft, NoTurn, place
 from tasks.doorbell import due_of
 from tasks.gate import Admission
-from tasks.outcomes import Step
+from tasks.outcomes import Step, told_by
 from tasks.resources import Remote, Resources
 from tasks.verdicts import MARGIN, Verdicts
 
@@ -78,8 +78,9 @@ def create(
             )
             if turn is None:
                 raise NoTurn
-            made = _with_claim(r, target, pk, task_id, turn)
-            if admission is Admission.PROBE and not made.called:
+            is_probe = admission is Admission.PROBE
+            made = _with_claim(r, target, pk, task_id, turn, is_probe=is_probe)
+            if is_probe and not made.called:
                 made.ring += _another_to_probe_with(r, target, pk)
             step = made
     if admission is Admission.PROBE and not step.called:
@@ -95,7 +96,13 @@ def _another_to_probe_with(r: Resources, target: Remote, pk: int) -> list[Due]:
 
 
 def _with_claim(
-    r: Resources, target: Remote, pk: int, task_id: str | None, turn: Turn | None = None
+    r: Resources,
+    target: Remote,
+    pk: int,
+    task_id: str | None,
+    turn: Turn | None = None,
+    *,
+    is_probe: bool = False,
 ) -> Step:
     now = r.ledger.now()
     claim = orders.claim(r.ledger, pk, now, target.settings.lease, task_id)
@@ -108,7 +115,7 @@ def _with_claim(
         orders.give_back(r.ledger, claim, now)
         return Step(ring=[Due(claim.pk, claim.connection, claim.target)])
     structlog.contextvars.bind_contextvars(connection=claim.connection, order_id=claim.order_id)
-    attempt = _Attempt(r, target, claim, task_id, turn)
+    attempt = _Attempt(r, target, claim, task_id, turn, is_probe=is_probe)
     try:
         step = attempt.make()
     except (StoreUnavailable, NoTurn, NoTimeLeft) as exc:
@@ -153,12 +160,20 @@ class _Attempt(Verdicts):
     """One try at one claimed order: its calls."""
 
     def __init__(
-        self, r: Resources, target: Remote, claim: Claim, task_id: str | None, turn: Turn | None
+        self,
+        r: Resources,
+        target: Remote,
+        claim: Claim,
+        task_id: str | None,
+        turn: Turn | None,
+        *,
+        is_probe: bool,
     ) -> None:
         patience = max(SECOND_PATIENCE, SECOND_TURNS * target.rate.gap)
         calls = Calls(target, target.gate, patience=patience, turn=turn)
         super().__init__(r, target, claim, task_id, calls)
         self._finder = target.connector.finder
+        self._knocking = target.knocking if is_probe else None
 
     @property
     def called(self) -> bool:
@@ -181,7 +196,7 @@ class _Attempt(Verdicts):
             if body is None:
                 tried = self._tried("map", "held")
                 return self._hold(", ".join(mapped.reasons), mapped, tried)
-            return self._send(mapped, body)
+            return self._spare(mapped) or self._send(mapped, body)
         except ClientError as exc:
             return self._failed(exc, mapped)
 
@@ -236,6 +251,19 @@ class _Attempt(Verdicts):
             return None
         pause = retry.look_up_wait(elapsed, wait, longest)
         return self._wait_uncertain(mapped, since, lookups, pause, None, "look-up", woke=opened)
+
+    def _spare(self, mapped: Mapped) -> Step | None:
+        """The target is down yet, as a call without effect shows: no order is spent to find that out."""
+        lease_until = self._claim.lease_until
+        if self._knocking is None:
+            return None
+        exc = self._knocking.fault(lambda work: self._calls.make(work, lease_until))
+        if exc is None:
+            return None
+        self._count(exc)
+        tried = self._tried("knock", "failed", exc.status, told_by(exc))
+        pause = retry.wait(self._claim.tries, exc.retry_after)
+        return self._wait("crm_unavailable", pause, mapped, tried)
 
     def _send(self, mapped: Mapped, body: dict[str, Any]) -> Step:
         target, claim = self._receiver, self._claim

@@ -46,7 +46,14 @@ class Admission(enum.Enum):
 class Gate:
     """One gate of one connection in one process; thread-safe."""
 
-    def __init__(self, ledger: Ledger, connection: str, direction: Direction = "write") -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        connection: str,
+        direction: Direction = "write",
+        limit: int = BREAKER_LIMIT,
+    ) -> None:
+        self._limit = limit
         self._ledger = ledger
         self._connection = connection
         self._direction: Direction = direction
@@ -116,7 +123,7 @@ class Gate:
             self._ledger,
             self._connection,
             self._ledger.now(),
-            BREAKER_LIMIT,
+            self._limit,
             BREAKER_PROBE,
             reason,
             self._direction,

@@ -26,7 +26,8 @@ from mapping.profile import Profile, join
 from mapping.source_profile import ReadOrder, SourceProfile
 from mapping.target_profile import Mapped, TargetProfile
 from tasks import addressing
-from tasks.gate import Gate
+from tasks.gate import BREAKER_LIMIT, Gate
+from tasks.knocking import FEW, Knocking
 from tasks.memory import RedisMemory
 
 # Connections to Redis of one process, in its own right: two for each thread of a large worker.
@@ -43,7 +44,8 @@ MOST_READS = 2
 class Remote:
     """A connection: what it can do, its own settings, and what guards it by direction. Calls that change
     something there have the gate, those that only read the read gate. Both have places among `slots`, reads
-    among `read_slots` too, so that reads that hang leave places to the rest.
+    among `read_slots` too, so that reads that hang leave places to the rest. `knocking` is there for a target
+    that nobody can ask what it has.
     """
 
     connection: Connection
@@ -54,6 +56,7 @@ class Remote:
     slots: Slots
     read_slots: Slots
     rate: Rate
+    knocking: Knocking | None = None
 
     @property
     def name(self) -> str:
@@ -194,16 +197,27 @@ def build(chosen: settings.Settings) -> Resources:
 
 def _remote(one: Connection, means: Means, ledger: Ledger) -> Remote:
     own = registry.own_settings(one)
+    connector = registry.connect(one, own, means)
+    knocking = knocking_of(connector)
     return Remote(
         connection=one,
-        connector=registry.connect(one, own, means),
+        connector=connector,
         settings=own,
-        gate=Gate(ledger, one.name),
+        gate=Gate(ledger, one.name, limit=BREAKER_LIMIT if knocking is None else FEW),
+        knocking=knocking,
         read_gate=Gate(ledger, one.name, "read"),
         slots=Slots(means.redis, one.name, own.concurrency, own.lease),
         read_slots=Slots(means.redis, f"{one.name}:read", MOST_READS, own.lease),
         rate=Rate(means.redis, one.name, own.rate),
     )
+
+
+def knocking_of(connector: Connector) -> Knocking | None:
+    """For a target that cannot be asked, and knows no repeat."""
+    if connector.knock is None or connector.target is None:
+        return None
+    can_be_asked = connector.finder is not None or connector.target.takes_repeats
+    return None if can_be_asked else Knocking(connector.knock)
 
 
 def _profiles(remotes: dict[str, Remote]) -> dict[str, Profile]:
