@@ -124,7 +124,7 @@ def test_a_short_command_imports_nothing_that_it_does_not_need(tmp_path, argumen
 
 
 def test_every_module_of_ours_is_installed():
-    """What the list lacks is found by tests, which run from the project's root, and by no installed command."""
+    """What a list lacks, tests find, which run from the root of the project; installed commands do not."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     modules = {path.stem for path in ROOT.glob("*.py")}
     packages = {
