@@ -441,4 +441,4 @@ def test_amounts_never_are_floats(load, ledger):
 def test_the_example_of_the_documents_loads(run, ledger):
     code, _, err = run("load", str(ROOT / "docs" / "examples" / "tenants.yaml"))
     assert (code, err) == (0, "")
-    assert len(rows(ledger)["catalog_positions"]) == 4
+    assert len(rows(ledger)["catalog_positions"]) == 6
