@@ -203,10 +203,15 @@ def _few(errors: Errors) -> Errors:
     return few | {"_schema": [f"There are {len(errors) - MOST_ERRORS} more errors."]}
 
 
-def times_that_are_not(request: OrderRequest, zone: str) -> Errors:
-    """Which of its times the clocks of this zone never show: when summer begins they skip an hour."""
+def times_that_are_not(request: OrderRequest, zone: str, now: datetime) -> Errors:
+    """Which of its times the clocks of this zone never show: when summer begins they skip an hour. And an end
+    that is over where it begins now, since it says no other beginning.
+    """
     home = ZoneInfo(zone)
     said = {"start_date": request.start_date, "end_date": request.end_date}
+    clock = now.astimezone(home).replace(tzinfo=None, microsecond=0)
+    if request.end_date and not request.start_date and wall_clock(request.end_date) < clock:
+        return {"end_date": ["Must not be before start_date, which is now where it is left out."]}
     return {
         name: [f"There is no such time in {zone}: the clocks skip it. Choose another."]
         for name, text in said.items()

@@ -313,16 +313,42 @@ def test_nobody_learns_which_tenants_there_are(made, placing):
     assert len(placing.placed) == 1
 
 
+@pytest.mark.parametrize("asks", [{}, {"account_id": 77}, {"account_address_id": 5}])
 @pytest.mark.parametrize("named", [None, "createorder", "second"])
-def test_a_key_of_other_connections_places_nothing(made, gateway, placing, named):
+def test_a_key_of_other_connections_places_nothing_and_is_told_nothing(
+    made, gateway, placing, named, asks
+):
     placing.tenants = [Tenant(1, "orderingTenant885", "Europe/Minsk", connection=named)]
     built = gateway(ORDERBRIDGE_API_KEYS=f"north:{KEY}:@okliving,own:{OTHER_KEY}:@createorder")
     taking(built.resources)
-    theirs = built.client.post(PATH, json=GOOD, headers=bearer(KEY))
+    theirs = built.client.post(PATH, json=GOOD | asks, headers=bearer(KEY))
     assert (theirs.status_code, errors(theirs)) == (403, (5, ["tenant"]))
     assert placing.placed == []
     own = built.client.post(PATH, json=GOOD, headers=bearer(OTHER_KEY))
     assert own.status_code == (403 if named == "second" else 200)
+
+
+def test_of_a_tenant_of_another_connection_nothing_is_told(gateway, placing):
+    """Also a key that may place orders by one of two connections does not learn who has which accounts."""
+    placing.tenants = [Tenant(1, "orderingTenant885", "Europe/Minsk", connection="second")]
+    built = gateway(ORDERBRIDGE_API_KEYS=f"own:{OTHER_KEY}:@createorder")
+    taking(built.resources)
+    bodies = [GOOD, GOOD | {"account_id": 77}, GOOD | {"account_address_id": 5}]
+    bodies += [body | {"tenant": "nobody"} for body in bodies]
+    answers = [built.client.post(PATH, json=body, headers=bearer(OTHER_KEY)) for body in bodies]
+    assert {(a.status_code, str(errors(a))) for a in answers} == {(403, "(5, ['tenant'])")}
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("2020-07-03 09:16:29", 422), ("2020-07-03 09:16:30", 200), ("2020-07-04 00:00:00", 200)],
+)
+def test_an_order_that_begins_now_does_not_end_before(made, placing, end, status):
+    answer = made.client.post(PATH, json=GOOD | {"end_date": end})
+    assert answer.status_code == status
+    if status == 422:
+        assert errors(answer) == (1, ["end_date"])
+        assert placing.placed == []
 
 
 # --- repeats --------------------------------------------------------------------------------------------

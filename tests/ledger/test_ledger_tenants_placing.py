@@ -255,7 +255,7 @@ def test_gateways_that_place_with_many_tenants_at_once_end_no_transaction_of_eac
 
     def one(number):
         ledger = two_processes[number % 2]
-        turn = random.Random(number)  # noqa: S311  any order will do
+        turn = random.Random(number)
         for _ in range(25):
             name = f"t{turn.randrange(6)}"
             wish = asked(tenant=name, external_customer_id="e", customer_name="N")
