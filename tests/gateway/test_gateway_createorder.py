@@ -23,6 +23,8 @@ from ledger.faults import LedgerUnavailable
 from ledger.orders import Due
 from ledger.tenants import Refused, Tenant
 from ledger.tenants.words import Reason
+from mapping.exact_json import DEEPEST, MOST_MARKS
+from mapping.source import from_text
 
 PATH = "/CreateOrder"
 SAMPLES = sorted((Path(__file__).parent / "createorder_samples").glob("*.json"))
@@ -365,6 +367,29 @@ def test_a_repeat_with_its_key_gets_the_identical_answer(made, placing):
     assert (other.status_code, errors(other)) == (409, (1, ["Idempotency-Key"]))
     assert len(placing.placed) == 1
     assert "\u202e" not in first.text
+
+
+@pytest.mark.parametrize(
+    "largest",
+    [
+        "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1),
+        "[" + "1," * (MOST_MARKS - 10) + "1]",
+        "1" * 309,
+        "1e308",
+        "1e-400",
+    ],
+    ids=["deep", "many", "long", "large", "small"],
+)
+def test_what_is_just_taken_is_answered_and_repeated(made, placing, largest):
+    """What the ledger keeps holds the request and more: it may be beyond what a request may be."""
+    body = '{"tenant": "orderingtenant885", "account_id": 1, "x": ' + largest + "}"
+    named = {"Idempotency-Key": "k"}
+    first, again = (
+        made.client.post(PATH, data=body, content_type=JSON, headers=named) for _ in range(2)
+    )
+    assert (first.status_code, again.data) == (200, first.data)
+    assert len(placing.placed) == 1
+    assert "x" in from_text(placing.placed[0])["request"], "nor must the way on refuse it"
 
 
 def test_two_callers_never_meet_in_one_key(made, placing):
