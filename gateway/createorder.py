@@ -78,7 +78,8 @@ def _placed(r: Resources, asked: OrderRequest, key: str | None) -> str:
 
     def text(placed: Placed) -> str:
         # Raising here places nothing.
-        if errors := createorder.times_that_are_not(asked, placed.tenant.zone, now):
+        errors = createorder.times_that_are_not(asked, placed.tenant.zone, now)
+        if errors := errors | createorder.beyond_all_amounts(placed.total):
             raise invalid(errors)
         texts[placed.order_id] = source_text(asked, placed, now=now, ctx_id=ctx_id)
         return texts[placed.order_id]

@@ -28,6 +28,7 @@ from mapping.createorder_fields import (
     Text,
     wall_clock,
 )
+from mapping.fields import MONEY_MAX
 from mapping.request import Errors, by_field
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "OrderSchema",
     "PositionRequest",
     "PositionSchema",
+    "beyond_all_amounts",
     "read",
     "times_that_are_not",
 ]
@@ -217,6 +219,13 @@ def times_that_are_not(request: OrderRequest, zone: str, now: datetime) -> Error
         for name, text in said.items()
         if text and _is_skipped(wall_clock(text), home)
     }
+
+
+def beyond_all_amounts(total: Decimal) -> Errors:
+    """What is wrong with this sum of all positions: beyond it the pipeline reads no amount."""
+    if total < MONEY_MAX:
+        return {}
+    return {"order_positions": [f"Their order_total must be below {MONEY_MAX:,}."]}
 
 
 def _is_skipped(clock: datetime, home: ZoneInfo) -> bool:

@@ -353,6 +353,17 @@ def test_an_order_that_begins_now_does_not_end_before(made, placing, end, status
         assert placing.placed == []
 
 
+@pytest.mark.parametrize(("count", "status"), [(1000, 200), (1001, 422)])
+def test_an_order_of_more_than_any_amount_is_refused(made, placing, count, status):
+    """It would be answered, and nobody could ever send it on."""
+    line = {"product_name": "x", "price": 999_999_999, "quantity": count}
+    answer = made.client.post(PATH, json=GOOD | {"order_positions": [line]})
+    assert answer.status_code == status
+    if status == 422:
+        assert errors(answer) == (1, ["order_positions"])
+        assert placing.placed == []
+
+
 # --- repeats --------------------------------------------------------------------------------------------
 
 
