@@ -53,15 +53,15 @@ class _Chunk:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be done for one tenant: `values` are the columns of its own row that change, `expected` how
-    many changes each chunk comes to.
+    """What is to be done for one tenant: `values` are the columns of its own row that change, `checked` the
+    seal of what each chunk comes to.
     """
 
     path: str
     tenant: Mapping[str, Any]
     values: Mapping[str, Any]
     is_new: bool
-    expected: list[int]
+    checked: list[str]
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ def _plan(work: _Load, path: str, tenant: Mapping[str, Any]) -> _Plan:
     work.report.of_route(name, connection, registry.tenant_names(work.chosen))
     is_same = row is not None and not values
     work.report.of_tenant(path, name, row, values, is_same=is_same)
-    expected = []
+    checked = []
     taken: dict[tuple[str, int], str] = {}
     for chunk in _chunks(path, tenant):
         found = Difference(taken=taken)
@@ -134,9 +134,9 @@ def _plan(work: _Load, path: str, tenant: Mapping[str, Any]) -> _Plan:
         loading.compare(work.ledger, pk, chunk.accounts, chunk.catalog, found)
         work.report.of_entries(found.changes, found.same)
         work.mistakes.update(found.mistakes)
-        expected.append(len(found.changes))
+        checked.append(found.seal())
         work.went_on(chunk)
-    return _Plan(path, tenant, values, row is None, expected)
+    return _Plan(path, tenant, values, row is None, checked)
 
 
 def _said(work: _Load, path: str, tenant: Mapping[str, Any], row: Any) -> dict[str, Any]:
@@ -193,14 +193,14 @@ def _check_connections(work: _Load, tenants: list[tuple[str, dict[str, Any]]]) -
 
 
 def _keep(work: _Load, plan: _Plan) -> None:
-    if not (plan.is_new or plan.values or any(plan.expected)):
+    if not (plan.is_new or plan.values or any(plan.checked)):
         return
     name = plan.tenant["name"]
     highest = _highest(plan)
     pk = loading.keep_tenant(work.ledger, name, plan.values, highest)
-    for chunk, expected in zip(_chunks(plan.path, plan.tenant), plan.expected, strict=True):
-        is_kept = not expected or loading.keep(
-            work.ledger, pk, chunk.accounts, chunk.catalog, expected
+    for chunk, checked in zip(_chunks(plan.path, plan.tenant), plan.checked, strict=True):
+        is_kept = not checked or loading.keep(
+            work.ledger, pk, chunk.accounts, chunk.catalog, checked
         )
         if not is_kept:
             raise Impossible(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 
 import structlog
 
@@ -30,11 +29,17 @@ def place(
     *,
     now: datetime,
     ring: Callable[[list[Due]], object],
+    admit: Callable[[Tenant], object],
 ) -> Placed | Refused | Repeated:
-    """Place it. `text` gives the source's JSON text of the order, from which it is mapped like any other; it
-    is called within the transaction, and perhaps more than once.
+    """Place it. `admit` raises where the tenant is not the caller's, before anything else is told of it.
+    `text` gives the source's JSON text of the order, from which it is mapped like any other; it is called
+    within the transaction, and perhaps more than once.
     """
-    route_of = partial(_route, r)
+
+    def route_of(tenant: Tenant) -> Route | None:
+        admit(tenant)
+        return _route(r, tenant)
+
     # Most of what is refused never takes the writer's turn; what is placed is read before it does.
     found = tenants.look(r.ledger, asked, route_of)
     if isinstance(found, Refused | Repeated):

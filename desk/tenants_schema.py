@@ -52,6 +52,9 @@ class _Text(fields.Field[str]):
             raise ValidationError(
                 f"is too long: {len(value)} letters, {self._longest} are the most."
             )
+        if not self._lines and value != value.strip():
+            # The door takes such blanks away: by no order would it be found.
+            raise ValidationError("begins or ends with a blank: remove it.")
         if plain(value) != value or (not self._lines and not value.isprintable()):
             raise ValidationError("has characters that steer and say nothing: remove them.")
         return value
@@ -75,7 +78,13 @@ class _Id(fields.Field[int]):
 
 
 class _Amount(fields.Field[Decimal]):
+    """An amount; `some`: of nothing there is none."""
+
     default_error_messages = {"required": "is missing.", "null": "must not be empty."}  # noqa: RUF012  as above
+
+    def __init__(self, *, some: bool = False, **more: Any) -> None:
+        super().__init__(**more)
+        self._some = some
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
         if not isinstance(value, int | Decimal) or isinstance(value, bool):
@@ -83,6 +92,8 @@ class _Amount(fields.Field[Decimal]):
                 f"must be a number such as 23.1, without quotes. It is {_shown(value)}."
             )
         amount = Decimal(value)
+        if self._some and not amount:
+            raise ValidationError("must be above 0: an order of nothing is none.")
         if not 0 <= amount < GREATEST or amount != round(amount, PLACES):
             raise ValidationError(
                 f"must be from 0 to below a million millions, with {PLACES} decimal places at most. "
@@ -144,7 +155,7 @@ class PositionSchema(_Part):
     product_name = _Text(LONGEST_NAME, required=True)
     position_type = _Text(LONGEST_WORD, empty=True, load_default="Goods")
     unit = _Text(LONGEST_WORD, empty=True, load_default="шт")
-    default_quantity = _Amount(load_default=Decimal(1))
+    default_quantity = _Amount(some=True, load_default=Decimal(1))
     price = _Amount(required=True)
     product_code = _Text(LONGEST_WORD, empty=True, load_default="")
 
@@ -201,7 +212,8 @@ def checked(raw: Any, *, sandbox: bool) -> tuple[list[dict[str, Any]], Mistakes]
     except ValidationError as exc:
         return [], dict(_flat(exc.messages, ""))
     mistakes: Mistakes = {}
-    zones = available_timezones()
+    # These two say something else on each machine, or nothing.
+    zones = available_timezones() - {"localtime", "Factory"}
     listed = [(f"tenants[{place}]", one) for place, one in enumerate(tenants)]
     _demand_once(mistakes, [(f"{path}.name", one["name"].lower()) for path, one in listed])
     for path, one in listed:

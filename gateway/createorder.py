@@ -9,6 +9,7 @@ where the connection says `error_status: ok`. A 401 is the gateway's. Source: do
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 
 import structlog
@@ -23,7 +24,7 @@ from gateway.doors import Door
 from gateway.errors import Refusal, as_json
 from gateway.idempotency import HEADER, KEY_FORM, BadKey, scoped_key
 from gateway.keys import by_key
-from ledger.tenants import AskedOrder, AskedPosition, Placed, Refused, Repeated
+from ledger.tenants import AskedOrder, AskedPosition, Placed, Refused, Repeated, Tenant
 from mapping import createorder, exact_json
 from mapping.createorder import OrderRequest
 from mapping.createorder_answer import answer_of, error_of, new_ctx_id, said, source_text
@@ -77,12 +78,16 @@ def _placed(r: Resources, asked: OrderRequest, key: str | None) -> str:
 
     def text(placed: Placed) -> str:
         # Raising here places nothing.
-        _demand_place(r, asked, placed)
+        errors = createorder.times_that_are_not(asked, placed.tenant.zone, now)
+        if errors := errors | createorder.beyond_all_amounts(placed.total):
+            raise invalid(errors)
         texts[placed.order_id] = source_text(asked, placed, now=now, ctx_id=ctx_id)
         return texts[placed.order_id]
 
     ring = current_app.config["BELL"].ring_orders
-    came = placing.place(r, _as_asked(asked, key), text, now=now, ring=ring)
+    came = placing.place(
+        r, _as_asked(asked, key), text, now=now, ring=ring, admit=partial(_admit, r)
+    )
     if isinstance(came, Refused):
         raise denied(came)
     if isinstance(came, Repeated):
@@ -91,13 +96,11 @@ def _placed(r: Resources, asked: OrderRequest, key: str | None) -> str:
     return texts[came.order_id]
 
 
-def _demand_place(r: Resources, asked: OrderRequest, placed: Placed) -> None:
-    """Refuse what only the tenant's row tells: whose it is, and which times its clocks show."""
-    takers = [placed.tenant.connection] if placed.tenant.connection else rights.placing_names(r)
-    if not (rights.may_place_for(placed.tenant.name) and any(map(g.key.is_for, takers))):
+def _admit(r: Resources, tenant: Tenant) -> None:
+    """Refuse a tenant whose row says that it is not the key's, as one that is not there."""
+    takers = [tenant.connection] if tenant.connection else rights.placing_names(r)
+    if not (rights.may_place_for(tenant.name) and any(map(g.key.is_for, takers))):
         raise no_such_tenant()
-    if errors := createorder.times_that_are_not(asked, placed.tenant.zone):
-        raise invalid(errors)
 
 
 def _as_asked(asked: OrderRequest, key: str | None) -> AskedOrder:

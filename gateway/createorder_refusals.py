@@ -88,7 +88,7 @@ _CASES: dict[str, _Case] = {
     "tenant_not_routed": _Case(
         TENANT,
         "No connection takes this tenant's orders yet: whoever runs this service must say which one does "
-        "(orderbridge check).",
+        "(`orderbridge check`).",
         503,
         ("tenant",),
     ),

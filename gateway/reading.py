@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import httptools
 
@@ -25,8 +25,11 @@ MOST_AT_ONCE = 16
 # of one byte takes six.
 LARGEST_SHARE_OF_CHUNKS = 8
 CHUNKED = b"chunked"
-# Headers that say how a request is to be read.
-_TELLING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+# Headers that say how a request is to be read, and which one it is: one with its name twice would be another
+# than with its name once.
+_TELLING = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"expect", b"idempotency-key"}
+)
 
 UNREADABLE = "This is no HTTP/1 request."
 TOO_LARGE_A_HEAD = f"A request's line and headers have {LARGEST_HEAD // 1024} kB at most."
@@ -167,7 +170,8 @@ class Reader:
             self._refuse(501, "A body comes as it is or in chunks.")
         self._method = self._parser.get_method().decode()
         self._target = _origin_form(self._target)
-        self._most = self._largest(self._target.partition(b"?")[0].decode("latin-1"))
+        path = unquote_to_bytes(self._target.partition(b"?")[0])
+        self._most = self._largest(path.decode("latin-1"))
         self._keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
         length = int(self._told.get(b"content-length", b"0"))
         self.in_body = True

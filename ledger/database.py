@@ -113,13 +113,14 @@ class Ledger:
                 raise
             raise LedgerUnavailable("The ledger could not be read.") from exc
 
-    def write(self, unit: Callable[[Connection], T]) -> T:
-        """Run `unit` in a transaction shared with whoever else is waiting, and return its result.
+    def write(self, unit: Callable[[Connection], T], *, locks: str = "") -> T:
+        """Run `unit` in a transaction shared with whoever else is waiting, and return its result. `locks`
+        names a row that it keeps from the units of other processes, if it does.
 
         Whoever gets the lock commits for all that queued up behind it: one disk flush serves many
         threads, and no thread polls a busy database. Raises what the unit raised, or LedgerUnavailable.
         """
-        return self._group.write(unit)
+        return self._group.write(unit, locks)
 
     def insert_later(self, statement: Insert, row: dict[str, Any]) -> None:
         """Called by a unit at work: insert this row at the end of its transaction, in one statement with

@@ -8,6 +8,7 @@ docs/decisions/group-commit.md.
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections import deque
@@ -30,12 +31,12 @@ APART_SECONDS = 4.0
 
 
 class Entry(Generic[T]):
-    """A unit in line, and what came of it once it is `done`."""
+    """A unit in line, and what came of it once it is `done`. `locks` names the row for which it waits."""
 
-    __slots__ = ("done", "error", "result", "unit")
+    __slots__ = ("done", "error", "locks", "result", "unit")
 
-    def __init__(self, unit: Callable[[Connection], T]) -> None:
-        self.unit = unit
+    def __init__(self, unit: Callable[[Connection], T], locks: str = "") -> None:
+        self.unit, self.locks = unit, locks
         self.done = False
         self.result: T | None = None
         self.error: Exception | None = None
@@ -49,9 +50,9 @@ class GroupCommit:
         self._commit = commit
         self._waiting: deque[Entry[Any]] = deque()
 
-    def write(self, unit: Callable[[Connection], T]) -> T:
+    def write(self, unit: Callable[[Connection], T], locks: str = "") -> T:
         """As Ledger.write."""
-        entry = Entry(unit)
+        entry = Entry(unit, locks)
         self._waiting.append(entry)
         with self.turn:
             if not entry.done:
@@ -63,6 +64,8 @@ class GroupCommit:
     def _commit_waiting(self, entry: Entry[Any]) -> None:
         while not entry.done:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            # Every process takes them in the same order: two that hold some each wait for one another.
+            batch.sort(key=_LOCKS)
             try:
                 self._commit(batch)
             except Exception as exc:  # noqa: BLE001  whatever it is, its owner must get it
@@ -96,6 +99,9 @@ class GroupCommit:
         except Exception as exc:  # noqa: BLE001  as above
             return translated(exc)
         return None
+
+
+_LOCKS = operator.attrgetter("locks")
 
 
 def _is_hopeless(error: Exception) -> bool:

@@ -28,6 +28,7 @@ from mapping.createorder_fields import (
     Text,
     wall_clock,
 )
+from mapping.fields import MONEY_MAX
 from mapping.request import Errors, by_field
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "OrderSchema",
     "PositionRequest",
     "PositionSchema",
+    "beyond_all_amounts",
     "read",
     "times_that_are_not",
 ]
@@ -203,15 +205,27 @@ def _few(errors: Errors) -> Errors:
     return few | {"_schema": [f"There are {len(errors) - MOST_ERRORS} more errors."]}
 
 
-def times_that_are_not(request: OrderRequest, zone: str) -> Errors:
-    """Which of its times the clocks of this zone never show: when summer begins they skip an hour."""
+def times_that_are_not(request: OrderRequest, zone: str, now: datetime) -> Errors:
+    """Which of its times the clocks of this zone never show: when summer begins they skip an hour. And an end
+    that is over where it begins now, since it says no other beginning.
+    """
     home = ZoneInfo(zone)
     said = {"start_date": request.start_date, "end_date": request.end_date}
+    clock = now.astimezone(home).replace(tzinfo=None, microsecond=0)
+    if request.end_date and not request.start_date and wall_clock(request.end_date) < clock:
+        return {"end_date": ["Must not be before start_date, which is now where it is left out."]}
     return {
         name: [f"There is no such time in {zone}: the clocks skip it. Choose another."]
         for name, text in said.items()
         if text and _is_skipped(wall_clock(text), home)
     }
+
+
+def beyond_all_amounts(total: Decimal) -> Errors:
+    """What is wrong with this sum of all positions: beyond it the pipeline reads no amount."""
+    if total < MONEY_MAX:
+        return {}
+    return {"order_positions": [f"Their order_total must be below {MONEY_MAX:,}."]}
 
 
 def _is_skipped(clock: datetime, home: ZoneInfo) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from mapping.createorder import OrderRequest
-from mapping.exact_json import read, write
+from mapping.exact_json import read_own, write
 from mapping.request import Errors
 from plain_text import plain
 
@@ -111,7 +111,7 @@ def source_text(request: OrderRequest, placed: PlacedOrder, *, now: datetime, ct
 
 def answer_of(source: str) -> str:
     """The answer to the request of which the ledger keeps this."""
-    kept: dict[str, Any] = read(source)
+    kept: dict[str, Any] = read_own(source)
     request: dict[str, Any] = kept["request"]
     response = {
         "tenant": request["tenant"],

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Unreadable", "decimal_text", "read", "write"]
+__all__ = ["Unreadable", "decimal_text", "read", "read_own", "write"]
 
 # No order lies deeper; orjson writes 254 levels.
 DEEPEST = 64
@@ -40,9 +40,7 @@ def read(text: bytes | str) -> Any:
     try:
         # The stricter of the two: what it takes has one meaning.
         orjson.loads(body)
-        value = json.loads(
-            body, parse_float=Decimal, parse_int=_whole, object_pairs_hook=_each_once
-        )
+        value = read_own(body)
     except orjson.JSONDecodeError:
         raise Unreadable("The body is not valid JSON.") from None
     except RecursionError:
@@ -52,6 +50,11 @@ def read(text: bytes | str) -> Any:
     if _is_too_deep(value):
         raise Unreadable("The body is nested too deeply.")
     return value
+
+
+def read_own(text: bytes | str) -> Any:
+    """The value of what `write` wrote. It holds what came and more: no limit of that is one of this."""
+    return json.loads(text, parse_float=Decimal, parse_int=_whole, object_pairs_hook=_each_once)
 
 
 def write(value: object, *, sort_keys: bool = False) -> str:

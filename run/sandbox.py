@@ -1,8 +1,9 @@
-"""What stands in the sandbox for each connection: a simulator, with the address and secrets of its own.
+"""What stands in the sandbox for each connection: a simulator, with the address and secrets of its own, or,
+for orders that are placed with us, tenants to place them.
 
 In: the connections as they are written down, whose variables nobody has set. Out: how to start each
-simulator, and what the variables are to say. Secrets are generated once and kept in the data folder. Fails
-with `SettingsError` for what no simulator can stand for. Called by run/system.
+simulator, and what the variables are to say; tenants in the ledger. Secrets are generated once and kept in
+the data folder. Fails with `SettingsError` for what no simulator can stand for. Called by run/system.
 """
 
 from __future__ import annotations
@@ -17,9 +18,16 @@ import references
 from connections_file import Entry, SettingsError, suggestion
 from connectors.kind import Kind
 from connectors.registry import KINDS
+from desk import loading
+from ledger.database import open_ledger
+from run.places import Place
 from run.ports import Ports
 from run.private import kept_secret
+from settings import Settings
 
+# Who places orders in a sandbox; loading them again changes nothing.
+TENANTS = Path(__file__).resolve().parents[1] / "docs" / "examples" / "tenants.yaml"
+TENANT = "demo"
 # What a simulator of a system that brings orders is told besides.
 TRICKLE = ("--trickle", "5", "--history", "12")
 _ALONE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -44,6 +52,18 @@ def doubles(entries: Sequence[Entry], data: Path, ports: Ports) -> Iterator[Doub
     for entry, kind in called:
         name = kind.stand_in if kinds.count(kind) == 1 else entry.name
         yield _double(entry, kind, name, data, ports.take())
+
+
+def tenants(chosen: Settings, gateway: str) -> Place:
+    """Load tenants, as `orderbridge load` would, who place orders at this gateway."""
+    ledger = open_ledger(chosen.database_url)
+    try:
+        loading.load(chosen, ledger, TENANTS)
+    finally:
+        ledger.close()
+    return Place(
+        "orders", f"{gateway}/CreateOrder", f"placed by tenant {TENANT}; …/CreateOrder/docs"
+    )
 
 
 def _kind(entry: Entry) -> Kind:

@@ -36,7 +36,7 @@ from run.ports import Ports, accepts
 from run.private import kept_secret
 from run.processes import Process, Supervisor
 from run.programs import BROKER, REMOTES, STOP_SECONDS, Program, own_programs
-from run.sandbox import Double, doubles
+from run.sandbox import Double, doubles, tenants
 from run.screen import Lines, Watch, utc_now
 from run.snapshots import ledger_reader
 from run.stopping import Stop, Stopped
@@ -133,6 +133,8 @@ class _System:
         self._settings = configuration.load()
         registry.check(self._settings)
         check_routes(self._settings.database_url, self._settings.routes)
+        if self._settings.sandbox and "ORDERBRIDGE_CONNECTIONS" not in self._chosen:
+            self._places.append(tenants(self._settings, self._chosen["GATEWAY_URL"]))
         for program in own_programs(self._data, gateway, flower):
             self._start(program)
         self._print_places()

@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("cli", "clients", "desk", "gateway", "ledger", "mapping", "run", "simulator", "tasks")
+PACKAGES = (
+    "cli",
+    "clients",
+    "connectors",
+    "desk",
+    "gateway",
+    "ledger",
+    "mapping",
+    "run",
+    "simulator",
+    "tasks",
+)
 # What is a program's settings rather than a module: Alembic's.
 READ_BY_PROGRAMS = {"ledger.migrations.env"}
 # Seconds of imports that a short command does without.
@@ -109,3 +121,16 @@ def test_a_short_command_imports_nothing_that_it_does_not_need(tmp_path, argumen
     ended, *imported = out.splitlines()[-1].split()
     assert ended == "0"
     assert HEAVY.isdisjoint(imported)
+
+
+def test_every_module_of_ours_is_installed():
+    """What a list lacks, tests find, which run from the root of the project; installed commands do not."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    modules = {path.stem for path in ROOT.glob("*.py")}
+    packages = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in listed["packages"]
+        for path in (ROOT / top.partition(".")[0]).rglob("__init__.py")
+    }
+    assert set(listed["py-modules"]) == modules
+    assert set(listed["packages"]) == packages

@@ -84,10 +84,10 @@ def keep(
     tenant: int,
     accounts: Sequence[Listed],
     catalog: Sequence[Listed],
-    expected: int,
+    checked: str,
 ) -> bool:
-    """Keep these. False, and nothing is written, where it would be other than the `expected` number of
-    changes: something has come between.
+    """Keep these. False, and nothing is written, where it would be other than what was `checked`, whose seal
+    that is: something has come between.
     """
 
     def unit(db: Connection) -> bool:
@@ -96,7 +96,7 @@ def keep(
         found = Difference()
         comparing.accounts(db, tenant, accounts, found)
         comparing.catalog(db, tenant, catalog, found)
-        if found.mistakes or len(found.changes) != expected:
+        if found.mistakes or found.seal() != checked:
             return False
         _write(db, row, found.changes)
         return True

@@ -76,7 +76,7 @@ def place(
         _keep_order(db, ledger, placed, asked, due, now)
         return Entered(placed, due if placed.tenant.is_delivered else None)
 
-    return ledger.write(unit)
+    return ledger.write(unit, locks=asked.tenant.lower())
 
 
 def _look(

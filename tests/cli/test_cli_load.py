@@ -196,6 +196,22 @@ MISTAKES = {
         TENANT + f", accounts: [{{customer_name: {'n' * 256}}}]}}]",
         "tenants[0].accounts[0].customer_name: is too long: 256",
     ),
+    "a name that begins with a blank": (
+        TENANT + ", accounts: [{customer_name: ' a'}]}]",
+        "tenants[0].accounts[0].customer_name: begins or ends with a blank",
+    ),
+    "an external id that ends with a blank": (
+        TENANT + ", accounts: [{customer_name: a, external_customer_id: '1 '}]}]",
+        "tenants[0].accounts[0].external_customer_id: begins or ends with a blank",
+    ),
+    "a position of nothing": (
+        TENANT + ", catalog: [{product_name: a, price: 0, default_quantity: 0}]}]",
+        "tenants[0].catalog[0].default_quantity: must be above 0",
+    ),
+    "a zone of the machine's": (
+        "tenants: [{name: shop, timezone: localtime}]",
+        "tenants[0].timezone: localtime is no time zone",
+    ),
     "a name that steers": (
         TENANT + ', accounts: [{customer_name: "a\\e[31m"}]}]',
         "tenants[0].accounts[0].customer_name: has characters that steer",
@@ -442,7 +458,7 @@ def test_amounts_never_are_floats(load, ledger):
 def test_the_example_of_the_documents_loads(run, ledger):
     code, _, err = run("load", str(ROOT / "docs" / "examples" / "tenants.yaml"))
     assert (code, err) == (0, "")
-    assert len(rows(ledger)["catalog_positions"]) == 4
+    assert len(rows(ledger)["catalog_positions"]) == 6
 
 
 BOX = "box: {kind: onebox, url: 'https://b.example.com', login: a, password: b, workflow_id: 1, status_id: 2}"

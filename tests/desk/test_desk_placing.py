@@ -82,9 +82,9 @@ WISH = asked(account_id=1, positions=(line(),), key="k")
 
 @pytest.fixture
 def place(r):
-    def place(wish=WISH, text=text_of):
+    def place(wish=WISH, text=text_of, admit=lambda _tenant: None):
         rung = []
-        return placing.place(r, wish, text, now=NOW, ring=rung.extend), rung
+        return placing.place(r, wish, text, now=NOW, ring=rung.extend, admit=admit), rung
 
     return place
 
@@ -108,9 +108,9 @@ def test_nothing_is_read_within_the_transaction(r, tenant, place, monkeypatch):
     source = r.sources["inbox"].connector.source
     real, inside = Ledger.write, []
 
-    def write(ledger, unit):
+    def write(ledger, unit, **more):
         before = len(source.texts)
-        result = real(ledger, unit)
+        result = real(ledger, unit, **more)
         inside.append(len(source.texts) - before)
         return result
 
@@ -127,6 +127,27 @@ def test_what_is_refused_or_repeated_does_not_take_the_writers_turn(r, tenant, p
     assert (found, rung) == (Refused("account_not_found", {"account_id": "77"}), [])
     assert place() == (Repeated(text_of(placed)), [])
     assert place(replace(WISH, digest="other")) == (Refused("key_reused"), [])
+
+
+@pytest.mark.parametrize(
+    "wish", [WISH, asked(account_id=77), asked(account_id=1, account_address_id=5)]
+)
+@pytest.mark.parametrize("names", [("inbox",), ()])
+def test_who_is_not_admitted_is_told_nothing_of_the_tenant(r, tenant, place, names, wish):
+    """Neither which accounts it has nor whether its orders go anywhere."""
+
+    class NotYours(Exception):  # noqa: N818  as the callers' own
+        pass
+
+    def admit(tenant):
+        assert tenant.name == NAME
+        raise NotYours
+
+    r.sources = {name: r.sources[name] for name in names}
+    before = everything(r.ledger)
+    with pytest.raises(NotYours):
+        place(wish, admit=admit)
+    assert everything(r.ledger) == before
 
 
 def test_what_changes_meanwhile_is_refused_by_the_writer(r, tenant, place):

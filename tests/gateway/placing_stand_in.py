@@ -36,7 +36,7 @@ class StandIn:
     placed: list[str] = field(default_factory=list)
     asked: list[object] = field(default_factory=list)
 
-    def place(self, r, asked, text, *, now, ring):
+    def place(self, r, asked, text, *, now, ring, admit):
         self.asked.append(asked)
         if self.fails is not None:
             raise self.fails
@@ -45,6 +45,7 @@ class StandIn:
         tenant = next((t for t in self.tenants if t.name.lower() == asked.tenant.lower()), None)
         if tenant is None:
             return Refused("tenant_unknown", {"tenant": asked.tenant})
+        admit(tenant)
         if asked.key in self.kept:
             digest, source = self.kept[asked.key]
             return Repeated(source) if digest == asked.digest else Refused("key_reused")

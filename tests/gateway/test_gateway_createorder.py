@@ -23,6 +23,8 @@ from ledger.faults import LedgerUnavailable
 from ledger.orders import Due
 from ledger.tenants import Refused, Tenant
 from ledger.tenants.words import Reason
+from mapping.exact_json import DEEPEST, MOST_MARKS
+from mapping.source import from_text
 
 PATH = "/CreateOrder"
 SAMPLES = sorted((Path(__file__).parent / "createorder_samples").glob("*.json"))
@@ -313,16 +315,53 @@ def test_nobody_learns_which_tenants_there_are(made, placing):
     assert len(placing.placed) == 1
 
 
+@pytest.mark.parametrize("asks", [{}, {"account_id": 77}, {"account_address_id": 5}])
 @pytest.mark.parametrize("named", [None, "createorder", "second"])
-def test_a_key_of_other_connections_places_nothing(made, gateway, placing, named):
+def test_a_key_of_other_connections_places_nothing_and_is_told_nothing(
+    made, gateway, placing, named, asks
+):
     placing.tenants = [Tenant(1, "orderingTenant885", "Europe/Minsk", connection=named)]
     built = gateway(ORDERBRIDGE_API_KEYS=f"north:{KEY}:@okliving,own:{OTHER_KEY}:@createorder")
     taking(built.resources)
-    theirs = built.client.post(PATH, json=GOOD, headers=bearer(KEY))
+    theirs = built.client.post(PATH, json=GOOD | asks, headers=bearer(KEY))
     assert (theirs.status_code, errors(theirs)) == (403, (5, ["tenant"]))
     assert placing.placed == []
     own = built.client.post(PATH, json=GOOD, headers=bearer(OTHER_KEY))
     assert own.status_code == (403 if named == "second" else 200)
+
+
+def test_of_a_tenant_of_another_connection_nothing_is_told(gateway, placing):
+    """Also a key that may place orders by one of two connections does not learn who has which accounts."""
+    placing.tenants = [Tenant(1, "orderingTenant885", "Europe/Minsk", connection="second")]
+    built = gateway(ORDERBRIDGE_API_KEYS=f"own:{OTHER_KEY}:@createorder")
+    taking(built.resources)
+    bodies = [GOOD, GOOD | {"account_id": 77}, GOOD | {"account_address_id": 5}]
+    bodies += [body | {"tenant": "nobody"} for body in bodies]
+    answers = [built.client.post(PATH, json=body, headers=bearer(OTHER_KEY)) for body in bodies]
+    assert {(a.status_code, str(errors(a))) for a in answers} == {(403, "(5, ['tenant'])")}
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("2020-07-03 09:16:29", 422), ("2020-07-03 09:16:30", 200), ("2020-07-04 00:00:00", 200)],
+)
+def test_an_order_that_begins_now_does_not_end_before(made, placing, end, status):
+    answer = made.client.post(PATH, json=GOOD | {"end_date": end})
+    assert answer.status_code == status
+    if status == 422:
+        assert errors(answer) == (1, ["end_date"])
+        assert placing.placed == []
+
+
+@pytest.mark.parametrize(("count", "status"), [(1000, 200), (1001, 422)])
+def test_an_order_of_more_than_any_amount_is_refused(made, placing, count, status):
+    """It would be answered, and nobody could ever send it on."""
+    line = {"product_name": "x", "price": 999_999_999, "quantity": count}
+    answer = made.client.post(PATH, json=GOOD | {"order_positions": [line]})
+    assert answer.status_code == status
+    if status == 422:
+        assert errors(answer) == (1, ["order_positions"])
+        assert placing.placed == []
 
 
 # --- repeats --------------------------------------------------------------------------------------------
@@ -339,6 +378,29 @@ def test_a_repeat_with_its_key_gets_the_identical_answer(made, placing):
     assert (other.status_code, errors(other)) == (409, (1, ["Idempotency-Key"]))
     assert len(placing.placed) == 1
     assert "\u202e" not in first.text
+
+
+@pytest.mark.parametrize(
+    "largest",
+    [
+        "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1),
+        "[" + "1," * (MOST_MARKS - 10) + "1]",
+        "1" * 309,
+        "1e308",
+        "1e-400",
+    ],
+    ids=["deep", "many", "long", "large", "small"],
+)
+def test_what_is_just_taken_is_answered_and_repeated(made, placing, largest):
+    """What the ledger keeps holds the request and more: it may be beyond what a request may be."""
+    body = '{"tenant": "orderingtenant885", "account_id": 1, "x": ' + largest + "}"
+    named = {"Idempotency-Key": "k"}
+    first, again = (
+        made.client.post(PATH, data=body, content_type=JSON, headers=named) for _ in range(2)
+    )
+    assert (first.status_code, again.data) == (200, first.data)
+    assert len(placing.placed) == 1
+    assert "x" in from_text(placing.placed[0])["request"], "nor must the way on refuse it"
 
 
 def test_two_callers_never_meet_in_one_key(made, placing):

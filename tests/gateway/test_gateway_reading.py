@@ -72,6 +72,7 @@ HEAD = b"POST /p HTTP/1.1\r\n" + HOST
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
+        (HEAD + b"Idempotency-Key: a\r\nidempotency-key: a\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01", 400),
         (b"GET /\r\n\r\n", 505),
@@ -128,6 +129,12 @@ def test_a_body_beyond_its_doors_limit_ends_the_reading_and_the_door_says_so(tol
     assert one.ended
     assert not request.keep_alive
     assert len(request.body) == (0 if told else LARGEST + 1)
+
+
+def test_an_address_that_is_written_otherwise_has_its_doors_limit():
+    told = HOST + b"Content-Length: 3\r\n\r\nabc"
+    assert read(b"POST /%6eone HTTP/1.1\r\n" + told) == [("POST", b"/%6eone", b"", False)]
+    assert read(b"POST /%6eon HTTP/1.1\r\n" + told) == [("POST", b"/%6eon", b"abc", True)]
 
 
 def test_a_trailer_says_nothing():

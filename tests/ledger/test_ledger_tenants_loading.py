@@ -45,7 +45,7 @@ def difference(ledger, pk, accounts=(), catalog=()):
 def keep(ledger, pk, accounts=(), catalog=()):
     found = difference(ledger, pk, accounts, catalog)
     assert found.mistakes == {}
-    return loading.keep(ledger, pk, accounts, catalog, len(found.changes))
+    return loading.keep(ledger, pk, accounts, catalog, found.seal())
 
 
 PEOPLE = [
@@ -110,13 +110,26 @@ def test_tenant_keeps_its_spelling_and_what_is_not_said(ledger, loaded):
 
 def test_what_came_between_stops_it_before_anything_is_written(ledger, loaded):
     new = [account("n", None, "New", "n")]
+    checked = difference(ledger, loaded, new).seal()
     place(ledger, asked(external_customer_id="n", customer_name="New"))
     before = everything(ledger)
-    assert not loading.keep(ledger, loaded, new, [], 2)
-    assert not loading.keep(ledger, loaded, [account("x", 7, "X", "1")], [], 1), "Anna's id"
+    assert not loading.keep(ledger, loaded, new, [], checked)
+    annas = [account("x", 7, "X", "1")]
+    found = difference(ledger, loaded, annas)
+    assert not loading.keep(ledger, loaded, annas, [], found.seal()), "Anna's id"
     assert everything(ledger) == before
     assert keep(ledger, loaded, new), "repeated it goes: the account is the merchant's now"
     assert people(ledger)[10] == ("New", "n")
+
+
+def test_what_came_between_is_not_taken_for_what_was_to_come(ledger, loaded):
+    """As many changes as were checked, and others: the number that a new account should get is a buyer's."""
+    new = [account("n", 10, "Merchant's", "m")]
+    checked = difference(ledger, loaded, new).seal()
+    placed = place(ledger, asked(external_customer_id="b", customer_name="Buyer"))
+    assert placed.account_id == 10
+    assert not loading.keep(ledger, loaded, new, [], checked)
+    assert people(ledger)[10] == ("Buyer", "b")
 
 
 def test_loads_and_orders_at_once_give_no_number_twice(ledger, ledger_url, loaded, together):
@@ -131,7 +144,7 @@ def test_loads_and_orders_at_once_give_no_number_twice(ledger, ledger_url, loade
                 assert isinstance(place(mine, wish), Placed)
             else:
                 new = [account("n", None, name, name, [(None, "x")])]
-                assert loading.keep(mine, loaded, new, [], 2)
+                assert keep(mine, loaded, new)
 
     assert together(one, 6) == [None] * 6
     other.close()

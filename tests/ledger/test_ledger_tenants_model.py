@@ -155,7 +155,7 @@ class Tenant(RuleBasedStateMachine):
         if fits:
             return
         assert [change.before for change in found.changes] == [None] * (1 + addresses)
-        assert loading.keep(self.ledger, self.pk, listed, [], len(found.changes))
+        assert loading.keep(self.ledger, self.pk, listed, [], found.seal())
         self.model.add(name, external or None, addresses)
 
     @rule(price=AMOUNTS, quantity=AMOUNTS)
@@ -163,7 +163,10 @@ class Tenant(RuleBasedStateMachine):
         number = len(self.model.catalog) + 1
         values = {"product_name": f"p{number}", "position_type": "Goods", "unit": "шт",
                   "default_quantity": quantity, "price": price, "product_code": ""}  # fmt: skip
-        assert loading.keep(self.ledger, self.pk, [], [Listed("p", None, values)], 1)
+        listed = [Listed("p", None, values)]
+        found = Difference()
+        loading.compare(self.ledger, self.pk, [], listed, found)
+        assert loading.keep(self.ledger, self.pk, [], listed, found.seal())
         self.model.catalog[number] = (price, quantity)
 
     @rule(

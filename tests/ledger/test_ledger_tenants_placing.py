@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -238,6 +239,30 @@ def test_unit_that_fails_takes_no_other_with_it(ledger, tenant, together, monkey
     assert sum(isinstance(r, RuntimeError) for r in results) == 6
     assert commits
     assert numbers(ledger) == list(range(1, 19))
+
+
+def test_gateways_that_place_with_many_tenants_at_once_end_no_transaction_of_each_other(
+    two_processes, together, monkeypatch
+):
+    """Each locks the tenants of a whole batch, and all in one order: else PostgreSQL waits a second for each
+    two that wait for one another, and ends one.
+    """
+    apart = []
+    real = GroupCommit._commit_apart
+    monkeypatch.setattr(GroupCommit, "_commit_apart", lambda *a: apart.append(a[2]) or real(*a))
+    for number in range(6):
+        add_tenant(two_processes[0], f"T{number}")
+
+    def one(number):
+        ledger = two_processes[number % 2]
+        turn = random.Random(number)
+        for _ in range(25):
+            name = f"t{turn.randrange(6)}"
+            wish = asked(tenant=name, external_customer_id="e", customer_name="N")
+            assert isinstance(place(ledger, wish), tenants.Placed)
+
+    assert together(one, 16) == [None] * 16
+    assert apart == []
 
 
 # --- a ledger that went back in time ------------------------------------------------------------------

@@ -84,6 +84,7 @@ def test_an_empty_text_is_the_default(name, empty):
         ("external_customer_id", 2, "2"),
         ("external_customer_id", "2", "2"),
         ("external_customer_id", " 2 ", "2"),
+        ("external_customer_id", Decimal(10**25), "1" + "0" * 25),
         ("customer_name", " NewClient_1\u200b", "NewClient_1"),
         ("order_description", "a\r\n\tb\u202e", "a\r\n\tb"),
         ("account_id", 2**63 - 1, 2**63 - 1),
@@ -167,7 +168,7 @@ CONTROLS = ["a\x00b", "\x1b[31m", "a\x7f", "a\x9b", "\ud800", "\ufffe"]
         *((name, v) for name in ("account_id", "account_address_id") for v in ID),
         *(
             ("external_customer_id", v)
-            for v in [True, Decimal("1.5"), "x" * 101, [], Decimal(10**80)]
+            for v in [True, Decimal("1.5"), Decimal("7.0"), "x" * 101, [], Decimal(10**100)]
         ),
         *(("create_account", v) for v in ["true", 1, 0, "", [], "yes"]),
         *((name, v) for name in ("start_date", "end_date") for v in DATES),
@@ -265,8 +266,8 @@ def test_an_order_does_not_end_before_it_begins_where_both_are_said(start, end, 
 )
 def test_a_time_that_the_clocks_skip_is_none(text, zone, there):
     for name in ("start_date", "end_date"):
-        found = times_that_are_not(read(**{name: text}), zone)
-        assert list(found) == ([] if there else [name])
+        found = times_that_are_not(read(**{"start_date": text, name: text}), zone, NOW)
+        assert (name in found) is not there
 
 
 def test_of_thousands_of_errors_the_first_are_told_and_how_many_there_are():

@@ -107,6 +107,7 @@ def assert_paused(system, *, waiting, created):
     assert (states.get("held", 0), states["created"]) == (0, created)
 
 
+@pytest.mark.long
 def test_the_same_refusal_for_five_orders_is_the_connections_fault(tmp_path, database_url):
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(40)

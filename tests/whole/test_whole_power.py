@@ -123,7 +123,8 @@ def test_what_a_power_cut_takes_from_the_ledger_is_read_again_and_sent_once(tmp_
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("breaks", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("breaks", [True, False])
 def test_server_that_lost_its_last_commits_while_workers_go_on(tmp_path, database_url, breaks):
     with System(tmp_path, database_url, **QUICK) as system:
         given = system.give(60)

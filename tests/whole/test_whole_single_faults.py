@@ -49,18 +49,8 @@ def waits(system, given):
     return [sent[f"okl-{one}"][0] - rows[one].received_at.timestamp() for one in given]
 
 
-LONG = pytest.mark.long
-
-
-@pytest.mark.parametrize(
-    ("kind", "bad"),
-    [
-        pytest.param("403", 1, marks=LONG),
-        pytest.param("404", 1, marks=LONG),
-        pytest.param("redirect", 1, marks=LONG),
-        ("403", 10),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("kind", "bad"), [("403", 1), ("404", 1), ("redirect", 1), ("403", 10)])
 def test_good_orders_do_not_wait_for_what_a_single_one_meets(tmp_path, database_url, kind, bad):
     with System(tmp_path, database_url, **QUICK) as system:
         ids = [str(900_000_001 + number) for number in range(bad)]

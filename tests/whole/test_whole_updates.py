@@ -195,6 +195,7 @@ def test_two_workers_a_flushed_broker_and_each_order_in_its_order(tmp_path, data
         assert {tuple(system.shop.notes[other]) for other in others} == {("0", "1")}
 
 
+@pytest.mark.long
 def test_a_wrong_secret_pauses_and_an_outage_opens_the_breaker_and_nothing_is_parked(
     tmp_path, database_url
 ):
