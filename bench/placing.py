@@ -7,72 +7,33 @@ In: nothing. Out: rows. Called by bench/__main__.
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import time
 
 import aiohttp
-from whole.system import System
+from whole.filling import fill
 
 from bench.surroundings import Call, Row, database, doors, post_all, post_paced, system
 
 # Requests a second that must be taken in, and the 99th percentile of the waits at half that, in seconds.
 WANTED_RATE, WANTED_P99 = 200, 0.1
-# Accounts and orders that are stored in the two ledgers that are compared.
+# Accounts, catalog positions and orders that are stored in the two ledgers that are compared.
 FEW, MANY = 1_000, 100_000
 # What a request may cost more among many.
 MORE = 0.10
 
 
-def tenants(accounts: int) -> dict[str, object]:
-    """A file for `orderbridge load`, with so many accounts."""
-    return {
-        "tenants": [
-            {
-                "name": "bench",
-                "timezone": "Europe/Kyiv",
-                "accounts": [
-                    {
-                        "customer_name": f"Шевченко Тарас {n}",
-                        "external_customer_id": str(n),
-                        "addresses": [{"text": f"Київ, вул. Хрещатик, {n}"}],
-                    }
-                    for n in range(accounts)
-                ],
-                "catalog": [
-                    {
-                        "catalog_position_id": n,
-                        "product_name": f"Крісло {n}",
-                        "position_type": "Goods",
-                        "unit": "шт",
-                        "default_quantity": 2,
-                        "price": 100 + n,
-                    }
-                    for n in range(1, 101)
-                ],
-            }
-        ]
-    }
-
-
-def load(made: System, accounts: int) -> None:
-    path = made.folder / "tenants.json"
-    path.write_text(json.dumps(tenants(accounts)))
-    done = made.cli("load", str(path), "--json")
-    assert done.returncode == 0, done.stderr
-
-
 def an_order(address: str, accounts: int) -> Call:
-    """A request of one of these accounts, with two positions."""
+    """A request of one of these accounts (whole/filling), with two positions."""
 
     async def call(session: aiohttp.ClientSession, number: int) -> float:
         begun = time.perf_counter()
         body = {
-            "tenant": "bench",
-            "external_customer_id": str(number * 7919 % accounts),
+            "tenant": "t1",
+            "external_customer_id": f"E{1 + number * 7919 % accounts}",
             "tel_num": "0671234567",
             "order_positions": [
-                {"catalog_position_id": 1 + number % 100},
+                {"catalog_position_id": 1 + number * 104_729 % accounts},
                 {"product_name": "Стіл", "price": 200.50, "quantity": 1},
             ],
         }
@@ -90,7 +51,7 @@ def createorder(count: int = 2000, paced: int = 1000, rounds: int = 3) -> list[R
         rates, lasts, few, many = [], [], [], []
         for _ in range(rounds):
             with database(kind) as url, system(url) as made, doors(made) as address:
-                load(made, FEW)
+                fill(made.ledger, FEW)
                 rates.append(count / asyncio.run(post_all(an_order(address, FEW), count, 32)))
                 call = an_order(address, FEW)
                 waits = sorted(asyncio.run(post_paced(call, paced, WANTED_RATE / 2)))
@@ -103,10 +64,8 @@ def createorder(count: int = 2000, paced: int = 1000, rounds: int = 3) -> list[R
             doors(small) as near,
             doors(large) as far,
         ):
-            load(small, FEW)
-            load(large, MANY)
-            asyncio.run(post_all(an_order(near, FEW), FEW, 32))
-            asyncio.run(post_all(an_order(far, MANY), MANY, 32))
+            fill(small.ledger, FEW)
+            fill(large.ledger, MANY)
             # In turn, so that the machine's drift meets both.
             for _ in range(rounds + 2):
                 few.append(asyncio.run(post_all(an_order(near, FEW), count // 2, 32)))

@@ -14,7 +14,6 @@ from cli.answers import (
     COLOURS,
     WRONG,
     As,
-    By,
     Connection,
     Json,
     Of,
@@ -172,32 +171,6 @@ def ignore_order(
     if row.uncertain_since is not None:
         back = f"{words.maybe_there(row)} {back}"
     answer(as_dict(row), f"Order {order_id} will not be sent. {back}", as_json=as_json)
-
-
-@app.command("adopt")
-def adopt_order(
-    order_id: OrderId,
-    number: Annotated[
-        str,
-        typer.Option("--as", metavar="NUMBER", help="The number under which it is there."),
-    ],
-    connection: Connection = None,
-    who: By = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Say that an order is where it goes to already, and under which number: it is never sent.
-
-    For one of which nobody knows whether it arrived, and for one that somebody made there by hand.
-    """
-    with opened(settings.load()) as ledger:
-        row = orders.adopt(ledger, order_id, number, connection, who=acting(who))
-    seen = f"`orderbridge orders show {named(order_id, row.connection)}`."
-    then = f"How it stands: {seen}"
-    if row.changed:
-        then = f"It was changed since it was sent: carry that over by hand. What it is: {seen}"
-    told = f"Order {order_id} is {row.target_id} in {row.target}, and is not sent any more. {then}"
-    answer(as_dict(row), told, as_json=as_json)
 
 
 def _mend(

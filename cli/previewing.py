@@ -63,7 +63,7 @@ def _as_dict(found: Preview) -> dict[str, Any]:
 def _show(found: Preview, connection: str | None) -> None:
     from cli.console import coloured
 
-    _head("what the shop sent")
+    _head("what came in")
     out().print(coloured(json_text(found.source), ""), soft_wrap=True)
     _head("recipient")
     out().print(_recipient_table(found.before or {}, found.after or {}))

@@ -1,4 +1,6 @@
-"""The command `orders send-one`: one order goes for real although in shadow mode, asked for twice."""
+"""The commands by which a person settles where one order is: `orders send-one` sends it for real although in
+shadow mode, asked for twice; `orders adopt` says that it is there already.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from cli.answers import (
     FAILED,
     WRONG,
     As,
+    By,
     Connection,
     Json,
     OrderId,
@@ -23,7 +26,9 @@ from cli.answers import (
     stop,
 )
 from cli.reviewing import as_dict
+from desk import orders
 from desk.naming import named
+from desk.opening import opened
 from desk.ringing import bells
 
 if TYPE_CHECKING:
@@ -71,6 +76,31 @@ def send_one(
         f"How it goes on: `orderbridge orders show {named(order_id, sent.connection)}`."
     )
     raise typer.Exit(FAILED)
+
+
+def adopt_order(
+    order_id: OrderId,
+    number: Annotated[
+        str,
+        typer.Option("--as", metavar="NUMBER", help="The number under which it is there."),
+    ],
+    connection: Connection = None,
+    who: By = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say that an order is where it goes to already, and under which number: it is never sent.
+
+    For one of which nobody knows whether it arrived, and for one that somebody made there by hand.
+    """
+    with opened(settings.load()) as ledger:
+        row = orders.adopt(ledger, order_id, number, connection, who=acting(who))
+    seen = f"`orderbridge orders show {named(order_id, row.connection)}`."
+    then = f"How it stands: {seen}"
+    if row.changed:
+        then = f"It was changed since it was sent: carry that over by hand. What it is: {seen}"
+    told = f"Order {order_id} is {row.target_id} in {row.target}, and is not sent any more. {then}"
+    answer(as_dict(row), told, as_json=as_json)
 
 
 def _demand_consent_or_terminal(order_id: str, yes_really: str | None, *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from connections_file import Entry, SettingsError, suggestion
 from connectors import registry
+from connectors.own_settings import SHORTEST_SECRET
 from desk import tenants_file, tenants_schema
 from desk.errors import Impossible, Wrong
 from desk.tenants_report import Report
@@ -171,6 +172,11 @@ def _sealed(
     except SettingsError as exc:
         said = str(exc).removeprefix(entry.where(key)).removeprefix(": ")
         work.mistakes[f"{path}.defaults.{key}"] = [said]
+        return b""
+    if len(secret) < SHORTEST_SECRET:
+        work.mistakes[f"{path}.defaults.{key}"] = [
+            f"must have {SHORTEST_SECRET} characters or more: who guesses it can sign in our name."
+        ]
         return b""
     if sealed is not None and addressing.unsealed(work.chosen, sealed) == secret:
         return sealed

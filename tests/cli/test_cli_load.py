@@ -179,6 +179,10 @@ MISTAKES = {
         TENANT + ", defaults: {callback_url: 'https://example.com'}}]",
         "tenants[0].defaults.callback_secret: is missing",
     ),
+    "a secret that can be guessed": (
+        TENANT + ", defaults: {callback_url: 'https://e.com', callback_secret: 'short'}}]",
+        "tenants[0].defaults.callback_secret: must have 16 characters or more",
+    ),
     "a secret that is not there": (
         TENANT + ", defaults: {callback_url: 'https://e.com', callback_secret: '${NO_SUCH}'}}]",
         "tenants[0].defaults.callback_secret: the variable NO_SUCH is not set",
@@ -416,7 +420,7 @@ def test_callback_is_kept_sealed_and_its_secret_shown_nowhere(load, ledger, proc
     _, out, _ = load(file)
     assert "Nothing to change" in out
     assert rows(ledger) == before
-    process_environment["CALLBACK"] = "another"
+    process_environment["CALLBACK"] = "another-of-the-tenant"
     code, out, _ = load(file, "--dry-run")
     assert "callback_secret (secret) → (secret)" in out
     code, out, _ = load(TENANT + ", defaults: {callback_url: null, callback_secret: null}}]")

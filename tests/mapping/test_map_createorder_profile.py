@@ -66,6 +66,17 @@ def test_the_same_code_of_one_tenant_names_one_product_in_all_its_orders(placed,
     assert first[1] != second[1]  # a position without a code is its order's own
 
 
+def test_a_position_of_the_catalog_without_a_code_is_one_product_in_all_orders(placed, order):
+    made = []
+    for number in ("5", "6"):
+        other = copy.deepcopy(order) | {"id": f"orderingTenant885-{number}"}
+        line = other["order"]["order_positions"][0]
+        del line["product_code"]
+        line |= {"catalog_position_id": 4, "position_id": int(number)}
+        made.append(placed.map(other).target["products"][0]["productinfo"]["externalid"])
+    assert made == ["co-orderingTenant885/catalog-4"] * 2
+
+
 def test_a_tenants_code_never_names_a_product_of_a_shop(placed, order, profile, reference):
     for line in order["order"]["order_positions"]:
         line["product_code"] = reference["items"][0]["sku"]
