@@ -12,6 +12,7 @@ from flask import Flask
 from gateway import (
     createorder,
     createorder_docs,
+    createorder_openapi,
     docs,
     doors,
     errors,
@@ -53,5 +54,6 @@ def create_app(r: Resources) -> Flask:
     api = errors.JsonApi(app)
     app.config["API"] = api
     doors.register(app, api, [door(r) for door in DOORS], RateLimit(r), FailedTries())
+    createorder_openapi.describe(app, api)
     docs.complete(api, list(r.sources))
     return app

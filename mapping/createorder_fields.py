@@ -8,8 +8,10 @@ mapping/createorder.py. Source: docs/contracts/createorder.md, "Request".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Context, Decimal
+from types import MappingProxyType
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -29,16 +31,20 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 _BROKEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
 _NOT_ON_PAGES = re.compile(f"[{_BROKEN}]")
 _NOT_ON_LINES = re.compile(f"[{_BROKEN}\t\n\r\u2028\u2029]")
+# The same in the words of JSON Schema, which knows no halves of a pair.
+_AS_TOLD = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff"
+_ON_NO_LINE = r"\t\n\r\u2028\u2029"
 # More digits than any amount has that is taken.
 _EXACT = Context(prec=40)
 
 
 class Own(fields.Field[Any]):
-    """A field that takes no other form than its own. `form` says which; `need`, `default` and `meaning` are
-    for the page.
+    """A field that takes no other form than its own. `form` says which, `json_schema` as far as OpenAPI 3.0
+    can; `need`, `default` and `meaning` are for the page.
     """
 
     form = ""
+    json_schema: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self, meaning: str, *, need: str = "", default: str = "", is_required: bool = False
@@ -57,6 +63,11 @@ class Text(Own):
     def __init__(self, longest: int, meaning: str, *, has_lines: bool = False, **told: Any) -> None:
         super().__init__(meaning, **told)
         self._longest, self._has_lines = longest, has_lines
+        self.json_schema = {
+            "type": "string",
+            "maxLength": longest,
+            "pattern": f"^[^{_AS_TOLD}{'' if has_lines else _ON_NO_LINE}]*$",
+        }
         lines = "line breaks and tabs are taken" if has_lines else "on one line"
         self.form = f"a text of at most {longest:,} characters, {lines}"
 
@@ -74,6 +85,7 @@ class Key(Text):
     def __init__(self, longest: int, meaning: str, **told: Any) -> None:
         super().__init__(longest, meaning, **told)
         self.form = f"{self.form}, or a whole number"
+        self.json_schema = {"anyOf": [self.json_schema, {"type": "integer"}]}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -84,6 +96,7 @@ class Key(Text):
 
 class Tenant(Own):
     form = f"1 to {LONGEST_TENANT} Latin letters, digits, dots, dashes and low lines"
+    json_schema = MappingProxyType({"type": "string", "pattern": f"^{_TENANT.pattern}$"})
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str) or not _TENANT.fullmatch(value):
@@ -93,6 +106,7 @@ class Tenant(Own):
 
 class Id(Own):
     form = f"a whole number from 1 to {LARGEST_ID}"
+    json_schema = MappingProxyType({"type": "integer", "minimum": 1, "maximum": LARGEST_ID})
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, Decimal) and 1 <= value <= LARGEST_ID and value == int(value):
@@ -104,6 +118,7 @@ class Id(Own):
 
 class Flag(Own):
     form = "true or false"
+    json_schema = MappingProxyType({"type": "boolean"})
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
         if not isinstance(value, bool):
@@ -117,6 +132,13 @@ class Amount(Own):
     def __init__(self, meaning: str, *, may_be_zero: bool, **told: Any) -> None:
         super().__init__(meaning, **told)
         self._may_be_zero = may_be_zero
+        self.json_schema = {
+            "type": "number",
+            "minimum": 0,
+            "exclusiveMinimum": not may_be_zero,
+            "maximum": AMOUNT_END,
+            "exclusiveMaximum": True,
+        }
         least = "from 0" if may_be_zero else "above 0"
         self.form = f"a number {least}, below {AMOUNT_END:,}, with at most {DECIMALS} decimals"
 
@@ -143,6 +165,7 @@ class Moment(Own):
     form = (
         f'a time that there is, as "2026-11-21 09:30:00", of the years {FIRST_YEAR} to {LAST_YEAR}'
     )
+    json_schema = MappingProxyType({"type": "string", "pattern": f"^({_MOMENT.pattern})?$"})
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         if value == "":
