@@ -24,8 +24,6 @@ from mapping.source import from_text
 from mapping.source_profile import ReadOrder, SourceProfile, load_source
 from mapping.target_profile import TargetProfile, load_target
 
-# Seconds: a receiver answers at once, or is told again later.
-LONGEST_TELLING = 10.0
 # Calls of receivers that are slow or fail, where the connection has no limit of its own.
 MOST_SLOW = 8
 
@@ -37,7 +35,7 @@ def connect(one: Connection, own: CreateOrderSettings, means: Means) -> Connecto
         return _service(one, own, profile)
     slow = (own.concurrency + 1) // 2 or MOST_SLOW
     share = Slots(means.redis, f"{one.name}:slow", slow, own.lease)
-    callbacks = Callbacks(timeout=min(own.timeout, LONGEST_TELLING), share=share)
+    callbacks = Callbacks(timeout=own.timeout, share=share)
     return Connector(
         client=callbacks,
         profile=profile,

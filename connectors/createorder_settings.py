@@ -14,6 +14,7 @@ from connectors.own_settings import (
     one_of,
     per_second,
     required,
+    seconds,
     yes_or_no,
 )
 
@@ -35,6 +36,8 @@ class CreateOrderSchema(RemoteSchema):
     made = CreateOrderSettings
 
     url = fields.String(load_default="")
+    # Seconds: a receiver answers at once, or is told again later.
+    timeout = seconds(10)
     tenant = fields.String(load_default="", metadata={"sandbox": "sandbox"})
     token = fields.String(load_default=None, metadata={"secret": True})
     honours_idempotency = yes_or_no(default=False)
@@ -51,3 +54,4 @@ class ServiceSchema(CreateOrderSchema):
         error_messages={"required": "is missing: what has no target receives orders at its url."},
     )
     tenant = required()
+    timeout = seconds(30)

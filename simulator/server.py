@@ -84,11 +84,17 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._http is not None:
-            for protocol in self._protocols():
-                if protocol.transport is not None:
-                    protocol.transport.abort()
+            self._hang_up()
             await self._http.shutdown(timeout=0.1)
+            # Also on whoever was let in at the last moment; what is aborted is closed in the next round.
+            self._hang_up()
+            await asyncio.sleep(0)
         self.app.close_journal()
+
+    def _hang_up(self) -> None:
+        for protocol in self._protocols():
+            if protocol.transport is not None:
+                protocol.transport.abort()
 
     def _stop_listening(self) -> None:
         if self._listener is not None:

@@ -228,6 +228,8 @@ class System:
             "OKLIVING_CONCURRENCY": "0",
             "ONEBOX_TIMEOUT": "2",
             "OKLIVING_TIMEOUT": "5",
+            # The longest call of all is what a ledger that went back waits for.
+            "CREATEORDER_TIMEOUT": "2",
         }
 
     # --- processes ------------------------------------------------------------------------------

@@ -25,7 +25,10 @@ pytestmark = pytest.mark.whole
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 # No call outlives 12 seconds, so that what a lost ledger may have begun is settled soon.
-QUICK = {"ONEBOX_TIMEOUT": 1, "OKLIVING_TIMEOUT": 1, "UNCERTAIN_WAIT": 3}
+QUICK = {
+    **dict.fromkeys(("ONEBOX_TIMEOUT", "OKLIVING_TIMEOUT", "CREATEORDER_TIMEOUT"), 1),
+    "UNCERTAIN_WAIT": 3,
+}
 LATER = 400_000_001
 LAST = 500_000_001
 

@@ -104,7 +104,7 @@ def test_what_got_no_answer_waits_for_a_person_and_none_is_doubled(tmp_path, dat
         # Some sweeps and polls later nothing was sent by itself.
         time.sleep(5)
         assert stands(system, lost) == [HELD] * len(lost)
-        calls = [one for one in pair.service.requests if one.path == CREATE]
+        calls = [one for one in pair.service.requests if (one.method, one.path) == ("POST", CREATE)]
         assert len(calls) == len(ids)
         assert [len(pair.made(order_id)) for order_id in there] == [1] * len(there)
         assert [pair.made(order_id) for order_id in not_there] == [[]] * len(not_there)
