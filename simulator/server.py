@@ -71,9 +71,7 @@ class Server:
         What was being worked on still takes effect, as in a server whose network is cut.
         """
         self._stop_listening()
-        for protocol in self._protocols():
-            if protocol.transport is not None:
-                protocol.transport.abort()
+        self._hang_up()
         if seconds is not None:
             self._spawn(self._up_after(seconds))
 
