@@ -65,7 +65,26 @@ class Answer:
         return self.masked(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
 
 
-class HttpTransport:
+class Closing:
+    """What is closed when the block that it was made for ends, however that ends."""
+
+    def close(self) -> None:
+        """Let go of what is open; each kind has its own."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class HttpTransport(Closing):
     """Calls to one base URL over keep-alive connections; safe to share between threads.
 
     In: base URL, the secrets to mask in whatever is quoted. Out: an `Answer` for every status. Fails
@@ -99,17 +118,6 @@ class HttpTransport:
         """Close the idle connections; no call may be in flight."""
         while self._idle:
             self._idle.pop().close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def post_json(
         self, path: str, payload: object, headers: Mapping[str, str], deadline: Deadline

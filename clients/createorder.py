@@ -5,12 +5,11 @@ is one, the key that names it. Out: the service's number of the order. Fails as 
 docs/contracts/createorder.md.
 """
 
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 
-from clients.base import Answer, HttpTransport
+from clients.base import Answer, Closing, HttpTransport
 from clients.deadline import Deadline
 from clients.errors import AuthFailed, Garbled, RateLimited, Rejected, RemoteError, ServerError
 from clients.statuses import retry_after_of, status_error
@@ -24,7 +23,7 @@ LONGEST_NUMBER: Final = 64
 _LATER: Final = (425, 429)
 
 
-class CreateOrder:
+class CreateOrder(Closing):
     """The service's API; safe to share between threads, one per process.
 
     `timeout` seconds bound one call. Both methods raise Transient, ConnectionFault and Uncertain errors
@@ -55,17 +54,6 @@ class CreateOrder:
 
     def close(self) -> None:
         self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def create(self, body: object, key: str | None) -> str:
         """Create the order; its number there. `key`, of printable ASCII, names the request: a service that

@@ -6,14 +6,13 @@ Change it when the shop's wire changes; which orders to ask for and what an orde
 import re
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import httpx
 import redis
 from cryptography.fernet import Fernet
 
-from clients.base import Answer, HttpTransport
+from clients.base import Answer, Closing, HttpTransport
 from clients.deadline import Deadline
 from clients.errors import (
     Garbled,
@@ -43,7 +42,7 @@ _MOST_ACTIONS = 50
 _MOST_ERRORS, _LONGEST_TEXT = 20, 1_000
 
 
-class OkLiving:
+class OkLiving(Closing):
     """The shop's API; safe to share between threads, one per process.
 
     `timeout` seconds bound one call with its repeat after a dead token; waiting for a login and
@@ -85,17 +84,6 @@ class OkLiving:
 
     def close(self) -> None:
         self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def login(self) -> None:
         """Log in now, with a token of our own from here on: the connection test."""

@@ -8,14 +8,13 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import httpx
 import redis
 from cryptography.fernet import Fernet
 
-from clients.base import Answer, HttpTransport
+from clients.base import Answer, Closing, HttpTransport
 from clients.deadline import Deadline
 from clients.errors import AuthFailed, Garbled, Misconfigured, Rejected, RemoteError, TokenLost
 from clients.onebox_answers import (
@@ -42,7 +41,7 @@ PasswordForm = Literal["raw", "md5", "auto"]
 BodyShape = Literal["object", "array"]
 
 
-class OneBox:
+class OneBox(Closing):
     """The CRM's API; safe to share between threads, one per process.
 
     `timeout` seconds bound one method with its repeats after a dead token or a refused body shape;
@@ -88,17 +87,6 @@ class OneBox:
 
     def close(self) -> None:
         self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def login(self) -> None:
         """Log in now, with a token of our own from here on: the connection test."""

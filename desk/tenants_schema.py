@@ -7,7 +7,6 @@ found out by ledger/tenants/comparing. Called by desk/loading. Source: docs/oper
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -17,13 +16,12 @@ from zoneinfo import available_timezones
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from api_keys import TENANT_NAME
 from connection import is_address, is_loopback
 from connections_file import suggestion
 from ledger.tenants import ADDRESS_POLICIES, LONGEST_EXTERNAL_ID, LONGEST_NAME
 from plain_text import plain
 
-# By which a tenant is known: order ids begin with it.
-NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 LONGEST_WORD, LONGEST_TEXT, LONGEST_URL = 100, 2000, 500
 # Amounts below this, with so many decimal places at most.
 GREATEST, PLACES = Decimal(10) ** 12, 6
@@ -176,7 +174,7 @@ class TenantSchema(_Part):
     name = fields.String(
         required=True,
         validate=validate.Regexp(
-            f"{NAME.pattern}\\Z",
+            f"{TENANT_NAME.pattern}\\Z",
             error="must be 1 to 40 letters of English, digits, dots, dashes and _.",
         ),
         error_messages={"required": "is missing.", "null": "must not be empty."},

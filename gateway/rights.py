@@ -13,13 +13,14 @@ from typing import Any
 
 from flask import current_app, g
 
+from api_keys import TENANT_NAME
 from default_pair import default_of
 from gateway.errors import Refusal
 from ledger.updates import Update
 from tasks.resources import Resources
 
 # An order's id after its tenant's name.
-_NUMBER = re.compile(r"(?P<tenant>[A-Za-z0-9._-]{1,40})-[0-9]{1,19}")
+_NUMBER = re.compile(rf"(?P<tenant>{TENANT_NAME.pattern})-[0-9]{{1,19}}")
 
 
 def demand(*scopes: str) -> None:

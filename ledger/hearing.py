@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -52,12 +52,6 @@ _HEARD = (
         ORDERS.c.order_id == bindparam("of_order"),
     )
     .with_for_update()
-)
-_KNOWN_KEY = (
-    select(UPDATES.c.id)
-    .where(UPDATES.c.key.in_(bindparam("keys", expanding=True)))
-    .order_by(UPDATES.c.id)
-    .limit(1)
 )
 _MADE = (
     select(UPDATES.c.id, UPDATES.c.parts)
@@ -177,9 +171,9 @@ def _take_change(
     refused = None if one.refused is None else refuse_in(db, one.refused, now)
     if one.asked is None:
         return Came("refused" if refused else "nothing", refused_id=refused, heard=count)
-    known = unknown.said_already(db, process, one, one.asked) if count == 1 else None
+    known = unknown.made(db, process, one, one.asked) if count == 1 else None
     if known is not None:
-        return Came("known", known, refused, count)
+        return Came("known", known.id, refused, count)
     made = _accept(db, replace(one.asked, key=_key(row, process, count)), now)
     return replace(made, refused_id=refused, heard=count)
 
@@ -195,9 +189,9 @@ def _once_more(
         return Came("same", heard=count)
     of = one.again.heard or count
     key = _key(row, process, of)
-    known = _known(db, [key, *one.keys] if of == 1 else [key])
+    known = unknown.under(db, [key, *one.keys] if of == 1 else [key])
     if known is not None:
-        return Came("known", known, heard=of)
+        return Came("known", known.id, heard=of)
     since = [_key(row, process, n) for n in range(max(of, count - MOST_CHANGES) + 1, count + 1)]
     made = db.execute(_MADE, {"keys": since}).all()
     left = {
@@ -213,8 +207,8 @@ def _once_more(
 def _past(db: Connection, row: Any, process: Process, one: Stand) -> Came:
     """What is told again and past by now: the update that it was, if it was one."""
     of = None if one.again is None else one.again.heard
-    known = None if of is None else _known(db, [_key(row, process, of)])
-    return Came("superseded", heard=of) if known is None else Came("known", known, heard=of)
+    known = None if of is None else unknown.under(db, [_key(row, process, of)])
+    return Came("superseded", heard=of) if known is None else Came("known", known.id, heard=of)
 
 
 def _is_superseded(row: Any, one: Stand) -> bool:
@@ -236,23 +230,16 @@ def _take_unknown(db: Connection, process: Process, one: Told, now: datetime) ->
     refused = None if one.refused is None else refuse_in(db, one.refused, now)
     if one.asked is None:
         return Came("refused" if refused else "nothing", refused_id=refused)
-    known = unknown.said_already(db, process, one, one.asked)
-    key = unknown.key(db, process, one, one.asked)
+    known = unknown.made(db, process, one, one.asked)
+    key = unknown.new_key(db, process, one, one.asked) if known is None else known.key
     made = _accept(db, replace(one.asked, key=key), now)
     if known is not None and made.what == "made":
-        return Came("known", known, refused)
+        return Came("known", known.id, refused)
     return replace(made, refused_id=refused)
 
 
 def _key(row: Any, process: Process, count: int) -> str:
     return f"{row.target}:{process.external_id}:heard:{count}"
-
-
-def _known(db: Connection, keys: Sequence[str]) -> int | None:
-    """The update that stands under one of these keys: of the state itself, it came before the ledger knew
-    the process, or remembered what it heard.
-    """
-    return cast("int | None", db.scalar(_KNOWN_KEY, {"keys": list(keys)}))
 
 
 def _news(db: Connection, told: Sequence[Told]) -> list[bool]:

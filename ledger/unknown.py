@@ -9,7 +9,7 @@ Source: docs/decisions/hearing-a-transition.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -35,35 +35,29 @@ _UNDER = (
 )
 
 
-def said_already(db: Connection, process: Process, one: Stand, asked: Asked) -> int | None:
-    """The update that it made before, if the process was not heard to stand elsewhere since."""
-    made = _made(db, process, one, asked)
-    return None if made is None else cast("int", made.id)
-
-
-def key(db: Connection, process: Process, one: Stand, asked: Asked) -> str:
-    """Its key: of the update that it made before, else the state itself; where the process stood there and
-    went on, after what came between.
+def made(db: Connection, process: Process, one: Stand, asked: Asked) -> Any:
+    """The update that it made before, with id and key, if the process was not heard to stand elsewhere since.
+    Told again by a person it may be past, so that one from before that stands for it, too.
     """
-    made = _made(db, process, one, asked)
-    if made is not None:
-        return cast("str", made.key)
-    newest = _newest(db, process, asked)
-    if newest is None or _under(db, one.keys[:1]) is None:
-        return one.keys[0]
-    return f"{_of(process, asked)}after:{newest.id}"
-
-
-def _made(db: Connection, process: Process, one: Stand, asked: Asked) -> Any:
-    """Told again by a person it may be past, so that an update from before that stands for it, too."""
-    if one.again is not None and (made := _under(db, one.keys)) is not None:
-        return made
+    if one.again is not None and (before := under(db, one.keys)) is not None:
+        return before
     newest = _newest(db, process, asked)
     is_same = newest is not None and (newest.key in one.keys or newest.digest == asked.digest)
     return newest if is_same else None
 
 
-def _under(db: Connection, keys: Sequence[str]) -> Any:
+def new_key(db: Connection, process: Process, one: Stand, asked: Asked) -> str:
+    """The key of a new one: the state itself; where the process stood there and went on, after what came
+    between.
+    """
+    newest = _newest(db, process, asked)
+    if newest is None or under(db, one.keys[:1]) is None:
+        return one.keys[0]
+    return f"{_of(process, asked)}after:{newest.id}"
+
+
+def under(db: Connection, keys: Sequence[str]) -> Any:
+    """The first update under one of these keys, with id and key."""
     return db.execute(_UNDER, {"keys": list(keys)}).first()
 
 
