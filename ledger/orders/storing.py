@@ -60,24 +60,13 @@ def store(
         doubts = tides.doubts(db)
         values = [
             {
-                "connection": connection,
-                "order_id": o.order_id,
-                "target": target,
-                "external_id": o.external_id,
-                "source": o.source,
-                "content_hash": o.content_hash,
-                "shop_updated_at": o.shop_updated_at,
-                "received_at": now,
-                "state": "received" if o.counts else "ignored",
-                "reason": "" if o.counts else BEFORE_START,
-                "state_at": now,
-                "next_try_at": now,
+                **_row(o, connection, target, now, "" if o.counts else BEFORE_START),
                 "wanted_hash": mapped[o.order_id].hash
                 if o.counts or o.order_id in before
                 else None,
                 "sent_hash": kept.get(o.order_id),
                 **{name: getattr(mapped[o.order_id].keys, name) for name in found_by},
-                **({} if doubts is None else doubts.doubt(o.shop_updated_at, ledger.longest_call)),
+                **_doubt(doubts, ledger, o),
             }
             for o in fresh
         ]
@@ -101,23 +90,10 @@ def insert_new(
     """Insert one order that nobody can know yet, in a running transaction; its key. What it maps to is found
     out when its turn comes. `ignored`: why it is not sent, if it is not.
     """
-    standing = tides.doubts(db)
-    doubt = {} if standing is None else standing.doubt(order.shop_updated_at, ledger.longest_call)
     values = {
-        "connection": connection,
-        "order_id": order.order_id,
-        "target": target,
-        "external_id": order.external_id,
-        "source": order.source,
-        "content_hash": order.content_hash,
-        "shop_updated_at": order.shop_updated_at,
-        "received_at": now,
-        "state": "ignored" if ignored else "received",
-        "reason": ignored,
-        "state_at": now,
-        "next_try_at": now,
+        **_row(order, connection, target, now, ignored),
         **asdict(keys),
-        **doubt,
+        **_doubt(tides.doubts(db), ledger, order),
     }
     return int(db.execute(_INSERT, values).scalar_one())
 
@@ -250,6 +226,31 @@ def _upsert(dialect: Any) -> Any:
 
 
 _INSERT = insert(ORDERS).returning(ORDERS.c.id)
+
+
+def _row(o: Arrived, connection: str, target: str, now: datetime, ignored: str) -> dict[str, Any]:
+    """What stands in the row of an order that came in now; `ignored` is why it is not sent, if it is not."""
+    return {
+        "connection": connection,
+        "order_id": o.order_id,
+        "target": target,
+        "external_id": o.external_id,
+        "source": o.source,
+        "content_hash": o.content_hash,
+        "shop_updated_at": o.shop_updated_at,
+        "received_at": now,
+        "state": "ignored" if ignored else "received",
+        "reason": ignored,
+        "state_at": now,
+        "next_try_at": now,
+    }
+
+
+def _doubt(standing: tides.Standing | None, ledger: Ledger, o: Arrived) -> dict[str, Any]:
+    """What a ledger that went back must doubt of it."""
+    return {} if standing is None else standing.doubt(o.shop_updated_at, ledger.longest_call)
+
+
 _THESE = and_(
     ORDERS.c.connection == bindparam("of_connection"),
     ORDERS.c.order_id.in_(bindparam("of_orders", expanding=True)),
